@@ -1,0 +1,71 @@
+# Every command of the project. `make demo` and `make test` are enough on a bare machine:
+# they create .venv and install what they need, and install again only when a list changes.
+
+# The first interpreter that is new enough; override with `make demo PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Passed to pip, for example PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# to get the smaller CPU build of PyTorch on Linux.
+PIP_FLAGS ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+PORT ?= 7860
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install test check lint format test-all world train reproduce tables clean
+
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python cannot create $(VENV); on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/.demo-installed: requirements.txt | $(PY)
+	$(PY) -m pip install --disable-pip-version-check $(PIP_FLAGS) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev-installed: requirements-dev.txt requirements.txt | $(PY)
+	$(PY) -m pip install --disable-pip-version-check $(PIP_FLAGS) -r requirements-dev.txt
+	@touch $@ $(VENV)/.demo-installed
+
+demo: $(VENV)/.demo-installed ## Start the demo in the browser, on http://127.0.0.1:7860.
+	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
+
+install: $(VENV)/.dev-installed ## Create .venv with everything, tests and trainings included.
+
+lint: $(VENV)/.dev-installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+
+check: lint ## Style, formatting, import rules and types.
+	$(VENV)/bin/mypy
+
+test: lint ## Style, import rules and the quick tests.
+	$(PY) -m pytest -q
+
+test-all: check ## Every test that this machine can run, the slow ones included.
+	$(PY) -m pytest -q -m "not gpu and not network"
+
+format: $(VENV)/.dev-installed ## Mend style and formatting.
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+world: $(VENV)/.dev-installed ## Render the training and the held-out faces into .data/world.
+	$(PY) -m training.make_world
+
+train: $(VENV)/.dev-installed ## Train one network or method: make train NAME=generator ARGS="--max_minutes 60".
+	@test -n "$(NAME)" || { echo "Which one? make train NAME=<a file of training/recipes>"; exit 1; }
+	$(VENV)/bin/accelerate launch training/train.py --task $(NAME) $(ARGS)
+
+reproduce: $(VENV)/.dev-installed ## Retrain whatever is out of date, in order of dependency.
+	$(PY) -m training.reproduce
+
+tables: $(VENV)/.dev-installed ## Measure and write the tables.
+	$(PY) -m training.evaluate
+
+clean: ## Remove caches; keeps .venv, .data and .runs.
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find faceedit training tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,291 @@
+"""The command line: python -m faceedit edit photo.jpg "red hair" -o edited.png.
+
+PyTorch is loaded only when a command needs it, so that --help answers at once. What a user can
+mend is one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faceedit import __version__
+from faceedit.errors import FaceEditError, RequestError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+    from faceedit.editor import FaceEditor
+    from faceedit.types import Face
+
+BASE = "faceedit/portraits-128"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+GAP = 8  # px between the pictures of a comparison
+TITLE = 22  # px above them, for the names
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0, or 2 for what the user can mend."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except FaceEditError as error:
+        return _complain(str(error))
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="faceedit",
+        description="Edit a face with a sentence.",
+        epilog='example: faceedit edit photo.jpg "red hair" --method styleclip_global -o out.png',
+    )
+    parser.add_argument("--version", action="version", version=f"faceedit {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    edit = _command(commands, "edit", run_edit, "change the face of a photo as a sentence says")
+    edit.add_argument("photo", help="the photo, or 'sample:SEED' for a face that no photo shows")
+    edit.add_argument("prompt", help='what is wanted, like "red hair"')
+    edit.add_argument("-m", "--method", help="see `faceedit info` for the names")
+    edit.add_argument("--variant", help="which sentence, for methods that learn one at a time")
+    edit.add_argument("--layers", metavar="FIRST:END", help="w_plus layers that may change")
+    _add_settings(edit)
+    _add_output(edit, "edited.png")
+
+    compare = _command(commands, "compare", run_compare, "one edit by several methods, on a sheet")
+    compare.add_argument("photo", help="the photo, or 'sample:SEED'")
+    compare.add_argument("prompt", help='what is wanted, like "red hair"')
+    compare.add_argument("-m", "--methods", help="names with commas between; all by default")
+    _add_settings(compare)
+    _add_output(compare, "compared.png")
+
+    sample = _command(commands, "sample", run_sample, "draw a face that no photo shows")
+    sample.add_argument("--seed", type=int, default=0, help="which one (default: 0)")
+    sample.add_argument(
+        "--truncation-psi", type=float, default=0.7, metavar="PSI", help="variety, 0 to 1"
+    )
+    _add_output(sample, "sample.png")
+
+    _command(commands, "info", run_info, "what is installed and which methods work here")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    """Add one command with the options that all have."""
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(run=run)
+    command.add_argument("--repo", default=BASE, help=f"a repo or a folder (default: {BASE})")
+    command.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
+    return command
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    """Add what edit and compare have in common."""
+    command.add_argument("--strength", default="1", metavar="S", help="0 = none, 1 = usual")
+    command.add_argument("--neutral", default="a face", help="what the photo shows already")
+    command.add_argument("--mask", help="a picture as large as the photo: white may change")
+    command.add_argument("--seed", type=int, default=0, help="for methods that draw numbers")
+    command.add_argument("--face-index", type=int, metavar="N", help="which face, 0 = largest")
+    command.add_argument(
+        "--refine-steps", type=int, default=0, metavar="N", help="closer inversion, slower"
+    )
+    command.add_argument(
+        "--face-only", action="store_true", help="give the aligned face, not the whole photo"
+    )
+
+
+def _add_output(command: argparse.ArgumentParser, name: str) -> None:
+    """Add where the picture goes."""
+    command.add_argument("-o", "--output", default=name, help=f"default: {name}")
+
+
+def run_edit(arguments: argparse.Namespace) -> int:
+    """Edit one photo and write the result."""
+    output = _checked_output(arguments.output)
+    layers = _read_layers(arguments.layers)
+    editor = _load(arguments)
+    result = editor.edit(
+        _photo(editor, arguments.photo),
+        arguments.prompt,
+        strength=arguments.strength,
+        seed=arguments.seed,
+        method=arguments.method,
+        variant=arguments.variant,
+        neutral=arguments.neutral,
+        layers=layers,
+        mask=arguments.mask,
+        paste_back=not arguments.face_only,
+        face_index=arguments.face_index,
+        refine_steps=arguments.refine_steps,
+    )
+    _save(result.image, output)
+    scores = ", ".join(f"{name} {value:+.3f}" for name, value in result.scores.items())
+    _say(f"{output}: {result.request.method}, {result.seconds:.1f} s, {scores}")
+    return 0
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    """Edit one photo with several methods and write them side by side."""
+    output = _checked_output(arguments.output)
+    names = arguments.methods.replace(" ", "").split(",") if arguments.methods else None
+    editor = _load(arguments)
+    photo = _photo(editor, arguments.photo)
+    results = editor.compare(
+        photo,
+        arguments.prompt,
+        names,
+        strength=arguments.strength,
+        seed=arguments.seed,
+        neutral=arguments.neutral,
+        mask=arguments.mask,
+        paste_back=False,
+        face_index=arguments.face_index,
+        refine_steps=arguments.refine_steps,
+    )
+    pictures: list[tuple[str, PIL.Image.Image]] = []
+    for result in results:
+        if not pictures:
+            pictures.append(("inverted", result.reconstruction))
+        pictures.append((str(result.request.method), result.image))
+        _say(f"{result.request.method}: {result.seconds:.1f} s")
+    _save(_sheet(pictures), output)
+    _say(str(output))
+    return 0
+
+
+def run_sample(arguments: argparse.Namespace) -> int:
+    """Draw a face and write it."""
+    output = _checked_output(arguments.output)
+    face = _load(arguments).sample(arguments.seed, arguments.truncation_psi)
+    _save(face.to_pil(), output)
+    _say(str(output))
+    return 0
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    """Say what is installed and what works."""
+    import torch
+
+    from faceedit.methods import METHODS
+
+    editor = _load(arguments)
+    working = editor.available()
+    devices = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+    _say(f"faceedit {__version__}, torch {torch.__version__}, devices: {devices}")
+    _say(f"base: {editor.base_folder}")
+    for name, network in editor.backbones.present().items():
+        millions = sum(tensor.numel() for tensor in network.state_dict().values()) / 1e6
+        _say(f"  {name}: {millions:.2f} M numbers")
+    _say("methods:")
+    for name, method in METHODS.items():
+        state = "ready" if name in working else "needs a download"
+        _say(f"  {name}: {method.kind}, edits {method.space.value}, {state}")
+    return 0
+
+
+def _load(arguments: argparse.Namespace) -> FaceEditor:
+    """Load the editor of --repo on --device."""
+    device = arguments.device
+    import torch
+
+    from faceedit.editor import FaceEditor
+
+    try:
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            raise RequestError("--device is cuda, but PyTorch finds no CUDA device here; use cpu")
+    except RuntimeError as error:
+        raise RequestError(f"--device is {device!r}; use cpu or cuda") from error
+    return FaceEditor.from_pretrained(arguments.repo, device=device)
+
+
+def _photo(editor: FaceEditor, photo: str) -> str | Face:
+    """Return the path, or the generated face that 'sample:SEED' asks for."""
+    scheme, _, seed = photo.partition(":")
+    if scheme != "sample" or Path(photo).exists():
+        return photo
+    if not seed.isdigit():
+        raise RequestError(f"{photo!r} must be 'sample:' and a whole number, like sample:7")
+    return editor.sample(int(seed))
+
+
+def _read_layers(text: str | None) -> tuple[int, int] | None:
+    """Read '4:8' as (4, 8)."""
+    if text is None:
+        return None
+    first, _, end = text.partition(":")
+    if not (first.isdigit() and end.isdigit()):
+        raise RequestError(f"--layers is {text!r}; it must be FIRST:END, like 4:8")
+    return int(first), int(end)
+
+
+def _checked_output(name: str) -> Path:
+    """Return where to write, checked before any work is done."""
+    path = Path(name).expanduser()
+    if path.suffix.lower() not in SUFFIXES:
+        raise RequestError(f"cannot write {name!r}; its name must end in {', '.join(SUFFIXES)}")
+    if path.is_dir():
+        raise RequestError(f"{name!r} is a folder; name a file")
+    if not path.parent.is_dir():
+        raise RequestError(f"there is no folder {str(path.parent)!r}; make it first")
+    return path
+
+
+def _save(image: PIL.Image.Image, path: Path) -> None:
+    """Write a picture beside its place and rename it, so that no half of one is ever there."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    os.close(handle)
+    try:
+        image.save(draft, quality=95)
+        os.chmod(draft, 0o666 & ~_umask())
+        os.replace(draft, path)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return the permissions that new files do not get; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sheet(pictures: Sequence[tuple[str, PIL.Image.Image]]) -> PIL.Image.Image:
+    """Lay pictures in a row with their names above; small ones are enlarged to be seen."""
+    from PIL import Image, ImageDraw
+
+    side = max(256, *(picture.height for _, picture in pictures))
+    sheet = Image.new("RGB", (len(pictures) * (side + GAP) - GAP, side + TITLE), "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, (name, picture) in enumerate(pictures):
+        left = column * (side + GAP)
+        pen.text((left + 4, 5), name, fill="black")
+        sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (left, TITLE))
+    return sheet
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _complain(line: str) -> int:
+    sys.stderr.write(f"faceedit: {' '.join(line.split())}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The frozen networks that methods read, and how a base repo's folder becomes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+from torch import device as Device
+from torch import nn
+
+from faceedit import hub
+from faceedit.errors import MissingBackboneError, RepoError
+
+
+@dataclass(frozen=True)
+class Backbones:
+    """Networks that are read and never trained by a method; each may be absent.
+
+    They are in evaluation mode, ask for no gradient of their weights, and pass gradients on to
+    their inputs.
+    """
+
+    generator: Any = None  # w_plus or s -> image
+    clip: Any = None  # images and sentences -> unit embeddings
+    identity: Any = None  # image -> unit embedding of who it is
+    encoder: Any = None  # image -> w_plus
+    segmenter: Any = None  # image -> region logits
+    attributes: Any = None  # image -> what it shows, by name
+    diffusion: Any = None  # the denoising network of the diffusion methods
+
+    def require(self, name: str, reader: str = "this") -> Any:
+        """Return the network of that name, for `reader` (a method's name).
+
+        Raises:
+            MissingBackboneError: If it was not loaded.
+        """
+        network = getattr(self, name)
+        if network is None:
+            raise MissingBackboneError(
+                f"{reader} needs the network {name!r}, and the base that is loaded has none; "
+                "load one with FaceEditor.from_pretrained('faceedit/portraits-128')"
+            )
+        return network
+
+    def present(self) -> dict[str, nn.Module]:
+        """Return the networks that are loaded, by name."""
+        everything = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: network for name, network in everything.items() if network is not None}
+
+    def to(self, device: str | Device) -> Self:
+        """Move every network to `device`; returns itself, as `nn.Module.to` does."""
+        for network in self.present().values():
+            network.to(device)
+        return self
+
+    def freeze(self) -> Self:
+        """Put every network in evaluation mode and switch off its weights' gradients."""
+        for network in self.present().values():
+            network.eval().requires_grad_(False)
+        return self
+
+
+def load_backbones(folder: Path, names: Iterable[str] | None = None) -> Backbones:
+    """Load the networks of a base repo's folder, frozen, in float32, on the CPU.
+
+    Args:
+        folder: A folder whose config.json says {"kind": "base", "components": {name: subfolder}}.
+        names: Which of them to load; all of them by default.
+
+    Raises:
+        RepoError: If the folder is no base repo or a component cannot be loaded.
+    """
+    components = hub.read_base(folder)["components"]
+    wanted = list(components if names is None else names)
+    for name in wanted:
+        if name not in components or name not in _LOADERS:
+            raise RepoError(f"{folder} has no network {name!r}; it has {sorted(components)}")
+    loaded = {name: _LOADERS[name](folder / components[name]) for name in wanted}
+    return Backbones(**loaded).freeze()
+
+
+def _load_module(module: str, class_name: str) -> Callable[[Path], nn.Module]:
+    """Return a loader that imports the network's file only when a folder holds one."""
+
+    def load(folder: Path) -> nn.Module:
+        network_class = getattr(import_module(f"faceedit.backbones.{module}"), class_name)
+        return hub.load_network(network_class, folder)
+
+    return load
+
+
+def _load_clip(folder: Path) -> nn.Module:
+    """CLIP brings its tokenizer, so it loads itself."""
+    from faceedit.backbones.clip import Clip
+
+    return Clip.from_folder(folder)
+
+
+_LOADERS: dict[str, Callable[[Path], nn.Module]] = {
+    "generator": _load_module("stylegan2", "Generator"),
+    "clip": _load_clip,
+    "identity": _load_module("identity", "Identity"),
+    "encoder": _load_module("encoder", "Encoder"),
+    "segmenter": _load_module("segmenter", "Segmenter"),
+    "attributes": _load_module("attributes", "AttributeReader"),
+    "diffusion": _load_module("diffusion", "Diffusion"),
+}

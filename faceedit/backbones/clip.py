@@ -1,0 +1,310 @@
+"""CLIP: one space for images and sentences, around `transformers.CLIPModel`.
+
+Paper: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision",
+ICML 2021, arXiv:2103.00020.
+
+The wrapper owns what callers would otherwise repeat: resizing and normalising pixels so that
+gradients reach them, tokenizing, and unit length. Its folder is a `transformers` one:
+`CLIPModel.from_pretrained(folder)` and `CLIPTokenizer.from_pretrained(folder)` read it too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceedit import hub
+from faceedit.errors import RepoError
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
+
+logger = logging.getLogger(__name__)
+
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1], from the official release
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+START, END = "<|startoftext|>", "<|endoftext|>"
+TOKENIZER = "tokenizer.json"
+PREPROCESSOR = "preprocessor_config.json"  # transformers' file for the size, mean and std
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """Sizes of a CLIP; the defaults are those of the official ViT-B/32."""
+
+    image_size: int = 224  # px
+    patch_size: int = 32  # px
+    vision_width: int = 768
+    vision_layers: int = 12
+    vision_heads: int = 12
+    text_width: int = 512
+    text_layers: int = 12
+    text_heads: int = 8
+    context_length: int = 77  # tokens, the start and the end included
+    vocab_size: int = 49408
+    start_token: int = 49406
+    end_token: int = 49407
+    embed_dim: int = 512
+    pixel_mean: tuple[float, float, float] = OPENAI_MEAN
+    pixel_std: tuple[float, float, float] = OPENAI_STD
+    pixels: Literal["openai", "styleclip"] = "openai"  # how images are fed in, see `Clip.pixels`
+
+    def transformers(self) -> dict[str, Any]:
+        """Return the same sizes in the words of `transformers.CLIPConfig`."""
+        return {
+            "text_config": {
+                "vocab_size": self.vocab_size,
+                "hidden_size": self.text_width,
+                "intermediate_size": 4 * self.text_width,
+                "num_hidden_layers": self.text_layers,
+                "num_attention_heads": self.text_heads,
+                "max_position_embeddings": self.context_length,
+                "bos_token_id": self.start_token,
+                "eos_token_id": self.end_token,
+                "pad_token_id": self.end_token,
+                "projection_dim": self.embed_dim,
+            },
+            "vision_config": {
+                "hidden_size": self.vision_width,
+                "intermediate_size": 4 * self.vision_width,
+                "num_hidden_layers": self.vision_layers,
+                "num_attention_heads": self.vision_heads,
+                "image_size": self.image_size,
+                "patch_size": self.patch_size,
+                "projection_dim": self.embed_dim,
+            },
+            "projection_dim": self.embed_dim,
+            "model_type": "clip",
+            "architectures": ["CLIPModel"],
+        }
+
+    @classmethod
+    def from_transformers(cls, config: dict[str, Any], pixels: dict[str, Any]) -> ClipConfig:
+        """Read the sizes back from `config.json` and `preprocessor_config.json`.
+
+        Raises:
+            KeyError: If a size is missing.
+        """
+        text, vision = config["text_config"], config["vision_config"]
+        return cls(
+            image_size=vision["image_size"],
+            patch_size=vision["patch_size"],
+            vision_width=vision["hidden_size"],
+            vision_layers=vision["num_hidden_layers"],
+            vision_heads=vision["num_attention_heads"],
+            text_width=text["hidden_size"],
+            text_layers=text["num_hidden_layers"],
+            text_heads=text["num_attention_heads"],
+            context_length=text["max_position_embeddings"],
+            vocab_size=text["vocab_size"],
+            start_token=text["bos_token_id"],
+            end_token=text["eos_token_id"],
+            embed_dim=config["projection_dim"],
+            pixel_mean=tuple(pixels.get("image_mean", OPENAI_MEAN)),
+            pixel_std=tuple(pixels.get("image_std", OPENAI_STD)),
+            pixels=pixels.get("faceedit_pixels", "openai"),
+        )
+
+
+class Clip(nn.Module):
+    """Images and sentences to unit vectors whose inner product says how well they match.
+
+    Attributes:
+        config: The sizes.
+        model: The `transformers.CLIPModel`.
+        tokenizer: The `transformers.CLIPTokenizer`, or None where only images and token ids are
+            encoded.
+    """
+
+    config_class: ClassVar[type] = ClipConfig
+
+    def __init__(self, config: ClipConfig, tokenizer: CLIPTokenizer | None = None) -> None:
+        from transformers import CLIPConfig, CLIPModel  # seconds to import, so only when needed
+
+        super().__init__()
+        if config.end_token == 2:
+            raise ValueError("end_token 2 makes transformers pool the wrong token; choose another")
+        self.config = config
+        self.tokenizer = tokenizer
+        self.model = CLIPModel(CLIPConfig(**config.transformers()))
+        self._told: set[str] = set()  # sentences whose cut has been reported
+
+    @property
+    def embed_dim(self) -> int:
+        """Length of an embedding."""
+        return self.config.embed_dim
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """Resize and normalise images for the vision tower; gradients pass.
+
+        "openai": clamped to the visible range, bicubic with antialiasing, mean and std removed, as
+        CLIP was trained. "styleclip": box-resampled and fed as it is, in [-1, 1], as StyleCLIP's
+        official code does, which its released weights and loss weights depend on.
+
+        Args:
+            image: [n, 3, h, w], RGB in [-1, 1].
+
+        Returns:
+            [n, 3, image_size, image_size].
+        """
+        size = self.config.image_size
+        if self.config.pixels == "styleclip":
+            rows, columns = (_box_weights(side, size).to(image) for side in image.shape[-2:])
+            return rows @ image @ columns.mT
+        x = image.clamp(-1, 1).add(1).div(2)
+        if x.shape[-2:] != (size, size):
+            x = F.interpolate(x, (size, size), mode="bicubic", antialias=True, align_corners=False)
+        mean = x.new_tensor(self.config.pixel_mean)[:, None, None]
+        std = x.new_tensor(self.config.pixel_std)[:, None, None]
+        return (x - mean) / std
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Return unit embeddings [n, embed_dim] of images [n, 3, h, w] in [-1, 1]."""
+        features = self.model.get_image_features(pixel_values=self.pixels(image))
+        return F.normalize(features.pooler_output, dim=-1)
+
+    def tokenize(self, sentences: Sequence[str]) -> Tensor:
+        """Return token ids, [n, longest], padded with the end token.
+
+        A sentence that is too long is cut, and the first time a warning says what is left.
+
+        Raises:
+            RuntimeError: If this CLIP was made without a tokenizer.
+        """
+        if self.tokenizer is None:
+            raise RuntimeError("this CLIP has no tokenizer; load it with Clip.from_folder")
+        limit = self.config.context_length - 2  # the start and the end take one place each
+        # split_special_tokens: a typed "<|endoftext|>" is text, not the end of the sentence
+        encoded = self.tokenizer(
+            list(sentences), add_special_tokens=False, split_special_tokens=True
+        )["input_ids"]
+        for sentence, ids in zip(sentences, encoded, strict=True):
+            if len(ids) > limit and sentence not in self._told:
+                self._told.add(sentence)
+                read = str(self.tokenizer.decode(ids[:limit])).strip()
+                logger.warning("the sentence is too long for CLIP; it reads only: %r", read)
+        rows = [[self.config.start_token, *ids[:limit], self.config.end_token] for ids in encoded]
+        longest = max(map(len, rows), default=2)
+        padded = [row + [self.config.end_token] * (longest - len(row)) for row in rows]
+        return torch.tensor(padded, dtype=torch.long, device=self.model.logit_scale.device)
+
+    def encode_tokens(self, tokens: Tensor) -> Tensor:
+        """Return unit embeddings [n, embed_dim] of token ids [n, length]."""
+        features = self.model.get_text_features(input_ids=tokens)
+        return F.normalize(features.pooler_output, dim=-1)
+
+    def encode_text(self, sentences: Sequence[str]) -> Tensor:
+        """Return unit embeddings [n, embed_dim] of sentences; see `tokenize` for long ones."""
+        return self.encode_tokens(self.tokenize(sentences))
+
+    @classmethod
+    def from_folder(cls, folder: Path | str) -> Clip:
+        """Load a CLIP and its tokenizer, in float32, in evaluation mode.
+
+        Raises:
+            RepoError: If a file is missing, damaged, or does not fit.
+        """
+        folder = Path(folder)
+        raw = hub.read_config(folder)
+        path = folder / PREPROCESSOR
+        try:
+            pixels = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            config = ClipConfig.from_transformers(raw, pixels)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RepoError(f"{folder} holds no CLIP that can be read ({error!r})") from error
+        clip = cls(config, _load_tokenizer(folder, config.vocab_size))
+        hub.load_weights(clip.model, folder)
+        return clip.eval()
+
+    def save(self, folder: Path | str, half: bool = True) -> None:
+        """Write a folder that `from_folder` and `transformers` read.
+
+        Args:
+            folder: Where; made if absent.
+            half: Whether to store 16-bit numbers.
+        """
+        folder = Path(folder)
+        hub.write_folder(folder, self.config.transformers(), self.model.state_dict(), half=half)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(str(folder))
+        size = {"height": self.config.image_size, "width": self.config.image_size}
+        pixels = {
+            "image_processor_type": "CLIPImageProcessor",
+            "size": size,
+            "crop_size": size,
+            "resample": 3,  # PIL's number for bicubic
+            "image_mean": list(self.config.pixel_mean),
+            "image_std": list(self.config.pixel_std),
+            "faceedit_pixels": self.config.pixels,
+        }
+        (folder / PREPROCESSOR).write_text(json.dumps(pixels, indent=2) + "\n", encoding="utf-8")
+
+
+def build_tokenizer(merges: Sequence[tuple[str, str]], context_length: int) -> CLIPTokenizer:
+    """Return a CLIP tokenizer that can spell any text.
+
+    CLIP's unknown token is its end token, and the text tower reads nothing after the first end: a
+    vocabulary that lacks one symbol would cut sentences in silence. So every byte is in it, inside
+    a word and at its end.
+
+    Args:
+        merges: Pairs of symbols to join, most useful first; none gives a plain byte tokenizer.
+        context_length: Tokens a sentence can have, the start and the end included.
+    """
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import CLIPTokenizer
+
+    letters = sorted(ByteLevel.alphabet())
+    symbols = [*letters, *(f"{letter}</w>" for letter in letters)]
+    symbols += [left + right for left, right in merges]
+    vocabulary = {symbol: i for i, symbol in enumerate(dict.fromkeys([*symbols, START, END]))}
+    return CLIPTokenizer(
+        vocab=vocabulary,
+        merges=list(merges),  # type: ignore[arg-type]  # pairs, whatever the hint says
+        bos_token=START,
+        eos_token=END,
+        unk_token=END,
+        pad_token=END,
+        model_max_length=context_length,
+    )
+
+
+def _load_tokenizer(folder: Path, vocab_size: int) -> CLIPTokenizer:
+    from transformers import CLIPTokenizer
+
+    # Checked first, because transformers makes an empty tokenizer where the file is missing.
+    if not (folder / TOKENIZER).is_file():
+        raise RepoError(f"{folder} has no {TOKENIZER}; download it again")
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare exceptions
+        raise RepoError(f"{folder / TOKENIZER} cannot be read ({error})") from error
+    if len(tokenizer) != vocab_size:
+        raise RepoError(
+            f"{folder / TOKENIZER} has {len(tokenizer)} tokens and the network {vocab_size}; "
+            "they are not of the same CLIP"
+        )
+    return tokenizer
+
+
+@lru_cache(maxsize=16)
+def _box_weights(source: int, target: int) -> Tensor:
+    """Return the matrix [target, source] of box resampling: each output averages its own span.
+
+    Equal to StyleCLIP's nearest upsampling by 7 and average pooling by side / 32 where target is
+    224, without the 7-fold image in between.
+    """
+    span = source / target
+    starts = torch.arange(target, dtype=torch.float64)[:, None] * span
+    cells = torch.arange(source, dtype=torch.float64)[None]
+    overlap = torch.minimum(starts + span, cells + 1) - torch.maximum(starts, cells)
+    return (overlap.clamp(min=0) / span).float()

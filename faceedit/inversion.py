@@ -1,0 +1,123 @@
+"""Aligned face -> Face: find the code whose image is this face, in the space a method asks for.
+
+The encoder answers at once (Tov et al., "Designing an Encoder for StyleGAN Image Manipulation",
+SIGGRAPH 2021, arXiv:2102.02766); a few optional steps of descent bring the details closer, at the
+price of a code that is edited a little less willingly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from faceedit.backbones import Backbones
+from faceedit.errors import RequestError
+from faceedit.types import Face, Latent, Space, check_shape
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+MAX_REFINE_STEPS = 1000
+REFINE_RATE = 0.08  # Adam's step, as a share of how far the code's entries lie from w_avg
+WEIGHT_PIXEL = 1.0  # mean square difference at full, half and quarter size
+WEIGHT_FEATURE = 0.2  # 1 - cosine of what the identity network sees
+WEIGHT_NEAR = 0.02  # mean square distance from the encoder's code, in the same share
+
+
+def to_tensor(image: PIL.Image.Image) -> Tensor:
+    """Return an RGB image as a batch of one, [1, 3, h, w] in [-1, 1]."""
+    pixels = torch.from_numpy(np.array(image.convert("RGB")))
+    return pixels.permute(2, 0, 1).unsqueeze(0).float().div(127.5).sub(1)
+
+
+@torch.no_grad()
+def invert(image: Tensor, space: Space, backbones: Backbones, refine_steps: int = 0) -> Face:
+    """Return the generator's version of an aligned face, with its code.
+
+    Args:
+        image: Aligned faces, [n, 3, h, w], RGB in [-1, 1].
+        space: Where the code shall live: W_PLUS or S.
+        backbones: Needs `generator` and `encoder`.
+        refine_steps: Steps of descent after the encoder; 0 is fastest and easiest to edit.
+
+    Raises:
+        ValueError: If the image has another shape.
+        RequestError: If `refine_steps` is out of range.
+    """
+    check_shape(image, (None, 3, None, None), "image")
+    if not 0 <= refine_steps <= MAX_REFINE_STEPS:
+        raise RequestError(f"refine_steps is {refine_steps}; it must be 0 to {MAX_REFINE_STEPS}")
+    encoder = backbones.require("encoder", "inversion")
+    generator = backbones.require("generator", "inversion")
+    w_plus = encoder(image.to(generator.w_avg))
+    if refine_steps:
+        w_plus = refine(image.to(w_plus), w_plus, backbones, refine_steps)
+    face = Face(generator.synthesis(w_plus), Latent(w_plus, Space.W_PLUS))
+    return to_space(face, space, backbones)
+
+
+def to_space(face: Face, space: Space, backbones: Backbones) -> Face:
+    """Return the same face with its code in another space; the image stays as it is.
+
+    Raises:
+        ValueError: If there is no way from the one space to the other.
+    """
+    if face.latent.space is space:
+        return face
+    if face.latent.space is Space.W_PLUS and space is Space.S:
+        generator = backbones.require("generator", "a code in s")
+        with torch.no_grad():
+            return replace(face, latent=Latent(generator.styles(face.latent.code), Space.S))
+    raise ValueError(
+        f"no way from {face.latent.space.value} to {space.value} codes; invert the image again"
+    )
+
+
+@torch.enable_grad()
+def refine(image: Tensor, w_plus: Tensor, backbones: Backbones, steps: int) -> Tensor:
+    """Descend from the encoder's code to one whose image is closer; [n, num_ws, w_dim].
+
+    Minimises pixel + feature difference + distance from the start with Adam, its rate falling to
+    zero along a half cosine.
+
+    Args:
+        image: What to reach, [n, 3, h, w], RGB in [-1, 1].
+        w_plus: Where to start.
+        backbones: Needs `generator`; `identity` makes the features, where it is there.
+        steps: How many.
+    """
+    generator = backbones.require("generator", "refinement")
+    start = w_plus.detach()
+    spread = (start - generator.w_avg).square().mean().sqrt().clamp(min=1e-4)
+    code = start.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([code], lr=REFINE_RATE * spread.item(), betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    wanted = F.interpolate(image, size=(generator.config.resolution,) * 2, mode="area")
+    for _ in range(steps):
+        drawn = generator.synthesis(code)
+        loss = WEIGHT_PIXEL * pixel_distance(drawn, wanted)
+        loss = loss + WEIGHT_NEAR * ((code - start) / spread).square().mean()
+        if backbones.identity is not None:
+            seen, target = backbones.identity.embed(drawn), backbones.identity.embed(wanted)
+            loss = loss + WEIGHT_FEATURE * (1 - (seen * target.detach()).sum(-1)).mean()
+        (code.grad,) = torch.autograd.grad(loss, [code])
+        optimizer.step()
+        schedule.step()
+    return code.detach()
+
+
+def pixel_distance(image_a: Tensor, image_b: Tensor) -> Tensor:
+    """Return the mean square difference, averaged over full, half and quarter size; a scalar.
+
+    The smaller sizes keep colours and large shapes in view while details are still off.
+    """
+    scales = (1, 2, 4)
+    terms = [
+        F.mse_loss(F.avg_pool2d(image_a, scale), F.avg_pool2d(image_b, scale)) for scale in scales
+    ]
+    return torch.stack(terms).mean()

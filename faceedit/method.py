@@ -1,0 +1,187 @@
+"""The interface that every method fills in: `forward` is the edit, `objective` scores it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceedit import __version__, hub
+from faceedit.backbones import Backbones
+from faceedit.errors import RepoError, RequestError
+from faceedit.types import Face, Latent, Sentence, Space
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """Settings of a method; a method's file derives its own from this. Saved as `method_config`."""
+
+
+class EditMethod(nn.Module, ABC):
+    """An edit: source face + sentence -> edited face.
+
+    Frozen networks are arguments, never attributes, so `state_dict` holds only what the method
+    learned.
+    """
+
+    name: ClassVar[str]  # registry key = file name = config name = Hub folder
+    kind: ClassVar[Literal["trained", "fitted", "optimized"]]
+    config_class: ClassVar[type[Any]]  # its MethodConfig
+    space: ClassVar[Space]  # the space whose codes it edits
+    needs: ClassVar[frozenset[str]]  # the backbones it reads
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def build(cls, backbones: Backbones, **settings: Any) -> Self:
+        """Return a method that has learned nothing yet, sized for these networks.
+
+        Methods whose weights depend on the networks' sizes fill those settings in here.
+        """
+        return cls(cls.config_class(**settings))
+
+    @abstractmethod
+    def forward(
+        self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
+    ) -> Face:
+        """Apply the paper's edit. The only place where it is written down."""
+
+    def objective(
+        self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones
+    ) -> dict[str, Tensor]:
+        """Score an edit: weighted scalar terms, lower is better, their sum is the loss."""
+        raise NotImplementedError(f"{self.name} is {self.kind} and has no objective")
+
+    def fit(self, latents: Tensor, labels: Tensor | None, backbones: Backbones) -> None:
+        """Fill the buffers from samples, without gradients (fitted methods)."""
+        raise NotImplementedError(f"{self.name} is {self.kind} and is not fitted to samples")
+
+    @torch.no_grad()
+    def edit(
+        self,
+        source: Face,
+        sentence: Sentence,
+        backbones: Backbones,
+        strength: float = 1.0,
+        layers: tuple[int, int] | None = None,
+    ) -> Face:
+        """Run `forward` for a user, then keep what the user wants untouched.
+
+        Args:
+            source: The face, with a code in `self.space`; its mask limits where pixels change.
+            sentence: What is wanted.
+            backbones: The networks that `needs` names.
+            strength: 0 returns `source` itself, 1 is the paper's edit.
+            layers: The w_plus layers [first, end) that may change; None = all.
+
+        Raises:
+            ValueError: If the code lives in another space.
+            RequestError: If `layers` cannot apply.
+        """
+        if source.latent.space is not self.space:
+            raise ValueError(
+                f"{self.name} edits {self.space.value} codes, got {source.latent.space.value}; "
+                "call invert(..., space) first"
+            )
+        for network in sorted(self.needs):
+            backbones.require(network, self.name)
+        if strength == 0:
+            return source
+        edited = self(source, sentence, backbones, strength)
+        if layers is not None:
+            edited = keep_other_layers(source, edited, layers, backbones)
+        return keep_outside_mask(source, edited)
+
+
+def keep_other_layers(
+    source: Face, edited: Face, layers: tuple[int, int], backbones: Backbones
+) -> Face:
+    """Return the edit with only the w_plus layers [first, end) changed, drawn anew.
+
+    Raises:
+        RequestError: If the space has no layers or the generator has none in that range.
+    """
+    generator = backbones.require("generator", "an edit of some layers")
+    space = source.latent.space
+    if space not in (Space.W_PLUS, Space.S):
+        raise RequestError(f"{space.value} codes have no layers to choose; leave `layers` out")
+    first, end = layers
+    if first >= generator.num_ws:
+        raise RequestError(f"layers is {layers}; this generator has layers 0 to {generator.num_ws}")
+    index = torch.arange(generator.num_ws, device=source.latent.code.device)
+    chosen = ((index >= first) & (index < end)).unsqueeze(-1)  # [num_ws, 1]
+    if space is Space.S:  # every style belongs to the w that it is computed from
+        chosen = torch.cat(
+            [chosen[layer.w_index].expand(layer.channels) for layer in generator.style_layers]
+        )
+    code = torch.where(chosen, edited.latent.code, source.latent.code)
+    synthesis = generator.synthesis if space is Space.W_PLUS else generator.synthesis_from_styles
+    return replace(edited, image=synthesis(code), latent=Latent(code, space))
+
+
+def keep_outside_mask(source: Face, edited: Face) -> Face:
+    """Return the edit with the source's own pixels wherever the source's mask is 0."""
+    if source.mask is None:
+        return edited
+    size = edited.image.shape[-2:]
+    mask = source.mask.to(edited.image)
+    if mask.shape[-2:] != size:
+        mask = F.interpolate(mask, size=size, mode="bilinear", align_corners=False)
+    return replace(edited, image=torch.lerp(source.image, edited.image, mask), mask=mask)
+
+
+def save_method(
+    method: EditMethod,
+    folder: Path | str,
+    *,
+    base: str,
+    fingerprint: Mapping[str, str],
+    half: bool = True,
+) -> None:
+    """Write a method repo: config.json, and model.safetensors where the method learned something.
+
+    Args:
+        method: What to save.
+        folder: Where; made if absent, its other files stay.
+        base: The base repo's id, like "faceedit/portraits-128".
+        fingerprint: `hub.fingerprint` of the base that the method was made with. Only the networks
+            that a learned method reads are recorded; an optimized method fits any base.
+        half: Whether floating point numbers are stored with 16 bits.
+    """
+    learned = bool(method.state_dict())
+    needed = method.needs if learned else frozenset()
+    config = {
+        "library_name": "faceedit",
+        "kind": "method",
+        "format_version": hub.FORMAT_VERSION,
+        "faceedit_version": __version__,
+        "method": method.name,
+        "method_config": asdict(method.config),
+        "base_model_name_or_path": base,
+        "base_fingerprint": {name: fingerprint[name] for name in sorted(needed)},
+    }
+    hub.write_folder(Path(folder), config, method.state_dict() if learned else None, half=half)
+
+
+def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
+    """Load a method from its folder, frozen, in evaluation mode.
+
+    Raises:
+        RepoError: If a file is missing or damaged, or belongs to another method.
+    """
+    config = hub.read_config(folder)
+    if config.get("method") != method_class.name:
+        raise RepoError(f"{folder} holds {config.get('method')!r}, not {method_class.name!r}")
+    settings = hub.build_config(method_class.config_class, config.get("method_config", {}), folder)
+    method = method_class(settings)
+    if method.state_dict():
+        hub.load_weights(method, folder)
+    return method.eval().requires_grad_(False)

@@ -1,0 +1,25 @@
+"""The methods by name. A name is also the method's file, recipe and test; its repo has hyphens."""
+
+from faceedit.errors import UnknownMethodError
+from faceedit.method import EditMethod
+from faceedit.methods.styleclip_global import StyleClipGlobal
+from faceedit.methods.styleclip_optimization import StyleClipOptimization
+
+METHODS: dict[str, type[EditMethod]] = {
+    method.name: method for method in (StyleClipGlobal, StyleClipOptimization)
+}
+
+
+def method_class(name: str) -> type[EditMethod]:
+    """Return the method of that name.
+
+    Raises:
+        UnknownMethodError: If there is none; the message lists the names.
+    """
+    try:
+        return METHODS[name]
+    except KeyError:
+        raise UnknownMethodError(
+            f"unknown method {name!r}; choose from {sorted(METHODS)}, "
+            "or try `pip install -U faceedit` if it is a newer one"
+        ) from None

@@ -1,0 +1,1 @@
+"""Measures of edits and of generated portraits: numbers in, numbers out, nothing printed."""

@@ -1,0 +1,210 @@
+"""Read a photo from whatever it comes in, or say in plain words what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
+
+from faceedit.errors import PhotoError
+
+logger = logging.getLogger(__name__)
+
+Photo = str | Path | Image.Image | np.ndarray  # whatever `load_photo` reads
+
+MAX_SIDE = 4096  # px; larger photos are scaled down to it
+MAX_PIXELS = 80_000_000  # of a file or array; decoded that is 240 MB
+MAX_JPEG_PIXELS = 400_000_000  # JPEG files can be decoded at 1/2, 1/4 or 1/8 of their size
+MIN_SIDE = 16  # px; nothing smaller shows a face
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
+FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF"
+BACKGROUND = (192, 192, 192)  # a neutral grey behind transparent pixels
+
+
+def load_photo(photo: Photo) -> Image.Image:
+    """Return a photo as an upright RGB image of at most `MAX_SIDE` px a side.
+
+    The camera's rotation (EXIF) and colour profile are applied; transparency is laid over grey;
+    grey, palette, CMYK and 16-bit pictures become 8-bit RGB. An RGB image comes back as it is.
+
+    Args:
+        photo: A path, a PIL image, or an array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] with
+            integers in [0, 255] (uint16: [0, 65535]) or floats in [0, 1].
+
+    Raises:
+        PhotoError: If it cannot be read; the message says what was given and what to do.
+    """
+    if isinstance(photo, np.ndarray):
+        image, name = _from_array(photo), "the array"
+    elif isinstance(photo, Image.Image):
+        image, name = photo, "the image"
+    elif isinstance(photo, str | Path):
+        image, name = _open(photo), f"'{Path(photo).name}'"
+    else:
+        raise PhotoError(
+            f"the photo is a {type(photo).__name__}; give a path, a PIL image or a numpy array"
+        )
+    _check_size(image, name, MAX_PIXELS)
+    try:
+        image = image.copy()
+        with contextlib.suppress(Exception):  # a damaged EXIF block does not spoil the picture
+            image = ImageOps.exif_transpose(image)
+        image = _to_rgb(image)
+        image.info = {}  # the camera's place and profile, which no longer fit what is saved
+    except PhotoError:
+        raise
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        raise PhotoError(
+            f"{name} is damaged or incomplete ({error}); open it in a picture viewer and save "
+            "it again, or use another copy"
+        ) from error
+    if max(image.size) > MAX_SIDE:
+        logger.info("%s has %d x %d px; scaled down to %d", name, *image.size, MAX_SIDE)
+        image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    _check_size(image, name, MAX_PIXELS)
+    return image
+
+
+def _open(path: str | Path) -> Image.Image:
+    """Open a picture file without decoding it; JPEGs that are too large are set to be reduced."""
+    file = Path(path).expanduser()
+    if str(path).startswith(("http://", "https://")):
+        raise PhotoError(f"'{path}' is a web address; download the photo first")
+    try:
+        if file.is_dir():
+            raise PhotoError(f"'{path}' is a folder; name one photo in it")
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise PhotoError(f"there is no file '{path}'; check the path and its spelling") from None
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"'{path}' cannot be read ({error}); check the path") from error
+    if not data:
+        raise PhotoError(f"'{file.name}' is empty (0 bytes); use another copy of the photo")
+    try:
+        if data.startswith(b"\xff\xd8\xff"):
+            # Not by Image.open: it refuses at once what can be read at an eighth of its size.
+            image: Image.Image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+            _check_size(image, f"'{file.name}'", MAX_JPEG_PIXELS)
+            scale = min(1.0, MAX_SIDE / max(image.size))
+            image.draft("RGB", (int(image.width * scale) or 1, int(image.height * scale) or 1))
+            return image
+        Image.init()  # registers the rarer formats; an old Pillow lacks some
+        formats = [name for name in FORMATS if name in Image.OPEN]
+        return Image.open(io.BytesIO(data), formats=formats)
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(
+            f"'{file.name}' is too large ({error}); at most {MAX_PIXELS // 10**6} megapixels "
+            f"(JPEG: {MAX_JPEG_PIXELS // 10**6}) can be read, so scale it down first"
+        ) from None
+    except Exception as error:  # see load_photo
+        raise PhotoError(_what_it_is_instead(file.name, data)) from error
+
+
+def _what_it_is_instead(name: str, data: bytes) -> str:
+    """Say why a file is not a picture that can be read."""
+    wanted = f"give a {FORMAT_NAMES} file"
+    if data[4:8] == b"ftyp":
+        return f"'{name}' is a HEIC picture or a video, which cannot be read; export it as JPEG"
+    if data.startswith(b"%PDF"):
+        return f"'{name}' is a PDF document; {wanted}"
+    with contextlib.suppress(UnicodeDecodeError):
+        start = data[:64].decode()
+        if start.isprintable() or start.split():
+            return f"'{name}' is not a picture but text ({start[:24]!r}...); {wanted}"
+    return f"'{name}' is not a picture that can be read, or it is damaged; {wanted}"
+
+
+def _check_size(image: Image.Image, name: str, most: int) -> None:
+    """Raise if a picture has too many pixels to decode, or too few to show a face."""
+    width, height = image.size
+    if width * height > most:
+        raise PhotoError(
+            f"{name} has {width} x {height} px = {width * height / 1e6:.0f} megapixels; at most "
+            f"{MAX_PIXELS // 10**6} (JPEG files: {MAX_JPEG_PIXELS // 10**6}) can be read, "
+            "so scale it down first"
+        )
+    if min(width, height) < MIN_SIDE:
+        raise PhotoError(
+            f"{name} has {width} x {height} px; each side needs at least {MIN_SIDE}, "
+            "and a face at least 128 to look good"
+        )
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    """Return an array as an RGB, RGBA or grey image, or say what is wrong with it."""
+    shape = "x".join(map(str, array.shape)) or "one number"
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        hint = "one photo at a time" if array.ndim == 4 else "height x width x 3"
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            hint = "channels last: array.transpose(1, 2, 0)"
+        raise PhotoError(f"the array has shape {shape}; it must be {hint}")
+    if not array.size:
+        raise PhotoError(f"the array has shape {shape} and holds no pixel; give a photo")
+    if array.dtype.kind not in "buif":
+        raise PhotoError(f"the array holds {array.dtype}; it must be uint8, uint16 or floats")
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise PhotoError("the array holds NaN or infinite values; they must be finite, in [0, 1]")
+    top = {"b": 1, "f": 1}.get(array.dtype.kind, 65535 if array.dtype == np.uint16 else 255)
+    if low < 0 or high > top:
+        raise PhotoError(
+            f"the {array.dtype} array holds values from {low:g} to {high:g}; it must be "
+            f"in [0, {top}]" + ("; for [-1, 1] give (array + 1) / 2" if low < 0 else "")
+        )
+    if array.dtype != np.uint8:
+        array = np.rint(array.astype(np.float64) * (255 / top)).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return a decoded picture of any mode as 8-bit RGB in sRGB."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _to_8_bit(image)
+    if image.mode in ("CMYK", "RGB") and image.info.get("icc_profile"):
+        image = _to_srgb(image)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        image = Image.alpha_composite(below, image)
+    return image.convert("RGB") if image.mode != "RGB" else image
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Return a 16-bit, 32-bit or float grey picture as 8-bit grey."""
+    values = np.asarray(image).astype(np.float64)
+    low, high = values.min(), values.max()
+    if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 65535:
+        raise PhotoError(
+            f"the picture holds grey values from {low:g} to {high:g}; they must lie in "
+            "[0, 1], [0, 255] or [0, 65535]; save it as an 8-bit PNG"
+        )
+    if image.mode.startswith("I;16"):
+        top = 65535.0
+    else:
+        top = 1.0 if image.mode == "F" and high <= 1 else 255.0 if high <= 255 else 65535.0
+    return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Apply a camera's colour profile; phones save wide colours that look dull without it."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        if "srgb" in ImageCms.getProfileDescription(profile).lower():
+            return image
+        converted = ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return image  # a broken profile: the plain colours are the best guess
+    if converted is None:
+        return image
+    converted.info.pop("icc_profile", None)
+    return converted

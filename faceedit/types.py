@@ -1,0 +1,182 @@
+"""The nouns: what flows from a photo and a sentence to an edited face.
+
+Every type is frozen; make a changed copy with `dataclasses.replace`. Images are RGB in [-1, 1],
+[n, 3, h, w], everywhere between the photo and the result.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from faceedit.errors import PromptError, RequestError
+
+if TYPE_CHECKING:
+    import PIL.Image
+    from torch import Tensor
+
+MAX_PROMPT = 500  # characters; CLIP reads far fewer words, and this is more than any sentence needs
+MAX_STRENGTH = 10.0  # of either sign; 1 is the paper's edit, far beyond it images break
+MAX_SEED = 2**63 - 1  # what torch.Generator.manual_seed takes
+
+
+class Space(StrEnum):
+    """The spaces that methods edit in."""
+
+    Z = "z"  # [n, z_dim], the mapping network's input
+    W = "w"  # [n, w_dim], the mapping network's output
+    W_PLUS = "w_plus"  # [n, num_ws, w_dim], one w a layer
+    S = "s"  # [n, sum(style_dims)], every layer's channel-wise styles, joined
+    X_T = "x_t"  # [n, 3, h, w], noise from DDIM inversion
+
+
+@dataclass(frozen=True)
+class Latent:
+    """A code and the space it lives in."""
+
+    code: Tensor
+    space: Space
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is wanted and what is there, in words and as CLIP sees them."""
+
+    prompt: tuple[str, ...]  # one wanted sentence an image
+    neutral: str  # what the photo shows already
+    target: Tensor  # [n, d], unit norm: the embedding to reach
+    neutral_embedding: Tensor  # [n, d], unit norm
+
+
+@dataclass(frozen=True)
+class Face:
+    """An image with the code that makes it."""
+
+    image: Tensor  # [n, 3, h, w], RGB in [-1, 1]
+    latent: Latent
+    mask: Tensor | None = None  # [n, 1, h, w] in [0, 1]: where an edit may act; None = everywhere
+
+    def to_pil(self, index: int = 0) -> PIL.Image.Image:
+        """Return one of the images for saving and showing, 8 bits a channel."""
+        from PIL import Image
+
+        pixels = self.image[index].detach().float().clamp(-1, 1).add(1).mul(127.5).round()
+        return Image.fromarray(pixels.permute(1, 2, 0).byte().cpu().numpy())
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """One edit as a user asks for it. Everything a user can set is checked here.
+
+    Raises:
+        PromptError: If the prompt or the neutral sentence is empty, too long or not text.
+        RequestError: If another setting cannot be used; the message says what can.
+    """
+
+    prompt: str
+    method: str | None = None  # a name in METHODS; None = the editor's own
+    strength: float = 1.0  # 0 gives the source back, 1 is the paper's edit
+    neutral: str = "a face"
+    variant: str | None = None  # for methods that learn one sentence a set of weights
+    seed: int = 0
+    layers: tuple[int, int] | None = None  # w_plus layers [first, end) that may change; None = all
+    mask: Any = None  # an image, an array or a path, as large as the photo: white = may change
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt", _checked_text(self.prompt, "prompt"))
+        object.__setattr__(self, "neutral", _checked_text(self.neutral, "neutral sentence"))
+        object.__setattr__(self, "strength", _checked_strength(self.strength))
+        object.__setattr__(self, "seed", _checked_seed(self.seed))
+        object.__setattr__(self, "layers", _checked_layers(self.layers))
+        for name in ("method", "variant"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value.strip()):
+                raise RequestError(f"{name} is {value!r}; it must be a name, or None")
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """What an edit gives back."""
+
+    image: PIL.Image.Image  # the edited photo, or the edited crop where nothing was pasted back
+    reconstruction: PIL.Image.Image  # the aligned face as the generator redraws it, not edited
+    source: Latent
+    edited: Latent
+    request: EditRequest
+    mask: Tensor | None = None  # [1, 1, h, w] in [0, 1]: where the edit acted, if limited
+    face: PIL.Image.Image | None = None  # the edited aligned face
+    scores: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def check_shape(tensor: Tensor, shape: Sequence[int | None], name: str = "tensor") -> None:
+    """Raise unless `tensor` has this shape; None stands for any size.
+
+    Raises:
+        ValueError: With the shape that was given and the one that is needed.
+    """
+    given = tuple(tensor.shape)
+    fits = len(given) == len(shape) and all(
+        want is None or want == size for size, want in zip(given, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(f"{name} has shape {list(given)}; it must be [{wanted}]")
+
+
+def _checked_text(text: object, what: str) -> str:
+    """Return the sentence without stray white space, or say what is wrong with it."""
+    if not isinstance(text, str):
+        raise PromptError(f"the {what} is a {type(text).__name__}; it must be text like 'red hair'")
+    words = " ".join(text.replace("\0", " ").split())
+    if not words:
+        raise PromptError(f"the {what} is empty; describe the face you want, like 'red hair'")
+    if len(words) > MAX_PROMPT:
+        raise PromptError(
+            f"the {what} has {len(words):,} characters; at most {MAX_PROMPT} can be read, "
+            "and a few words work best"
+        )
+    return words
+
+
+def _checked_strength(strength: object) -> float:
+    """Return the strength as a finite float within the limits."""
+    try:
+        value = float(strength)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise RequestError(f"strength is {strength!r}; it must be a number like 1.0") from None
+    if not math.isfinite(value):
+        raise RequestError(f"strength is {value}; it must be finite, 0 gives the photo back")
+    if abs(value) > MAX_STRENGTH:
+        raise RequestError(
+            f"strength is {value:g}; it must lie between {-MAX_STRENGTH:g} and {MAX_STRENGTH:g}, "
+            "1 is the usual edit"
+        )
+    return value
+
+
+def _checked_seed(seed: object) -> int:
+    """Return the seed as an int that every random number generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Real) or seed != seed // 1:
+        raise RequestError(f"seed is {seed!r}; it must be a whole number")
+    value = int(seed)  # type: ignore[call-overload]
+    if not 0 <= value <= MAX_SEED:
+        raise RequestError(f"seed is {value}; it must lie between 0 and {MAX_SEED}")
+    return value
+
+
+def _checked_layers(layers: object) -> tuple[int, int] | None:
+    """Return the range of w_plus layers [first, end)."""
+    if layers is None:
+        return None
+    try:
+        first, end = (int(layer) for layer in layers)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise RequestError(f"layers is {layers!r}; it must be (first, end), like (4, 8)") from None
+    if not 0 <= first < end:
+        raise RequestError(f"layers is ({first}, {end}); it needs 0 <= first < end, like (4, 8)")
+    return first, end

@@ -1,0 +1,112 @@
+"""The segmenter and the attribute reader: shapes, units, and learning on a world that is known."""
+
+import pytest
+import torch
+
+from faceedit import hub
+from faceedit.backbones.attributes import (
+    AttributeHead,
+    AttributeReader,
+    AttributesConfig,
+    decode,
+    encode,
+)
+from faceedit.backbones.segmenter import Segmenter, SegmenterConfig
+from faceedit.world import REGIONS
+
+HEADS = (
+    AttributeHead("smile", -1, 1),
+    AttributeHead("age", 18, 85),
+    AttributeHead("hue", 0, 1, circular=True),
+    AttributeHead("hair_color", 0, 2, ("black", "brown", "red")),
+)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    torch.manual_seed(0)
+    return Segmenter(SegmenterConfig(REGIONS)).eval()
+
+
+@pytest.fixture(scope="module")
+def reader() -> AttributeReader:
+    torch.manual_seed(0)
+    return AttributeReader(AttributesConfig(HEADS)).eval()
+
+
+@torch.no_grad()
+def test_segmenter_labels_every_pixel(segmenter):
+    image = torch.rand(2, 3, 64, 128) * 2 - 1
+    assert segmenter(image).shape == (2, len(REGIONS), 64, 128)
+    assert segmenter.segment(image).shape == (2, 64, 128)
+
+
+@torch.no_grad()
+def test_folded_logits_are_the_pixels_of_every_block(segmenter):
+    image = torch.rand(1, 3, 32, 32) * 2 - 1
+    fold = segmenter.config.fold
+    logits, folded = segmenter(image), segmenter.folded(image)
+    for row in range(fold):
+        for column in range(fold):
+            part = folded[:, row * fold + column :: fold * fold]
+            assert torch.equal(part, logits[:, :, row::fold, column::fold])
+
+
+@torch.no_grad()
+def test_masks_of_all_regions_sum_to_one(segmenter):
+    image = torch.rand(1, 3, 32, 32) * 2 - 1
+    assert torch.allclose(segmenter.mask(image, *REGIONS), torch.ones(1, 1, 32, 32), atol=1e-5)
+    with pytest.raises(ValueError, match="moustache"):
+        segmenter.mask(image, "hair", "moustache")
+
+
+def test_segmenter_refuses_sides_that_it_cannot_halve(segmenter):
+    with pytest.raises(ValueError, match="multiples of 16"):
+        segmenter(torch.zeros(1, 3, 40, 40))
+
+
+def test_networks_fit_their_budget(segmenter, reader):
+    for network in (segmenter, reader):
+        assert sum(p.numel() for p in network.parameters()) < 0.6e6
+
+
+@torch.no_grad()
+def test_reader_answers_in_units(reader):
+    answers = reader(torch.rand(2, 3, 128, 128) * 2 - 1)
+    assert set(answers) == {head.name for head in HEADS}
+    assert answers["hair_color"].shape == (2, 3)
+    assert answers["age"].shape == (2,)
+    assert (answers["age"] > 18).all()
+    read = reader.read(torch.rand(2, 3, 64, 64) * 2 - 1)
+    assert read["hair_color"].shape == (2,)
+
+
+def test_decoding_undoes_encoding():
+    for head in HEADS[:3]:
+        value = head.low + (head.high - head.low) * torch.tensor([0.05, 0.4, 0.9])
+        assert torch.allclose(decode(head, encode(head, value)), value, atol=1e-4)
+
+
+def test_reader_keeps_its_heads_when_saved(reader, tmp_path):
+    hub.save_network(reader, tmp_path, half=False)
+    loaded = hub.load_network(AttributeReader, tmp_path)
+    assert loaded.config == reader.config
+    image = torch.rand(1, 3, 128, 128)
+    with torch.no_grad():
+        assert torch.equal(loaded.eval()(image)["smile"], reader(image)["smile"])
+
+
+def test_segmenter_learns_two_halves():
+    torch.manual_seed(0)
+    network = Segmenter(SegmenterConfig(("dark", "bright"), widths=(8, 16)))
+    labels = torch.zeros(8, 32, 32, dtype=torch.long)
+    labels[:4, :, 11:] = 1
+    labels[4:, 20:] = 1
+    image = (labels[:, None] * 1.0 - 0.5).expand(8, 3, 32, 32) + 0.2 * torch.randn(8, 3, 32, 32)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    for _ in range(30):
+        loss = torch.nn.functional.cross_entropy(network(image), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (network.eval().segment(image) == labels).float().mean() > 0.97

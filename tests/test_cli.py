@@ -1,0 +1,98 @@
+import pytest
+from PIL import Image
+
+from faceedit.__main__ import main
+from tests.test_editor import save_methods
+
+
+@pytest.fixture(scope="module")
+def repo(base_folder, backbones):
+    save_methods(base_folder.parent, base_folder, backbones)
+    return str(base_folder)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.radial_gradient("L").resize((64, 64)).save(path)
+    return str(path)
+
+
+def test_sample_writes_a_face(repo, tmp_path, capsys):
+    output = tmp_path / "face.png"
+    assert main(["sample", "--seed", "3", "--repo", repo, "-o", str(output)]) == 0
+    assert Image.open(output).size == (32, 32)
+    assert str(output) in capsys.readouterr().out
+
+
+def test_edit_writes_a_picture_as_large_as_the_photo(repo, photo, tmp_path):
+    output = tmp_path / "edited.jpg"
+    arguments = ["edit", photo, "red hair", "--repo", repo, "-o", str(output)]
+    assert main([*arguments, "--method", "styleclip_global", "--layers", "2:6"]) == 0
+    assert Image.open(output).size == (64, 64)
+
+
+def test_edit_takes_a_generated_face(repo, tmp_path):
+    output = tmp_path / "edited.png"
+    assert main(["edit", "sample:7", "red hair", "--repo", repo, "-o", str(output)]) == 0
+    assert output.exists()
+
+
+def test_compare_writes_one_sheet(repo, photo, tmp_path, capsys):
+    output = tmp_path / "sheet.png"
+    assert main(["compare", photo, "red hair", "--repo", repo, "-o", str(output)]) == 0
+    assert Image.open(output).width > 3 * 256
+    assert "styleclip_optimization" in capsys.readouterr().out
+
+
+def test_info_lists_networks_and_methods(repo, capsys):
+    assert main(["info", "--repo", repo]) == 0
+    output = capsys.readouterr().out
+    assert "generator" in output
+    assert "styleclip_global: fitted, edits s, ready" in output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prompt": ""}, "prompt is empty"),
+        ({"prompt": "red " * 10_000}, "characters"),
+        ({"--strength": "nan"}, "finite"),
+        ({"--strength": "much"}, "must be a number"),
+        ({"--seed": "-1"}, "seed is -1"),
+        ({"--layers": "all"}, "FIRST:END"),
+        ({"--method": "magic"}, "choose from"),
+        ({"--repo": "./nowhere"}, "does not exist"),
+        ({"--repo": "somebody/missing"}, "hf download somebody/missing"),
+        ({"--device": "abacus"}, "use cpu or cuda"),
+        ({"photo": "nowhere.png"}, "nowhere.png"),
+        ({"photo": "sample:x"}, "sample:7"),
+        ({"-o": "edited.txt"}, "must end in"),
+        ({"-o": "nowhere/edited.png"}, "no folder"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
+    repo, photo, tmp_path, capsys, monkeypatch, changes, message
+):
+    monkeypatch.chdir(tmp_path)
+    settings = {"photo": photo, "prompt": "red hair", "--repo": repo, "-o": "edited.png"} | changes
+    positional = [settings.pop("photo"), settings.pop("prompt")]
+    flags = [f"{name}={value}" for name, value in settings.items() if name != "-o"]
+    assert main(["edit", *positional, *flags, "-o", settings["-o"]]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png"]
+
+
+def test_text_file_that_is_called_png_is_one_line_and_exit_code_2(repo, tmp_path, capsys):
+    (tmp_path / "text.png").write_text("not a picture")
+    arguments = ["edit", str(tmp_path / "text.png"), "red hair", "--repo", repo]
+    assert main([*arguments, "-o", str(tmp_path / "out.png")]) == 2
+    assert "text.png" in capsys.readouterr().err
+
+
+def test_unknown_flag_is_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["edit", "--magic"])
+    assert error.value.code == 2

@@ -1,0 +1,232 @@
+"""What every method promises. A new method is found here by itself: it is in METHODS."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import faceedit.methods
+from faceedit import hub
+from faceedit.backbones import Backbones
+from faceedit.errors import MissingBackboneError, UnknownMethodError
+from faceedit.inversion import to_space
+from faceedit.method import EditMethod, MethodConfig, load_method, save_method
+from faceedit.methods import METHODS, method_class
+from faceedit.sentence import read
+from faceedit.types import Face, Latent, Sentence, Space
+
+FEW_STEPS = 40  # enough for an optimized method to get somewhere on tiny networks
+PROMPT = "red hair"
+
+
+def of_kind(*kinds: str) -> list[str]:
+    return [name for name, method in METHODS.items() if method.kind in kinds]
+
+
+def make_method(name: str, backbones: Backbones) -> EditMethod:
+    """Build a method on tiny networks, and fit it if it is one that is fitted."""
+    wanted = METHODS[name]
+    names = {field.name for field in dataclasses.fields(wanted.config_class)}
+    settings = {"steps": FEW_STEPS} if "steps" in names else {}
+    method = wanted.build(backbones, **settings)
+    if wanted.kind == "fitted":
+        latents = backbones.generator.sample_w_plus(16, torch.Generator().manual_seed(1), 1.0)
+        method.fit(latents, None, backbones)
+    return method.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def methods(backbones) -> dict[str, EditMethod]:
+    """All methods, each made once."""
+    return {name: make_method(name, backbones) for name in METHODS}
+
+
+@pytest.fixture(params=list(METHODS))
+def method(request, methods) -> EditMethod:
+    return methods[request.param]
+
+
+@pytest.fixture
+def face(backbones) -> Face:
+    w_plus = backbones.generator.sample_w_plus(1, torch.Generator().manual_seed(5), 0.7)
+    with torch.no_grad():
+        return Face(backbones.generator(w_plus), Latent(w_plus, Space.W_PLUS))
+
+
+@pytest.fixture
+def source(method, face, backbones) -> Face:
+    return to_space(face, method.space, backbones)
+
+
+@pytest.fixture
+def sentence(backbones) -> Sentence:
+    return read(PROMPT, "a face", backbones.clip)
+
+
+# Names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_method_has_one_name_everywhere(name):
+    wanted = METHODS[name]
+    assert wanted.name == name
+    assert wanted.__module__ == f"faceedit.methods.{name}"
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_method_says_which_paper_it_is(name):
+    text = Path(faceedit.methods.__file__).with_name(f"{name}.py").read_text()
+    assert re.search(r"arXiv:\d{4}\.\d{5}", text)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_method_config_is_frozen_and_has_defaults(name):
+    config_class = METHODS[name].config_class
+    assert issubclass(config_class, MethodConfig)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        field = dataclasses.fields(config_class)[0].name
+        setattr(config_class(), field, None)
+
+
+def test_unknown_method_lists_the_known_ones():
+    with pytest.raises(UnknownMethodError, match="styleclip_global"):
+        method_class("styleclip_gobal")
+
+
+# The edit -----------------------------------------------------------------------------------------
+
+
+def test_edit_with_zero_strength_returns_the_source(method, source, sentence, backbones):
+    assert method.edit(source, sentence, backbones, strength=0) is source
+
+
+def test_edit_returns_an_image_and_a_code_like_the_source(method, source, sentence, backbones):
+    edited = method.edit(source, sentence, backbones)
+    assert edited.image.shape == source.image.shape
+    assert edited.latent.code.shape == source.latent.code.shape
+    assert edited.latent.space is method.space
+    assert edited.image.isfinite().all()
+    assert not edited.image.requires_grad
+
+
+def test_edit_changes_the_face(method, source, sentence, backbones):
+    edited = method.edit(source, sentence, backbones)
+    assert not torch.equal(edited.latent.code, source.latent.code)
+
+
+def test_edit_leaves_the_source_and_the_networks_alone(method, source, sentence, backbones):
+    code = source.latent.code.clone()
+    before = {k: v.clone() for k, v in backbones.generator.state_dict().items()}
+    method.edit(source, sentence, backbones)
+    assert torch.equal(source.latent.code, code)
+    for name, tensor in backbones.generator.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    assert all(p.grad is None for n in backbones.present().values() for p in n.parameters())
+
+
+def test_edit_is_the_same_twice(method, source, sentence, backbones):
+    images = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        images.append(method.edit(source, sentence, backbones).image)
+    assert torch.equal(*images)
+
+
+def test_edit_needs_only_the_networks_that_it_names(method, source, sentence, backbones):
+    named = Backbones(**{name: getattr(backbones, name) for name in method.needs})
+    method.edit(source, sentence, named)
+
+
+def test_edit_names_the_network_that_is_missing(method, source, sentence, backbones):
+    without = dataclasses.replace(backbones, generator=None)
+    with pytest.raises(MissingBackboneError, match="generator"):
+        method.edit(source, sentence, without)
+
+
+def test_edit_refuses_a_code_of_another_space(method, source, sentence, backbones):
+    elsewhere = dataclasses.replace(source, latent=Latent(source.latent.code, Space.Z))
+    with pytest.raises(ValueError, match=f"{method.name} edits {method.space.value} codes, got z"):
+        method.edit(elsewhere, sentence, backbones)
+
+
+def test_edit_leaves_pixels_outside_the_mask_alone(method, source, sentence, backbones):
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., :16] = 1
+    edited = method.edit(dataclasses.replace(source, mask=mask), sentence, backbones)
+    assert torch.equal(edited.image[..., 16:], source.image[..., 16:])
+
+
+def test_edit_leaves_layers_outside_the_range_alone(method, source, sentence, backbones):
+    if method.space not in (Space.W_PLUS, Space.S):
+        pytest.skip("its codes have no layers")
+    edited = method.edit(source, sentence, backbones, layers=(2, 4))
+    kept = layer_of_each_number(method.space, backbones)
+    outside = (kept < 2) | (kept >= 4)
+    assert torch.equal(edited.latent.code[:, outside], source.latent.code[:, outside])
+
+
+def layer_of_each_number(space: Space, backbones: Backbones) -> torch.Tensor:
+    """The w_plus layer that each entry of a code's second axis belongs to."""
+    generator = backbones.generator
+    if space is Space.W_PLUS:
+        return torch.arange(generator.num_ws)
+    return torch.cat([torch.full((x.channels,), x.w_index) for x in generator.style_layers])
+
+
+# Saving -------------------------------------------------------------------------------------------
+
+
+def test_saved_method_edits_the_same_after_loading(method, source, sentence, backbones, tmp_path):
+    prints = dict.fromkeys(backbones.present(), "sha256:0")
+    save_method(method, tmp_path, base="faceedit/tiny", fingerprint=prints, half=False)
+    loaded = load_method(type(method), tmp_path)
+    assert loaded.config == method.config
+    torch.manual_seed(3)
+    before = method.edit(source, sentence, backbones)
+    torch.manual_seed(3)
+    after = loaded.edit(source, sentence, backbones)
+    assert torch.equal(before.image, after.image)
+
+
+def test_saved_method_holds_no_frozen_network(method, tmp_path):
+    prints = dict.fromkeys(method.needs, "sha256:0")
+    save_method(method, tmp_path, base="faceedit/tiny", fingerprint=prints)
+    has_weights = (tmp_path / hub.WEIGHTS).exists()
+    assert has_weights == (method.kind != "optimized")
+
+
+# The score ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", of_kind("trained", "optimized"))
+def test_objective_gives_scalar_terms(name, methods, face, sentence, backbones):
+    method = methods[name]
+    source = to_space(face, method.space, backbones)
+    edited = method.edit(source, sentence, backbones)
+    terms = method.objective(source, edited, sentence, backbones)
+    assert terms
+    assert all(term.shape == () and term.isfinite() for term in terms.values())
+
+
+@pytest.mark.parametrize("name", of_kind("trained"))
+def test_training_scores_the_image_that_edit_returns(name, backbones, face, sentence):
+    method = make_method(name, backbones).requires_grad_(True)
+    source = to_space(face, method.space, backbones)
+    trained = method(source, sentence, backbones)
+    assert torch.equal(trained.image, method.edit(source, sentence, backbones).image)
+    sum(method.objective(source, trained, sentence, backbones).values()).backward()
+    assert any(p.grad is not None and p.grad.any() for p in method.parameters())
+
+
+@pytest.mark.parametrize("name", of_kind("optimized"))
+def test_optimized_edit_lowers_its_own_objective(name, methods, face, sentence, backbones):
+    method = methods[name]
+    source = to_space(face, method.space, backbones)
+    edited = method.edit(source, sentence, backbones)
+    with torch.no_grad():
+        before = sum(method.objective(source, source, sentence, backbones).values())
+        after = sum(method.objective(source, edited, sentence, backbones).values())
+    assert after < before

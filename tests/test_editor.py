@@ -1,0 +1,218 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from faceedit import hub
+from faceedit.editor import FaceEditor, repo_of
+from faceedit.errors import FaceEditError, PromptError, RepoError, RequestError, UnknownMethodError
+from faceedit.inversion import invert, refine, to_space, to_tensor
+from faceedit.method import save_method
+from faceedit.methods import METHODS
+from faceedit.types import Face, Latent, Space
+
+OPTIMIZED = "styleclip_optimization"
+FITTED = "styleclip_global"
+
+
+def save_methods(folder, base_folder, backbones):
+    """Write the repos of both methods next to a base, as they lie in hub_cards/."""
+    prints = hub.fingerprint(base_folder)
+    latents = backbones.generator.sample_w_plus(32, torch.Generator().manual_seed(1), 1.0)
+    for name, settings in {FITTED: {}, OPTIMIZED: {"steps": 2}}.items():
+        method = METHODS[name].build(backbones, **settings)
+        if method.kind == "fitted":
+            method.fit(latents, None, backbones)
+        base = f"somebody/{base_folder.name}"
+        save_method(
+            method, folder / repo_of(name).split("/")[1], base=base, fingerprint=prints, half=False
+        )
+
+
+@pytest.fixture(scope="module")
+def shelf(base_folder, backbones):
+    save_methods(base_folder.parent, base_folder, backbones)
+    return base_folder.parent
+
+
+@pytest.fixture(scope="module")
+def editor(shelf, base_folder):
+    return FaceEditor.from_pretrained(base_folder)
+
+
+@pytest.fixture
+def drawing():
+    """A small square picture, which is taken as an aligned face when no face is found in it."""
+    noise = np.random.default_rng(0).integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((64, 64), Image.Resampling.BICUBIC)
+
+
+def test_edit_gives_a_picture_as_large_as_the_photo(editor, drawing):
+    result = editor.edit(drawing, "red hair")
+    assert result.image.size == drawing.size
+    assert result.face.size == result.reconstruction.size == (32, 32)
+    assert result.request.method == FITTED
+    assert result.seconds > 0
+    assert set(result.scores) == {"clip_score", "clip_gain", "identity"}
+
+
+def test_edit_with_zero_strength_gives_the_photo_back(editor, drawing):
+    result = editor.edit(drawing, "red hair", strength=0)
+    assert np.array_equal(np.array(result.image), np.array(drawing))
+    assert torch.equal(result.source.code, result.edited.code)
+
+
+def test_edit_without_pasting_gives_the_aligned_face(editor, drawing):
+    result = editor.edit(drawing, "red hair", paste_back=False)
+    assert result.image.size == (32, 32)
+
+
+def test_edit_takes_paths_arrays_and_generated_faces(editor, drawing, tmp_path):
+    drawing.save(tmp_path / "photo.png")
+    images = [
+        np.array(editor.edit(photo, "red hair").image)
+        for photo in (drawing, np.array(drawing), tmp_path / "photo.png")
+    ]
+    assert np.array_equal(images[0], images[1])
+    assert np.array_equal(images[0], images[2])
+    assert editor.edit(editor.sample(3), "red hair").image.size == (32, 32)
+
+
+def test_edit_inside_a_mask_leaves_the_rest_of_the_photo_alone(editor, drawing):
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    mask[:, :24] = 255
+    result = editor.edit(drawing, "red hair", strength=5, mask=mask)
+    assert np.array_equal(np.array(result.image)[:, 36:], np.array(drawing)[:, 36:])
+    assert result.mask is not None
+
+
+def test_edit_refuses_a_mask_of_another_size(editor, drawing):
+    with pytest.raises(RequestError, match="20 x 20 px and the photo 64 x 64"):
+        editor.edit(drawing, "red hair", mask=np.zeros((20, 20), dtype=np.uint8))
+
+
+def test_edit_leaves_the_callers_random_numbers_alone(editor, drawing):
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    editor.edit(drawing, "red hair", method=OPTIMIZED, seed=9)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_inversion_is_remembered_by_what_the_photo_shows(shelf, base_folder, drawing):
+    editor = FaceEditor.from_pretrained(base_folder)
+    first = editor.invert(drawing)
+    editor.backbones.encoder.forward = None  # so that inverting once more would fail
+    assert editor.invert(drawing.copy()).latent.code is first.latent.code
+
+
+def test_compare_yields_every_method_in_turn(editor, drawing):
+    results = list(editor.compare(drawing, "red hair"))
+    assert [result.request.method for result in results] == editor.available()
+    assert {FITTED, OPTIMIZED} <= set(editor.available())
+
+
+def test_compare_checks_its_arguments_before_the_first_result(editor, drawing):
+    with pytest.raises(PromptError):
+        editor.compare(drawing, "")
+    with pytest.raises(UnknownMethodError, match="choose from"):
+        editor.compare(drawing, "red hair", ["magic"])
+
+
+def test_sample_is_the_same_for_the_same_seed(editor):
+    assert torch.equal(editor.sample(4).image, editor.sample(4).image)
+    assert not torch.equal(editor.sample(4).image, editor.sample(5).image)
+
+
+def test_sample_refuses_a_bad_seed_or_truncation(editor):
+    with pytest.raises(RequestError, match="seed"):
+        editor.sample(-1)
+    with pytest.raises(RequestError, match="truncation_psi"):
+        editor.sample(1, truncation_psi=float("nan"))
+
+
+def test_method_repo_makes_its_method_the_default(shelf, drawing):
+    editor = FaceEditor.from_pretrained(shelf / "styleclip-optimization")
+    assert editor.edit(drawing, "red hair").request.method == OPTIMIZED
+
+
+def test_editors_can_share_the_networks(shelf, editor):
+    other = FaceEditor.from_pretrained(shelf / "styleclip-global", base=editor)
+    assert other.backbones.generator is editor.backbones.generator
+
+
+def test_saved_editor_edits_the_same_after_loading(editor, drawing, tmp_path):
+    editor.save_pretrained(tmp_path / "mine", save_base=True)
+    loaded = FaceEditor.from_pretrained(tmp_path / "mine")
+    assert loaded.base_folder == tmp_path / "portraits-tiny"
+    before = editor.edit(drawing, "red hair").edited.code
+    assert torch.equal(before, loaded.edit(drawing, "red hair").edited.code)
+
+
+def test_method_of_another_base_is_refused(shelf, base_folder, tmp_path):
+    shutil.copytree(shelf, tmp_path / "shelf")
+    weights = tmp_path / "shelf" / base_folder.name / "generator" / hub.WEIGHTS
+    other = hub.read_weights(weights.parent)
+    other["const"] += 1
+    from safetensors.torch import save_file
+
+    save_file(other, weights)
+    with pytest.raises(RepoError, match="another generator"):
+        FaceEditor.from_pretrained(tmp_path / "shelf" / "styleclip-global")
+
+
+def test_repo_of_a_method_that_is_not_known_says_so(shelf, base_folder, tmp_path):
+    hub.write_folder(
+        base_folder.parent / "magic",
+        {"method": "magic", "base_model_name_or_path": f"somebody/{base_folder.name}"},
+        None,
+    )
+    with pytest.raises(UnknownMethodError, match="magic"):
+        FaceEditor.from_pretrained(base_folder.parent / "magic")
+
+
+@pytest.mark.parametrize("photo", ["nowhere.png", 3, None, np.zeros((2, 2))])
+def test_edit_refuses_what_is_no_photo(editor, photo):
+    with pytest.raises(FaceEditError):
+        editor.edit(photo, "red hair")
+
+
+# Inversion ----------------------------------------------------------------------------------------
+
+
+def test_inversion_gives_the_image_of_its_code(backbones, drawing):
+    face = invert(to_tensor(drawing.resize((32, 32))), Space.W_PLUS, backbones)
+    assert torch.equal(face.image, backbones.generator(face.latent.code))
+
+
+def test_code_in_s_draws_the_same_image_as_in_w_plus(backbones, drawing):
+    face = invert(to_tensor(drawing.resize((32, 32))), Space.S, backbones)
+    drawn = backbones.generator.synthesis_from_styles(face.latent.code)
+    assert torch.allclose(drawn, face.image, atol=1e-5)
+
+
+def test_refinement_comes_closer_to_the_photo(backbones):
+    seed = torch.Generator().manual_seed(2)
+    start, goal = backbones.generator.sample_w_plus(2, seed, 1.0).split(1)
+    with torch.no_grad():
+        wanted, before = backbones.generator(goal), backbones.generator(start)
+        after = backbones.generator(refine(wanted, start, backbones, steps=20))
+    assert (after - wanted).square().mean() < 0.8 * (before - wanted).square().mean()
+
+
+def test_refinement_refuses_too_many_steps(backbones):
+    with pytest.raises(RequestError, match="refine_steps"):
+        invert(torch.zeros(1, 3, 32, 32), Space.W_PLUS, backbones, refine_steps=10**6)
+
+
+def test_there_is_no_way_from_s_to_w_plus(backbones):
+    face = Face(torch.zeros(1, 3, 32, 32), Latent(torch.zeros(1, 8), Space.S))
+    with pytest.raises(ValueError, match="no way from s to w_plus"):
+        to_space(face, Space.W_PLUS, backbones)
+
+
+def test_picture_survives_the_way_to_a_tensor_and_back(drawing):
+    face = Face(to_tensor(drawing), Latent(torch.zeros(1, 1), Space.W))
+    assert np.array_equal(np.array(face.to_pil()), np.array(drawing))

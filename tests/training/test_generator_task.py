@@ -1,0 +1,196 @@
+"""The generator's training: its loss, its phases, and a run of a few steps on stand-in renders."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from faceedit.backbones.layers import StyledConv
+from faceedit.backbones.stylegan2 import Generator
+from faceedit.hub import load_network
+from faceedit.world import NOISE_DIM, REGIONS, attributes_from_noise, sample_attributes
+from tests.training.shards import write_shard
+from training.attribute_mapping import (
+    AttributeMapping,
+    AttributeMappingConfig,
+    embed,
+    load_attribute_mapping,
+    save_attribute_mapping,
+)
+from training.config import ConfigError, parse_config
+from training.discriminators import (
+    Discriminator,
+    DiscriminatorConfig,
+    PatchDiscriminator,
+    r1_penalty,
+)
+from training.loop import Loop
+from training.tasks.generator import (
+    GeneratorOptions,
+    GeneratorTask,
+    pixel_weights,
+    psnr,
+    rate_groups,
+    reconstruction_terms,
+)
+
+SIZE = 32  # px of the stand-in renders and of the generator
+TINY = {
+    "resolution": SIZE,
+    "z_dim": 128,
+    "w_dim": 16,
+    "mapping_layers": 2,
+    "channel_base": 256,
+    "channel_max": 16,
+    "distil_batch_size": 4,
+    "distil_steps": 2,
+    "heldout_images": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    write_shard(folder / "train", 0, 12, SIZE)
+    write_shard(folder / "heldout", 1, 4, SIZE)
+    return folder
+
+
+def make_loop(world, output, *flags, **options) -> Loop:
+    sets = [f"--set={k}={v}" for k, v in {**TINY, **options}.items()]
+    fixed = ["--task=generator", "--cpu", "--train_batch_size=4", "--logging_steps=1"]
+    folders = [f"--data_dir={world}", f"--output_dir={output}", f"--base={output}"]
+    return Loop(parse_config([*fixed, *folders, *flags, *sets]), GeneratorTask)
+
+
+# ------------------------------------------------------------------------------------ the loss
+def test_pixel_weights_favour_eyes_and_mouth_over_background():
+    segmentation = torch.zeros(1, SIZE, SIZE, dtype=torch.uint8)
+    segmentation[:, 4:12, 4:12] = REGIONS.index("eyes")
+    segmentation[:, 20:28, 20:28] = REGIONS.index("mouth")
+    weights = pixel_weights(segmentation, SIZE)
+    assert weights.shape == (1, 1, SIZE, SIZE)
+    assert weights.mean().item() == pytest.approx(1)
+    background, eyes, mouth = weights[0, 0, 16, 0], weights[0, 0, 8, 8], weights[0, 0, 24, 24]
+    assert eyes / background == pytest.approx(12)
+    assert mouth / background == pytest.approx(16)
+    assert weights[0, 0, 8, 13] == eyes  # the outline counts too
+    assert pixel_weights(segmentation, 8).shape == (1, 1, 8, 8)
+
+
+def test_reconstruction_terms_vanish_for_equal_images_only():
+    image, weights = torch.rand(2, 3, SIZE, SIZE), torch.ones(2, 1, SIZE, SIZE)
+    assert all(term == 0 for term in reconstruction_terms(image, image, weights))
+    shifted = reconstruction_terms(image + 0.5, image, weights)
+    assert shifted[0].item() == pytest.approx(0.5, abs=1e-5)
+    assert shifted[1].item() == pytest.approx(0.5, abs=1e-5)  # a constant has no edges
+
+
+def test_psnr_of_a_constant_error_is_its_formula():
+    real = torch.zeros(2, 3, 8, 8)
+    assert psnr(real + 0.2, real).tolist() == pytest.approx([20.0, 20.0], abs=1e-4)
+
+
+def test_learning_rates_undo_the_equalised_gains():
+    conv = StyledConv(8, 4, 16, 8)
+    scales = {id(p): g["lr_scale"] for g in rate_groups(conv.modules()) for p in g["params"]}
+    assert scales[id(conv.weight)] == pytest.approx((8 * 9) ** 0.5)
+    assert scales[id(conv.affine.weight)] == pytest.approx(4)
+    assert scales[id(conv.bias)] == scales[id(conv.affine.bias)] == 1
+    assert len(scales) == len(list(conv.parameters()))
+
+
+# -------------------------------------------------------------------------- the attribute mapping
+def test_embedding_is_finite_and_hues_meet_at_the_ends_of_their_range():
+    people = attributes_from_noise(torch.randn(8, NOISE_DIM))
+    assert embed(people).isfinite().all()
+    ends = [embed(people.replace(background_hue=hue)) for hue in (0.0, 1.0)]
+    assert torch.allclose(*ends, atol=1e-5)
+
+
+def test_attribute_mapping_survives_saving(tmp_path):
+    mapping = AttributeMapping(AttributeMappingConfig(w_dim=16)).eval()
+    save_attribute_mapping(mapping, tmp_path)
+    people = sample_attributes(4, 0)
+    loaded = load_attribute_mapping(tmp_path)
+    assert torch.allclose(loaded(people), mapping(people), atol=0.02)
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_attribute_mapping(tmp_path / "nowhere")
+
+
+# ------------------------------------------------------------------------- the discriminators
+@pytest.mark.parametrize("network_class", [Discriminator, PatchDiscriminator])
+def test_r1_penalty_reaches_every_weight_of_a_discriminator(network_class):
+    network = network_class(DiscriminatorConfig(SIZE, channel_base=256, channel_max=16))
+    logits = network(torch.rand(4, 3, SIZE, SIZE))
+    assert logits.shape[0] == 4
+    r1_penalty(network, torch.rand(4, 3, SIZE, SIZE)).backward()
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+# --------------------------------------------------------------------------------- the training
+def test_phases_grow_and_distillation_comes_last(world, tmp_path):
+    loop = make_loop(world, tmp_path, "--max_train_steps=100", adversarial_steps=10)
+    ends = [(end, phase.name) for end, phase in loop.schedule]
+    wanted = [(48, "8 px"), (66, "16 px"), (88, "32 px"), (98, "adversarial"), (100, "distil")]
+    assert ends == wanted
+
+
+def test_options_refuse_noise_that_does_not_fit_z():
+    with pytest.raises(ConfigError, match="z_dim"):
+        GeneratorOptions(z_dim=8)
+
+
+def test_a_run_through_all_phases_exports_what_hub_can_load(world, tmp_path):
+    loop = make_loop(world, tmp_path, "--max_train_steps=9", adversarial_steps=2)
+    outcome = loop.run()
+    assert outcome.reason == "complete"
+    assert set(outcome.scores) == {"psnr", "mapping_error"}
+    export = tmp_path / "export"
+    generator = load_network(Generator, export)
+    assert generator.config.resolution == SIZE
+    assert generator.w_avg.abs().sum() > 0
+    w = load_attribute_mapping(export)(sample_attributes(2, 0))
+    assert generator(generator.broadcast(w)).shape == (2, 3, SIZE, SIZE)
+    assert list((tmp_path / "samples").glob("*.jpg"))
+    assert json.loads((tmp_path / "heldout.jsonl").read_text().splitlines()[-1])["size"] == SIZE
+
+
+def test_resumed_run_equals_an_uninterrupted_one(world, tmp_path):
+    make_loop(world, tmp_path / "whole", "--max_train_steps=6", "--no-evaluate").run()
+    part = make_loop(world, tmp_path / "parts", "--max_train_steps=6", "--no-evaluate")
+    for _ in range(3):
+        phase = next(p for end, p in part.schedule if part.step < end)
+        part._enter(phase)
+        part.update(phase)
+    part.save()
+    resume = ["--max_train_steps=6", "--no-evaluate", "--resume_from_checkpoint=latest"]
+    make_loop(world, tmp_path / "parts", *resume).run()
+    for name in ("modules", "averages", "optimizers"):
+        files = [
+            tmp_path / run / "checkpoint-6" / f"{name}.safetensors" for run in ("whole", "parts")
+        ]
+        whole, parts = (load_file(file) for file in files)
+        assert whole.keys() == parts.keys()
+        assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_training_continues_from_a_finished_generator(world, tmp_path):
+    make_loop(world, tmp_path / "first", "--max_train_steps=3", "--no-evaluate").run()
+    start = tmp_path / "first" / "export"
+    loop = make_loop(world, tmp_path / "second", "--max_train_steps=3", start=start)
+    stored = load_file(start / "model.safetensors")["const"].float()
+    assert torch.equal(loop.task.generator.const.detach(), stored)
+
+
+@pytest.mark.slow
+def test_training_approaches_the_renders(world, tmp_path):
+    flags = ["--max_train_steps=120", "--lr_warmup_steps=5", "--no-evaluate"]
+    loop = make_loop(world, tmp_path, *flags, distil_steps=0)
+    loop.run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
+    assert lines[-1]["paired/pixel"] < 0.7 * lines[0]["paired/pixel"]
+    assert lines[-1]["distil/distance"] < lines[0]["distil/distance"]

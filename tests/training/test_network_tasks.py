@@ -1,0 +1,144 @@
+"""The tasks of the small networks: each trains, measures and exports; people stay themselves."""
+
+import math
+
+import pytest
+import torch
+
+from faceedit.backbones.attributes import AttributeReader
+from faceedit.backbones.encoder import Encoder
+from faceedit.backbones.identity import Identity, IdentityConfig
+from faceedit.backbones.segmenter import Segmenter, SegmenterConfig
+from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
+from faceedit.hub import load_network, save_network
+from faceedit.world import REGIONS, SPECS
+from tests.training.shards import write_index, write_shard
+from training.attribute_mapping import (
+    AttributeMapping,
+    AttributeMappingConfig,
+    save_attribute_mapping,
+)
+from training.augment import Augmentation, augment, replace_region
+from training.config import TrainConfig
+from training.loop import Loop
+from training.people import PERSONAL, sample_people
+from training.tasks import task_class
+from training.tasks.identity import contrast
+
+OPTIONS = {
+    "segmenter": {"widths": [4, 8], "evaluation_images": 4},
+    "attributes": {"widths": [4, 8, 8], "hidden": 8, "evaluation_images": 4},
+    "identity": {
+        "widths": [4, 8],
+        "units": [1, 1],
+        "embedding_dim": 8,
+        "crop": [16, 112, 16, 112],
+        "input_size": 16,
+        "squeeze": 4,
+        "evaluation_images": 8,
+    },
+    "encoder": {
+        "widths": [4, 4, 4, 8],
+        "units": [1, 1, 1, 1],
+        "head_channels": 8,
+        "squeeze": 4,
+        "weight_attributes": 0.0,
+        "heldout_images": 4,
+        "phase_shares": [0.34, 0.33, 0.33],
+    },
+}
+NETWORKS = {
+    "segmenter": Segmenter,
+    "attributes": AttributeReader,
+    "identity": Identity,
+    "encoder": Encoder,
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    for split in ("train", "heldout"):
+        write_shard(folder / split, 0, 8, size=32)
+    write_shard(folder / "people", 0, 40, size=32)
+    write_index(folder / "people", views=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    config = GeneratorConfig(32, 256, 16, mapping_layers=1, channel_base=256, channel_max=8)
+    save_network(Generator(config), folder / "generator")
+    mapping = AttributeMapping(AttributeMappingConfig(w_dim=16, width=16, layers=2))
+    save_attribute_mapping(mapping, folder / "generator")
+    save_network(Segmenter(SegmenterConfig(REGIONS, widths=(4, 8))), folder / "segmenter")
+    identity = IdentityConfig(
+        (4, 8), (1, 1), 8, aligned_size=32, crop=(4, 28, 4, 28), input_size=16, squeeze=4
+    )
+    save_network(Identity(identity), folder / "identity")
+    return folder
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_task_trains_measures_and_exports(name, world, base, tmp_path):
+    config = TrainConfig(
+        task=name,
+        output_dir=str(tmp_path),
+        data_dir=str(world),
+        base=str(base),
+        train_batch_size=4,
+        max_train_steps=3,
+        logging_steps=1,
+        cpu=True,
+        options=OPTIONS[name],
+    )
+    outcome = Loop(config, task_class(name)).run()
+    assert outcome.reason == "complete"
+    assert outcome.scores["images"] >= 4
+    assert (tmp_path / "samples").is_dir() or name == "attributes"
+    load_network(NETWORKS[name], tmp_path / "export")
+
+
+def test_views_of_a_person_share_what_makes_a_person_and_nothing_else():
+    values = sample_people(4, 3, seed=7).values.reshape(4, 3, -1)
+    same = (values == values[:, :1]).all(1).all(0)
+    for spec, fixed in zip(SPECS.values(), same, strict=True):
+        if spec.group in PERSONAL:
+            assert fixed, spec.name
+    changing = [s.name for s, fixed in zip(SPECS.values(), same, strict=True) if not fixed]
+    assert {"smile", "hair_style", "yaw", "light_azimuth"} <= set(changing)
+
+
+def test_the_first_people_do_not_depend_on_how_many_are_drawn():
+    assert torch.equal(sample_people(2, 2, 5).values, sample_people(4, 2, 5).values[:4])
+
+
+def test_contrast_is_low_for_separate_people_and_zero_without_pairs():
+    embedding = torch.eye(4)[[0, 0, 1, 1]]
+    near = contrast(embedding, torch.tensor([0, 0, 1, 1]), 0.1)
+    far = contrast(embedding, torch.tensor([0, 1, 0, 1]), 0.1)
+    assert near < 0.01 < far
+    assert contrast(embedding, torch.arange(4), 0.1) == 0
+
+
+def test_augmented_images_keep_shape_and_range_and_follow_the_seed():
+    amount = Augmentation(1.0, 0.1, 1.5, 0.1, 0.3, 5, 0.1, 0.05, 0.3)
+    image = torch.rand(4, 3, 32, 32) * 2 - 1
+    torch.manual_seed(0)
+    first = augment(image, amount)
+    torch.manual_seed(0)
+    assert torch.equal(first, augment(image, amount))
+    assert first.shape == image.shape
+    assert first.abs().max() <= 1.01
+    assert not math.isnan(first.sum())
+
+
+def test_only_the_region_is_replaced():
+    image = torch.zeros(2, 3, 16, 16)
+    labels = torch.zeros(2, 16, 16, dtype=torch.uint8)
+    labels[:, :8] = 3
+    changed, filled = replace_region(image, labels, 3, 1.0)
+    assert torch.equal(changed[:, :, 8:], image[:, :, 8:])
+    assert (filled[:, :, :6] == 1).all()
+    assert not torch.equal(changed, image)

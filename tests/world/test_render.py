@@ -1,0 +1,79 @@
+"""A render is a function of one attribute vector; people and their mirror images."""
+
+import pytest
+import torch
+
+from faceedit.world import (
+    NOISE_DIM,
+    REGIONS,
+    SPECS,
+    FaceAttributes,
+    attributes_from_noise,
+    render,
+    sample_attributes,
+)
+
+
+def test_batch_equals_its_images_one_by_one():
+    people = sample_attributes(3, seed=1)
+    batch = render(people, 64)
+    for i in range(3):
+        alone = render(people[i], 64)
+        assert torch.equal(batch.image[i : i + 1], alone.image)
+        assert torch.equal(batch.segmentation[i : i + 1], alone.segmentation)
+
+
+def test_render_shapes_and_ranges():
+    result = render(sample_attributes(2, seed=2), 32)
+    assert result.image.shape == (2, 3, 32, 32)
+    assert result.image.abs().max() <= 1
+    assert result.segmentation.dtype == torch.uint8
+    assert int(result.segmentation.max()) < len(REGIONS)
+
+
+def test_empty_batch_renders_nothing():
+    assert render(sample_attributes(1, 0)[0:0], 32).image.shape == (0, 3, 32, 32)
+
+
+def test_size_that_cannot_be_rendered_is_refused():
+    with pytest.raises(ValueError, match="multiple of 4"):
+        render(sample_attributes(1, 0), 30)
+
+
+def test_mirrored_attributes_give_the_mirrored_picture_but_for_strands():
+    people = sample_attributes(2, seed=4).replace(hair_style="buzz cut", hat="none")
+    there = render(people, 64).image
+    back = render(people.mirror(), 64).image.flip(-1)
+    other = render(sample_attributes(2, seed=5), 64).image
+    assert (there - back).abs().mean() < 0.25 * (there - other).abs().mean()
+    assert torch.equal(people.mirror().mirror().values, people.values)
+
+
+def test_population_stays_in_range_and_shows_every_value():
+    people = sample_attributes(20_000, seed=0)
+    for name, spec in SPECS.items():
+        column = people.column(name)
+        assert column.min() >= spec.low and column.max() <= spec.high, name
+        for i, value in enumerate(spec.values):
+            assert (column == i).float().mean() > 0.02, f"{name}: {value}"
+
+
+def test_people_are_a_function_of_their_noise():
+    noise = torch.randn(5, NOISE_DIM + 3)
+    people = attributes_from_noise(noise)
+    again = attributes_from_noise(noise[:, :NOISE_DIM])
+    assert torch.equal(people.values, again.values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hair": 1.0}, "unknown attribute"),
+        ({"hair_color": "violet"}, "choose from"),
+        ({"smile": 1.5}, "from -1.0 to 1.0"),
+        ({"smile": float("nan")}, "from -1.0 to 1.0"),
+    ],
+)
+def test_bad_changes_say_what_is_allowed(changes, message):
+    with pytest.raises(ValueError, match=message):
+        FaceAttributes.default().replace(**changes)

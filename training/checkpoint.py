@@ -1,0 +1,187 @@
+"""Checkpoints: everything that a run needs to go on to the bit, in safetensors and JSON only.
+
+`<output_dir>/checkpoint-<step>/` holds `modules.safetensors`, `averages.safetensors`,
+`optimizers.safetensors` and `state.json` (step, position in the data, run settings, data set).
+Learning rates and random numbers are functions of the step, so they need no file. A checkpoint is
+written beside its place and renamed into it: a process killed at any moment leaves either the old
+state or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from training.config import ConfigError, TrainConfig
+
+__all__ = ["Checkpoint", "find_checkpoint", "load_checkpoint", "save_checkpoint"]
+
+PREFIX = "checkpoint-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved state: where it is and what its `state.json` says."""
+
+    folder: Path
+    state: dict[str, Any]
+
+
+def find_checkpoint(config: TrainConfig) -> Checkpoint | None:
+    """Return the checkpoint to resume from, or None for a fresh run.
+
+    Raises:
+        ConfigError: If a named checkpoint is missing, or if a fresh run would run over an old one.
+    """
+    existing = list_checkpoints(config.output_path)
+    wanted = config.resume_from_checkpoint or ("latest" if config.eval_only else "")
+    if config.eval_only and not existing:
+        raise ConfigError(f"nothing to evaluate: {config.output_path} has no checkpoint")
+    if wanted == "latest":
+        return _read(existing[-1]) if existing else None
+    if wanted:
+        for folder in (Path(wanted), config.output_path / wanted):
+            if (folder / "state.json").is_file():
+                return _read(folder)
+        raise ConfigError(f"no checkpoint {wanted!r}; there are: {[p.name for p in existing]}")
+    if existing and not config.overwrite:
+        raise ConfigError(
+            f"{config.output_path} already has {existing[-1].name}; continue it with "
+            "--resume_from_checkpoint latest, or start afresh with --overwrite"
+        )
+    return None
+
+
+def list_checkpoints(output: Path) -> list[Path]:
+    """Return the complete checkpoints of a run, oldest first."""
+    found = [p for p in output.glob(f"{PREFIX}*") if (p / "state.json").is_file()]
+    return sorted(found, key=lambda p: int(p.name.removeprefix(PREFIX)))
+
+
+def remove_checkpoints(output: Path) -> None:
+    """Delete a run's checkpoints (`--overwrite`) and what an interrupted save has left."""
+    for folder in [*list_checkpoints(output), *output.glob(f".{PREFIX}*")]:
+        shutil.rmtree(folder)
+
+
+def _read(folder: Path) -> Checkpoint:
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} is not a checkpoint of this trainer ({error})") from error
+    return Checkpoint(folder, state)
+
+
+def save_checkpoint(
+    config: TrainConfig,
+    state: dict[str, Any],
+    modules: Mapping[str, nn.Module],
+    averages: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+) -> Path:
+    """Write a checkpoint whole or not at all, and drop the oldest ones."""
+    output = config.output_path
+    final = output / f"{PREFIX}{state['step']}"
+    partial = output / f".{final.name}.{os.getpid()}"
+    output.mkdir(parents=True, exist_ok=True)
+    for leftover in output.glob(f".{PREFIX}*"):  # of a process that was killed while saving
+        shutil.rmtree(leftover)
+    partial.mkdir()
+    save_file(_flatten(modules), partial / "modules.safetensors")
+    save_file(_flatten(averages), partial / "averages.safetensors")
+    save_file(_flatten_optimizers(optimizers), partial / "optimizers.safetensors")
+    (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+    if final.exists():
+        shutil.rmtree(final)
+    partial.rename(final)
+    older = [folder for folder in list_checkpoints(output) if folder != final]
+    for folder in older[: max(0, len(older) + 1 - config.checkpoints_total_limit)]:
+        shutil.rmtree(folder)
+    return final
+
+
+def load_checkpoint(
+    folder: Path,
+    modules: Mapping[str, nn.Module],
+    averages: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+) -> None:
+    """Restore what `save_checkpoint` wrote, strictly.
+
+    Raises:
+        ConfigError: If the checkpoint belongs to other modules than these.
+    """
+    try:
+        _restore(load_file(folder / "modules.safetensors"), modules)
+        _restore(load_file(folder / "averages.safetensors"), averages)
+        _restore_optimizers(load_file(folder / "optimizers.safetensors"), optimizers)
+    except (KeyError, RuntimeError, OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"{folder} does not fit this run ({error}); use the options it was trained with, "
+            "or start afresh with --overwrite"
+        ) from error
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Copy a tensor to memory of its own, which safetensors asks for."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _flatten(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    return {
+        f"{name}/{key}": _own(value)
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def _restore(content: dict[str, Tensor], modules: Mapping[str, nn.Module]) -> None:
+    strangers = {key.split("/")[0] for key in content} - set(modules)
+    if strangers:
+        raise KeyError(f"it also holds {sorted(strangers)}")
+    for name, module in modules.items():
+        own = {
+            key.removeprefix(f"{name}/"): value
+            for key, value in content.items()
+            if key.startswith(f"{name}/")
+        }
+        module.load_state_dict(own, strict=True)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _flatten_optimizers(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, Tensor]:
+    return {
+        f"{name}/{place}/{key}": _own(value)
+        for name, optimizer in optimizers.items()
+        for place, parameter in enumerate(_parameters(optimizer))
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _restore_optimizers(
+    content: dict[str, Tensor], optimizers: Mapping[str, torch.optim.Optimizer]
+) -> None:
+    parameters = {name: _parameters(optimizer) for name, optimizer in optimizers.items()}
+    for path, value in content.items():
+        name, place, key = path.split("/")
+        if name not in optimizers or int(place) >= len(parameters[name]):
+            raise KeyError(f"no parameter for {path}")
+        parameter = parameters[name][int(place)]
+        if value.dim() > 0:  # moments take the parameter's memory order, as Adam gave them
+            if value.shape != parameter.shape:
+                raise KeyError(f"{path} is {list(value.shape)}, not {list(parameter.shape)}")
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        optimizers[name].state[parameter][key] = value.to(parameter.device)

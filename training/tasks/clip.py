@@ -1,0 +1,405 @@
+"""Train the world's CLIP: pictures from the shards against captions written afresh every time.
+
+Radford et al. (arXiv:2103.00020) treat every other caption of the batch as false. Here many are
+true of several pictures ("she is smiling"), so the exact truth decides: a pair is a positive where
+all that the caption says is true of the picture and in view, a negative where something is surely
+false, and left out in between.
+
+Auxiliary heads, dropped at export, read every statement off both towers. They tell each tower
+directly what to look for, which brings the contrast on its way many times sooner.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceedit.backbones.clip import Clip, ClipConfig, build_tokenizer
+from faceedit.world import sample_attributes
+from faceedit.world.captions import (
+    FALSE,
+    STATEMENTS,
+    TRUE,
+    Caption,
+    Split,
+    caption,
+    compose,
+    find,
+    questions,
+    truth,
+    value_prompts,
+)
+from training.config import TrainConfig
+from training.data import WorldShards, augment_seed
+from training.task import Task, Turn
+
+MAX_SCALE = math.log(100)  # of the learned temperature, as in the paper
+RECALL_PAIRS = 100  # pictures and captions in one retrieval round
+RECALL_ROUNDS = 20
+PLACE_STD = 0.15  # of the position embeddings at the start, about that of the patch embeddings
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """What the recipe can set."""
+
+    image_size: int = 64
+    patch_size: int = 8
+    vision_width: int = 192
+    vision_layers: int = 5
+    text_width: int = 128
+    text_layers: int = 3
+    head_width: int = 32  # of one attention head, in both towers
+    context_length: int = 64  # tokens; the longest caption of five statements has about 50
+    embed_dim: int = 128
+    vocabulary: int = 1200  # tokens, the 512 byte symbols and the two specials included
+    captions_each: int = 1  # captions a picture and step
+    weight_auxiliary: float = 1.0
+    blur: float = 0.3  # share of pictures that are blurred: generators are less sharp than renders
+    shift: float = 0.03  # largest shift, as a share of the side
+    heldout_images: int = 1500  # pictures to measure on
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Pictures, what is true of them, and their captions."""
+
+    image: Tensor  # [n, 3, h, w] in [-1, 1]
+    truth: Tensor  # [n, S] int8: TRUE, FALSE or UNSURE
+    tokens: Tensor  # [m, context_length], m = captions_each captions a picture
+    said: Tensor  # [m, S] float, 1 for what a caption says
+    owner: Tensor  # [m] index of the picture that a caption was written for
+
+    def to(self, device: torch.device) -> ClipBatch:
+        """Return the batch on another device."""
+        return ClipBatch(**{k: v.to(device, non_blocking=True) for k, v in vars(self).items()})
+
+
+def pair_truth(known: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which captions are true and which are surely false of which pictures.
+
+    Args:
+        known: What is true of each picture, [n, S] int8.
+        said: What each caption says, [m, S], 1 or 0.
+
+    Returns:
+        Two bools [n, m]: everything said is true and in view; something said is false.
+    """
+    holds = (known == TRUE).float() @ said.T
+    fails = (known == FALSE).float() @ said.T
+    return holds >= said.sum(dim=1), fails > 0
+
+
+def contrast(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    """Return the contrastive loss of each row against its negatives, averaged.
+
+    For every positive pair the softmax runs over that pair and the row's negatives only, so two
+    true captions of one picture do not push each other away: -log(e^p / (e^p + sum e^n)).
+
+    Args:
+        logits: [rows, columns].
+        positive: [rows, columns] bool.
+        negative: [rows, columns] bool.
+    """
+    others = logits.masked_fill(~negative, -1e4).logsumexp(dim=1, keepdim=True)  # [rows, 1]
+    loss = F.softplus(others - logits).masked_fill(~positive, 0.0).sum(dim=1)
+    count = positive.sum(dim=1)
+    return (loss / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+
+
+def masked_bce(logits: Tensor, known: Tensor) -> Tensor:
+    """Return the error of reading statements, leaving out what is unsure.
+
+    Args:
+        logits: [n, S].
+        known: [n, S] int8: TRUE, FALSE or UNSURE.
+    """
+    sure = (known == TRUE) | (known == FALSE)
+    loss = F.binary_cross_entropy_with_logits(logits, (known == TRUE).float(), reduction="none")
+    return loss[sure].mean()
+
+
+class Heads(nn.Module):
+    """Linear readers of every statement, one a tower."""
+
+    def __init__(self, options: ClipOptions) -> None:
+        super().__init__()
+        self.image = nn.Linear(options.vision_width, len(STATEMENTS))
+        self.text = nn.Linear(options.text_width, len(STATEMENTS))
+
+
+class ClipStep(nn.Module):
+    """One step: both towers, the contrast in both directions, the auxiliary readers."""
+
+    def __init__(self, clip: Clip, heads: Heads, options: ClipOptions) -> None:
+        super().__init__()
+        self.clip, self.heads, self.options = clip, heads, options
+
+    def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """Return the loss terms of a batch."""
+        model = self.clip.model
+        pixels = self.clip.pixels(disturb(batch.image, self.options))
+        seen = model.vision_model(pixel_values=pixels).pooler_output  # [n, vision_width]
+        longest = int((batch.tokens == self.clip.config.end_token).int().argmax(dim=1).max()) + 1
+        read = model.text_model(input_ids=batch.tokens[:, :longest]).pooler_output
+        image = F.normalize(model.visual_projection(seen), dim=-1)
+        text = F.normalize(model.text_projection(read), dim=-1)
+        with torch.autocast(image.device.type, enabled=False):  # 8 bits of mantissa are too few
+            scale = model.logit_scale.clamp(max=MAX_SCALE).exp()
+            logits = scale * image.float() @ text.float().T  # [n, m]
+        true, false = pair_truth(batch.truth, batch.said)
+        written = batch.owner[None] == torch.arange(len(image), device=image.device)[:, None]
+        terms = {
+            "image_to_text": 0.5 * contrast(logits, true | written, false),
+            "text_to_image": 0.5 * contrast(logits.T, (true | written).T, false.T),
+        }
+        weight = self.options.weight_auxiliary
+        if weight:
+            said = batch.said.to(torch.int8)
+            terms["auxiliary_image"] = weight * masked_bce(
+                self.heads.image(seen).float(), batch.truth
+            )
+            terms["auxiliary_text"] = weight * masked_bce(self.heads.text(read).float(), said)
+        best = logits.detach().masked_fill(~false & ~written, -math.inf).argmax(dim=0)
+        terms["log_batch_recall"] = (best == batch.owner).float().mean()
+        terms["log_temperature"] = model.logit_scale.detach().exp()
+        return terms
+
+
+def disturb(image: Tensor, options: ClipOptions) -> Tensor:
+    """Shift pictures a little, blur some, and vary their brightness by some percent.
+
+    The shift and the width of the blur are drawn once a batch, which is enough and far cheaper.
+    """
+    n, side = len(image), image.shape[-1]
+    x = image * (1 + 0.05 * torch.randn(n, 1, 1, 1, device=image.device))
+    x = x + 0.03 * torch.randn(n, 1, 1, 1, device=image.device)
+    blurred = (torch.rand(n) < options.blur).nonzero().flatten().to(image.device)
+    coarse = int(torch.randint(side // 4, side // 2 + 1, ()))
+    small = F.interpolate(x[blurred], (coarse, coarse), mode="bilinear", antialias=True)
+    x[blurred] = F.interpolate(small, (side, side), mode="bilinear", align_corners=False)
+    reach = round(options.shift * side)
+    down, right = torch.randint(-reach, reach + 1, (2,)).tolist()
+    x = F.pad(x, (reach, reach, reach, reach), mode="replicate")
+    return x[..., reach + down : reach + down + side, reach + right : reach + right + side]
+
+
+class ClipTask(Task):
+    """Trains `faceedit.backbones.clip.Clip` on the portrait world."""
+
+    options_class = ClipOptions
+    averaged = ("clip",)
+
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        super().__init__(config, device)
+        self.clip = build_clip(self.options)
+        self.heads = Heads(self.options)
+        self.data: WorldShards | None = None
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return the network and the heads that help it."""
+        return {"clip": self.clip, "heads": self.heads}
+
+    def turns(self) -> Sequence[Turn]:
+        """Return the one turn; biases, norms and embeddings are not decayed."""
+        step = ClipStep(self.clip, self.heads, self.options)
+        if not self.options.weight_auxiliary:
+            self.heads.requires_grad_(False)
+
+        def groups() -> list[dict[str, Any]]:
+            kept = [p for p in step.parameters() if p.requires_grad]
+            return [
+                {"params": [p for p in kept if p.ndim >= 2]},
+                {"params": [p for p in kept if p.ndim < 2], "weight_decay": 0.0},
+            ]
+
+        return (Turn("clip", step, groups=groups),)
+
+    def open_data(self, recorded: dict[str, Any] | None) -> dict[str, Any]:
+        """Open the training split; mirror images double it."""
+        folder = self.config.data_path / "train"
+        self.data = WorldShards(folder, recorded, self.config.seed, flip=True, device=self.device)
+        return self.data.state()
+
+    def batch(self, positions: range) -> ClipBatch:
+        """Return pictures with captions; each caption is a function of its place alone."""
+        assert self.data is not None
+        world = self.data.batch(positions)
+        known = truth(world.attributes, world.segmentation[:, ::2, ::2])
+        rows = (known == TRUE).cpu().tolist()
+        written, owner = [], []
+        for i, (place, row) in enumerate(zip(positions, rows, strict=True)):
+            rng = random.Random(augment_seed(self.config.seed, place))
+            sayable = [s for s, holds in enumerate(row) if holds]
+            written += [compose(sayable, rng) for _ in range(self.options.captions_each)]
+            owner += [i] * self.options.captions_each
+        return ClipBatch(
+            world.image, known, self._tokens(written), said_matrix(written), torch.tensor(owner)
+        )
+
+    def _tokens(self, written: Sequence[Caption]) -> Tensor:
+        tokens = self.clip.tokenize([c.text for c in written]).cpu()
+        blank = self.clip.config.end_token
+        return F.pad(tokens, (0, self.options.context_length - tokens.shape[1]), value=blank)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Measure retrieval and zero-shot reading on pictures and wordings never seen."""
+        clip = self.averaged_or_live("clip")
+        assert isinstance(clip, Clip)
+        clip.eval()
+        data = WorldShards(self.config.data_path / "heldout", seed=self.config.seed)
+        count = min(len(data), self.options.heldout_images)
+        parts, known = [], []
+        for start in range(0, count, 100):
+            world = data.rows(range(start, min(start + 100, count)))
+            parts.append(clip.encode_image(world.image.to(self.device)).cpu())
+            known.append(truth(world.attributes, world.segmentation[:, ::2, ::2]))
+        image, said = torch.cat(parts), torch.cat(known)
+        scores = {"recall_at_1": recall_at_1(clip, image, said, "train")}
+        scores["recall_at_1_heldout_wordings"] = recall_at_1(clip, image, said, "heldout")
+        for split in ("train", "heldout"):
+            answers = zero_shot(clip, image, said, split)
+            scores[f"zero_shot_{split}"] = sum(answers.values()) / max(len(answers), 1)
+            scores |= {f"zero_shot_{split}/{name}": value for name, value in answers.items()}
+        return scores
+
+    def export(self, folder: Path) -> None:
+        """Write the folder that `Clip.from_folder` reads."""
+        clip = self.averaged_or_live("clip")
+        assert isinstance(clip, Clip)
+        clip.save(folder)
+
+
+def build_clip(options: ClipOptions) -> Clip:
+    """Return an untrained CLIP with a tokenizer learned on captions."""
+    tokenizer = learn_tokenizer(options.vocabulary, options.context_length)
+    size = len(tokenizer)
+    clip = Clip(
+        ClipConfig(
+            image_size=options.image_size,
+            patch_size=options.patch_size,
+            vision_width=options.vision_width,
+            vision_layers=options.vision_layers,
+            vision_heads=options.vision_width // options.head_width,
+            text_width=options.text_width,
+            text_layers=options.text_layers,
+            text_heads=options.text_width // options.head_width,
+            context_length=options.context_length,
+            vocab_size=size,
+            start_token=size - 2,
+            end_token=size - 1,
+            embed_dim=options.embed_dim,
+            pixel_mean=(0.5, 0.5, 0.5),
+            pixel_std=(0.5, 0.5, 0.5),
+        ),
+        tokenizer,
+    )
+    # Portraits are aligned, so where a patch lies says as much as what it shows; transformers'
+    # start makes places ten times fainter than contents.
+    nn.init.normal_(clip.model.vision_model.embeddings.position_embedding.weight, std=PLACE_STD)
+    return clip
+
+
+def learn_tokenizer(vocabulary: int, context_length: int, captions: int = 20_000) -> Any:
+    """Learn byte pairs on training captions: as many merges as the vocabulary has room for."""
+    people = sample_attributes(captions // 4, seed=0)
+    texts = [text for seed in range(4) for text in caption(people, seed=seed)]
+    plain = build_tokenizer((), context_length)
+    learned = plain.train_new_from_iterator(texts, vocabulary, show_progress=False)
+    merges = json.loads(learned.backend_tokenizer.to_str())["model"]["merges"]
+    room = vocabulary - len(plain)
+    return build_tokenizer([(left, right) for left, right in merges[:room]], context_length)
+
+
+def said_matrix(written: Sequence[Caption]) -> Tensor:
+    """Return what each caption says, [m, S] of 1 and 0."""
+    said = torch.zeros(len(written), len(STATEMENTS))
+    for row, one in enumerate(written):
+        said[row, list(one.statements)] = 1.0
+    return said
+
+
+# ------------------------------------------------------------------------------ measuring
+def distinct_pairs(
+    known: Tensor, written: Sequence[Caption], count: int, rng: random.Random
+) -> list[int]:
+    """Choose pairs of which no caption is true of another's picture.
+
+    Args:
+        known: What is true of each picture, [n, S] int8.
+        written: One caption a picture.
+        count: How many pairs are wanted; fewer are returned where there are no more.
+        rng: Decides the order in which they are tried.
+    """
+    _, false = pair_truth(known, said_matrix(written))
+    apart = false & false.T
+    chosen: list[int] = []
+    for i in rng.sample(range(len(written)), len(written)):
+        if len(chosen) < count and bool(apart[i, chosen].all()):
+            chosen.append(i)
+    return chosen
+
+
+def recall_at_1(clip: Clip, image: Tensor, known: Tensor, split: Split) -> float:
+    """Return how often the picture nearest to a caption is its own, among 100 distinct pairs.
+
+    Args:
+        clip: The CLIP.
+        image: Embeddings of n pictures, [n, d].
+        known: What is true of them, [n, S] int8.
+        split: Which wordings the captions use; they make five statements each.
+    """
+    hits, total = 0, 0
+    for seed in range(RECALL_ROUNDS):
+        rng = random.Random(seed)
+        sayable = [[s for s, t in enumerate(row) if t == TRUE] for row in known.tolist()]
+        written = [compose(row, rng, 5, split) for row in sayable]
+        chosen = distinct_pairs(known, written, RECALL_PAIRS, rng)
+        text = clip.encode_text([written[i].text for i in chosen]).to(image)
+        nearest = (text @ image[chosen].T).argmax(dim=1)
+        hits += int((nearest == torch.arange(len(chosen))).sum())
+        total += len(chosen)
+    return hits / max(total, 1)
+
+
+def zero_shot(clip: Clip, image: Tensor, known: Tensor, split: Split) -> dict[str, float]:
+    """Return the balanced accuracy of answering each question with the nearest wording.
+
+    Every round gives each value a single wording, with no ensemble; the accuracies of a value's
+    pictures are averaged first, then the values. A picture counts where one value is surely true.
+
+    Args:
+        clip: The CLIP.
+        image: Embeddings of n pictures, [n, d].
+        known: What is true of them, [n, S] int8.
+        split: Which wordings to use.
+    """
+    scores = {}
+    index = {statement.key: i for i, statement in enumerate(STATEMENTS)}
+    for name, values in questions().items():
+        columns = [index[find(f"{name}={value}").key] for value in values]
+        answers = known[:, columns]  # [n, values]
+        clear = (answers == TRUE).any(dim=1)
+        wordings = [value_prompts(name, value, split) for value in values]
+        correct = []
+        for turn in range(max(map(len, wordings))):
+            text = clip.encode_text([w[turn % len(w)] for w in wordings]).to(image)
+            scored = (image @ text.T).masked_fill((answers != TRUE) & (answers != FALSE), -2)
+            right = scored.argmax(dim=1) == (answers == TRUE).int().argmax(dim=1)
+            for value in range(len(values)):
+                asked = clear & (answers[:, value] == TRUE)
+                if int(asked.sum()) >= 5:  # fewer pictures say nothing
+                    correct.append(right[asked].float().mean().item())
+        if correct:
+            scores[name] = sum(correct) / len(correct)
+    return scores
