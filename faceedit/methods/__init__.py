@@ -2,11 +2,25 @@
 
 from faceedit.errors import UnknownMethodError
 from faceedit.method import EditMethod
+from faceedit.methods.clip_pae import ClipPae
+from faceedit.methods.ganspace import GanSpace
+from faceedit.methods.interfacegan import InterFaceGan
 from faceedit.methods.styleclip_global import StyleClipGlobal
 from faceedit.methods.styleclip_optimization import StyleClipOptimization
+from faceedit.methods.stylespace import StyleSpace
+from faceedit.methods.tedigan import TediGan
 
 METHODS: dict[str, type[EditMethod]] = {
-    method.name: method for method in (StyleClipGlobal, StyleClipOptimization)
+    method.name: method
+    for method in (
+        ClipPae,
+        GanSpace,
+        InterFaceGan,
+        StyleClipGlobal,
+        StyleClipOptimization,
+        StyleSpace,
+        TediGan,
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""What a portrait is made of: every attribute with its range, unit and meaning, and how people are drawn.
+"""What a portrait is made of: attributes with range, unit and meaning, and how people are drawn.
 
 An attribute vector says everything about a picture: `render` is a pure function of it. People are
 drawn by a fixed map from Gaussian noise (`attributes_from_noise`), so that the population is also a
@@ -186,7 +186,9 @@ class FaceAttributes:
     def __len__(self) -> int:
         return self.values.shape[0]
 
-    def __getitem__(self, key: str | int | slice | Sequence[int] | Tensor) -> Tensor | FaceAttributes:
+    def __getitem__(
+        self, key: str | int | slice | Sequence[int] | Tensor
+    ) -> Tensor | FaceAttributes:
         """Return one attribute of all ([n]) for a name, some of the batch for an index."""
         if isinstance(key, str):
             return self.values[:, _index(key)]
@@ -201,7 +203,9 @@ class FaceAttributes:
         """Return the named values of a categorical attribute, one a person."""
         spec = SPECS[_checked(name)]
         if not spec.categorical:
-            raise ValueError(f"{name!r} is a number from {spec.low} to {spec.high}, it has no labels")
+            raise ValueError(
+                f"{name!r} is a number from {spec.low} to {spec.high}, it has no labels"
+            )
         return [spec.values[int(i)] for i in self.column(name).round()]
 
     def replace(self, **changes: float | str | Tensor) -> FaceAttributes:
@@ -265,7 +269,7 @@ def _index(name: str) -> int:
 
 # ------------------------------------------------------------------------------ the population
 class _Noise:
-    """Hands out independent variates from the columns of Gaussian noise, always in the same order."""
+    """Hands out independent variates from columns of Gaussian noise, always in the same order."""
 
     def __init__(self, z: Tensor) -> None:
         self.z = z
@@ -337,7 +341,9 @@ def _draw_identity(draw: _Noise, a: dict[str, Tensor]) -> None:
     for name, by in (("jaw_width", 0.3), ("brow_thickness", 0.3), ("lip_fullness", -0.25)):
         a[name] = (a[name] + by * lean).clamp(-1, 1)
     a["asymmetry"] = a["asymmetry"] * 0.8
-    weights = torch.lerp(_rows(_PALE_EYES, fem), _rows(_DARK_EYES, fem), _step(a["skin_tone"], 0.45))
+    weights = torch.lerp(
+        _rows(_PALE_EYES, fem), _rows(_DARK_EYES, fem), _step(a["skin_tone"], 0.45)
+    )
     a["eye_color"] = draw.choice(weights)
     freckled = (draw.uniform() < 0.2) & (a["skin_tone"] < 0.6)
     a["freckles"] = torch.where(freckled, draw.uniform(0.4, 1.0), torch.zeros_like(fem))
@@ -369,8 +375,12 @@ def _draw_hair(draw: _Noise, a: dict[str, Tensor]) -> None:
     curls = torch.ones_like(cuts)
     curls[:, [7, 8]] += 1.2 * (a["skin_tone"] > 0.6).float()[:, None]  # afro, curly
     a["hair_style"] = draw.choice(cuts * curls)
-    colors = torch.lerp(_rows(_PALE_COLORS, fem), _rows(_DARK_COLORS, fem), _step(a["skin_tone"], 0.5))
-    a["hair_color"] = draw.choice(torch.lerp(colors, _rows(_OLD_COLORS, fem), _step(a["age"] / 85, 0.68)))
+    colors = torch.lerp(
+        _rows(_PALE_COLORS, fem), _rows(_DARK_COLORS, fem), _step(a["skin_tone"], 0.5)
+    )
+    a["hair_color"] = draw.choice(
+        torch.lerp(colors, _rows(_OLD_COLORS, fem), _step(a["age"] / 85, 0.68))
+    )
     has_fringe = draw.uniform() < 0.35
     a["fringe"] = torch.where(has_fringe, draw.uniform(0.5, 1), draw.uniform(0, 0.2))
     a["hair_volume"] = draw.normal(0.5)
@@ -408,7 +418,9 @@ def _draw_picture(draw: _Noise, a: dict[str, Tensor]) -> None:
     a["background_hue"] = draw.uniform()
     a["background_saturation"] = draw.uniform() ** 1.5 * 0.42
     a["background_value"] = draw.uniform(0.14, 0.9)
-    a["clothing"] = draw.choice(torch.full((len(a["yaw"]), len(CLOTHING)), 0.2, device=draw.z.device))
+    a["clothing"] = draw.choice(
+        torch.full((len(a["yaw"]), len(CLOTHING)), 0.2, device=draw.z.device)
+    )
     a["cloth_hue"] = draw.uniform()
     a["cloth_saturation"] = draw.uniform() ** 1.2 * 0.6
     a["cloth_value"] = draw.uniform(0.08, 0.85)
@@ -430,7 +442,13 @@ def _count_noise() -> int:
             return torch.zeros(1)
 
     counter, a = Counter(torch.zeros(1, 1)), {}
-    for draw_group in (_draw_identity, _draw_expression, _draw_hair, _draw_accessories, _draw_picture):
+    for draw_group in (
+        _draw_identity,
+        _draw_expression,
+        _draw_hair,
+        _draw_accessories,
+        _draw_picture,
+    ):
         draw_group(counter, a)
     return counter.used
 

@@ -21,14 +21,18 @@ FACE = frozenset(("skin", "nose", "lips", "mouth", "beard", "brows", "eyes", "le
 OUTLINE = frozenset(("background", "hair", "ear", "earring", "neck", "cloth", "hat"))
 UPPER = frozenset(("skin", "nose", "eyes", "brows", "lens", "glasses", "hair", "hat", "ear"))
 LOWER = frozenset(("skin", "nose", "lips", "mouth", "beard", "cloth"))
-WALL_LIGHT = frozenset(("background", "skin", "nose", "lips", "mouth", "beard", "brows", "ear", "neck"))
+WALL_LIGHT = frozenset(
+    ("background", "skin", "nose", "lips", "mouth", "beard", "brows", "ear", "neck")
+)
 WALL_LIGHT |= {"lens"}
 HAIR = frozenset(("hair", "background", "skin", "cloth", "neck", "ear", "earring", "brows"))
 HAIR |= {"hat", "lens", "glasses", "eyes", "beard", "nose"}
 
 EFFECTS: dict[str, frozenset[str]] = dict.fromkeys(SPECS, FACE | OUTLINE)
 EFFECTS |= dict.fromkeys((n for n, s in SPECS.items() if s.group in ("pose", "light")), EVERYWHERE)
-EFFECTS |= dict.fromkeys(("nose_width", "nose_length", "nose_tip"), LOWER | {"glasses", "lens", "background"})
+EFFECTS |= dict.fromkeys(
+    ("nose_width", "nose_length", "nose_tip"), LOWER | {"glasses", "lens", "background"}
+)
 EFFECTS |= dict.fromkeys(("eye_size", "eye_spacing", "eye_tilt", "eye_depth", "nose_bridge"), UPPER)
 EFFECTS |= dict.fromkeys(("brow_thickness", "brow_arch", "brow_height", "brow_raise"), UPPER)
 EFFECTS |= dict.fromkeys(("lip_fullness", "mouth_width", "mouth_height", "smirk"), LOWER)

@@ -80,14 +80,23 @@ def eye_opening(p: Parameters, ax: Tensor, y: Tensor) -> SimpleNamespace:
     upper = torch.where(q > 0, p.lid_up * q.clamp(min=1e-6) ** 0.72, p.lid_up.abs() * q)
     lower = -p.lid_low * q
     return SimpleNamespace(
-        distance=torch.maximum(ey - upper, lower - ey) * 0.8, ex=ex, ey=ey, u=u, upper=upper, lower=lower
+        distance=torch.maximum(ey - upper, lower - ey) * 0.8,
+        ex=ex,
+        ey=ey,
+        u=u,
+        upper=upper,
+        lower=lower,
     )
 
 
-def facial_hair(p: Parameters, ax: Tensor, y: Tensor, z: Tensor, m: SimpleNamespace) -> tuple[Tensor, Tensor]:
+def facial_hair(
+    p: Parameters, ax: Tensor, y: Tensor, z: Tensor, m: SimpleNamespace
+) -> tuple[Tensor, Tensor]:
     """Presence (0..1) and thickness of beard and moustache."""
     jag = 0.009 * torch.sin(ax * 75 + 3 * torch.sin(y * 31))
-    outside = torch.maximum(m.v - p.lip_up - p.open_up - 0.012, -m.v - p.lip_low - p.open_low - 0.016)
+    outside = torch.maximum(
+        m.v - p.lip_up - p.open_up - 0.012, -m.v - p.lip_low - p.open_low - 0.016
+    )
     outside = torch.maximum(outside, ax - p.mouth_w * 1.02)
     line = -0.60 - p.jaw_drop + 0.55 * (ax / 0.62) ** 2 + jag
     full = step(0.0, -0.12, y - line) * step(-0.12, 0.02, z + 0.05) * step(-0.06, -0.20, y)
@@ -95,10 +104,15 @@ def facial_hair(p: Parameters, ax: Tensor, y: Tensor, z: Tensor, m: SimpleNamesp
     tuft = torch.maximum(length2(ax, chin_y.clamp(min=0) * 1.15) - 0.165, chin_y.abs() - 0.30)
     goatee = step(0.02, -0.06, tuft + jag * 0.5) * step(0.05, 0.25, z)
     below = (p.mouth_y - p.lip_low - y).clamp(min=0)
-    soul = torch.maximum(ax - 0.035 - 0.10 * below, (y - p.mouth_y + p.lip_low + p.open_low + 0.12).abs() - 0.12)
+    soul = torch.maximum(
+        ax - 0.035 - 0.10 * below, (y - p.mouth_y + p.lip_low + p.open_low + 0.12).abs() - 0.12
+    )
     front = step(0.3, 0.5, z)
     goatee = torch.maximum(goatee, step(0.015, -0.025, soul + jag * 0.3) * front)
-    ring = length2(ax / (p.mouth_w + 0.115), (y - p.mouth_y + 0.03 + 0.5 * p.open_low) / (0.165 + 0.5 * p.open_low))
+    ring = length2(
+        ax / (p.mouth_w + 0.115),
+        (y - p.mouth_y + 0.03 + 0.5 * p.open_low) / (0.165 + 0.5 * p.open_low),
+    )
     frame = step(0.03, -0.22, ring - 1 + jag) * front
     beard = torch.maximum(torch.maximum(full, frame) * p.beard_full, goatee * p.beard_goatee)
     beard = beard * step(-0.004, 0.03, outside)
@@ -121,7 +135,9 @@ def skull(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor) -> Tensor:
     yd = y + p.jaw_drop * step(-0.3, -0.7, y)
     d = smooth_min(d, ellipsoid(x, yd + 0.52, z - 0.14, p.jaw_w, p.jaw_h, 0.46), 0.14)
     d = smooth_min(d, ellipsoid(x, yd - p.chin_y, z - p.chin_z, p.chin_w, 0.12, 0.14), 0.22)
-    bone = ellipsoid(ax - 0.36, y + 0.20 - 0.03 * p.happy, z - 0.42 - 0.01 * p.happy, 0.20, 0.16, 0.175)
+    bone = ellipsoid(
+        ax - 0.36, y + 0.20 - 0.03 * p.happy, z - 0.42 - 0.01 * p.happy, 0.20, 0.16, 0.175
+    )
     grow = 0.006 + 0.036 * p.cheekbones + 0.016 * p.happy
     d = smooth_min(d, bone - grow, 0.17)
     flesh = ellipsoid(ax - 0.31, yd + 0.42 + 0.07 * old, z - 0.34, 0.18, 0.20, 0.20)
@@ -142,7 +158,11 @@ def nose(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, d: Tensor) 
     tip = ny + 0.035 * p.nose_tip
     top = (0.0, 0.10, 0.60 + 0.055 * p.nose_bridge)
     n = capsule(x, y, z, top, (0.0, tip + 0.03, 0.79), 0.050 + 0.014 * p.nose_bridge, 0.068)
-    n = smooth_min(n, ellipsoid(x, y - tip, z - 0.825 - 0.012 * p.nose_tip, 0.098 * w * s, 0.086 * s, 0.092), 0.09)
+    n = smooth_min(
+        n,
+        ellipsoid(x, y - tip, z - 0.825 - 0.012 * p.nose_tip, 0.098 * w * s, 0.086 * s, 0.092),
+        0.09,
+    )
     wing = ellipsoid(ax - 0.098 * w, y - ny + 0.022, z - 0.745, 0.058 * w, 0.058, 0.085)
     d = smooth_min(d, smooth_min(n, wing, 0.05), 0.09)
     nostril = ellipsoid(ax - 0.052 * w, y - tip + 0.088, z - 0.82, 0.030 * w, 0.030, 0.05)
@@ -153,7 +173,11 @@ def lids(p: Parameters, ax: Tensor, y: Tensor, z: Tensor, d: Tensor, front: Tens
     """Add the eyelids over the eyeball, and cut their opening."""
     e = eye_opening(p, ax, y)
     d = smooth_min(d, length3(ax - p.eye_x, y, z - 0.44) - p.eye_r - 0.030, 0.045)
-    lash = step(1.16, 1.02, e.u.abs()) * bump(e.distance - 0.008, 0.012) * step(-0.02, 0.03, e.ey + 0.03)
+    lash = (
+        step(1.16, 1.02, e.u.abs())
+        * bump(e.distance - 0.008, 0.012)
+        * step(-0.02, 0.03, e.ey + 0.03)
+    )
     fold = step(1.35, 1.05, e.u.abs()) * bump(e.distance - 0.062, 0.014) * step(0.0, 0.06, e.ey)
     d = d - (0.006 + 0.010 * p.femininity) * lash * front + 0.010 * fold * front
     bag = bump(length2((ax - p.eye_x) * 0.6, y + p.lid_low + 0.10), 0.06) * front
@@ -161,7 +185,9 @@ def lids(p: Parameters, ax: Tensor, y: Tensor, z: Tensor, d: Tensor, front: Tens
     return smooth_max(d, -torch.maximum(e.distance, 0.3 - z), 0.014)
 
 
-def mouth(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, d: Tensor, front: Tensor) -> Tensor:
+def mouth(
+    p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, d: Tensor, front: Tensor
+) -> Tensor:
     """Add lips, the line between them, smile folds, and cut an open mouth."""
     m = lips(p, x, y)
     upper = (m.upper * (1.15 - m.upper) * 3.2).clamp(min=0) * (m.upper > 0) * (m.upper < 1.15)
@@ -171,7 +197,9 @@ def mouth(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, d: Tensor,
     crease = bump(m.v, 0.012) * (m.inside > 0) * shut * 0.014 * m.inside.sqrt()
     under = bump(-m.v - p.open_low - p.lip_low - 0.045, 0.045) * bump(x, 0.16) * 0.022
     philtrum = bump(x, 0.028) * bump(m.v - 0.12, 0.05) * 0.010
-    corner = bump(length2(ax - p.mouth_w - 0.012, y - p.mouth_y - 0.65 * p.mouth_lift), 0.030) * 0.012
+    corner = (
+        bump(length2(ax - p.mouth_w - 0.012, y - p.mouth_y - 0.65 * p.mouth_lift), 0.030) * 0.012
+    )
     d = d - (swell - crease - under - philtrum - corner) * front
     t = (y - p.nose_y) / (p.mouth_y - 0.04 - p.nose_y)
     fold_x = 0.14 + (p.mouth_w - 0.09) * t.clamp(0, 1)
@@ -223,7 +251,10 @@ def head(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, fine: bool)
 def meridian(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """Angle about the hair's pole, and the slow sway of its strands."""
     cx, cy, cz = x, y - 0.32, z + 0.10
-    axis = lambda v: cx * v[:, 0:1] + cy * v[:, 1:2] + cz * v[:, 2:3]
+
+    def axis(v: Tensor) -> Tensor:
+        return cx * v[:, 0:1] + cy * v[:, 1:2] + cz * v[:, 2:3]
+
     angle = torch.atan2(axis(p.meridian_1), axis(p.meridian_2))
     return angle, torch.sin(3.1 * y + p.phase) + torch.sin(2.3 * z + 1.7 * y)
 
@@ -231,11 +262,16 @@ def meridian(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Te
 def curls(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """Height field of curly hair, about -1..1: ridges of two sizes."""
     warp = 1.3 * torch.sin(5.0 * (x + z) + p.phase)
-    weave = lambda f: torch.sin(f * x + warp) + torch.sin(f * y - warp) + torch.sin(f * z + 1.7 * warp)
+
+    def weave(f: float) -> Tensor:
+        return torch.sin(f * x + warp) + torch.sin(f * y - warp) + torch.sin(f * z + 1.7 * warp)
+
     return 1 - 0.50 * weave(15.0).abs() - 0.24 * weave(31.0).abs()
 
 
-def face_window(p: Parameters, x: Tensor, y: Tensor, z: Tensor, locks: Tensor) -> tuple[Tensor, Tensor]:
+def face_window(
+    p: Parameters, x: Tensor, y: Tensor, z: Tensor, locks: Tensor
+) -> tuple[Tensor, Tensor]:
     """Where hair is cut away before the face: (distance, its frontal outline)."""
     slant = x + 0.24 * p.part * (y - 0.2).clamp(min=0)
     ragged = (0.020 + 0.55 * p.cut_lump) * (locks - 0.5)
@@ -244,7 +280,9 @@ def face_window(p: Parameters, x: Tensor, y: Tensor, z: Tensor, locks: Tensor) -
     top = (y - line + 0.62).clamp(min=0)
     px = slant - 0.30 * p.part * p.cut_peak
     power = 2.4 - 0.85 * p.cut_peak
-    outline = ((px / half).abs() + 1e-4) ** power + ((top + 1e-4) / (0.62 + 0.10 * p.cut_peak)) ** power
+    outline = ((px / half).abs() + 1e-4) ** power + (
+        (top + 1e-4) / (0.62 + 0.10 * p.cut_peak)
+    ) ** power
     outline = (outline ** (1 / power) - 1) * 0.52
     front = (p.cut_front - 0.55 * step(-0.35, -1.0, y) - z) * 0.9
     return torch.maximum(outline, front), outline
@@ -255,9 +293,16 @@ def long_hair(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, locks:
     wave = p.cut_wave * torch.sin(7.0 * y + p.phase + 1.3 * torch.sin(2 * z))
     bulk = 1 + 0.10 * p.hair_volume
     width = (0.80 + 0.25 * p.cut_wave) * bulk
-    height = 1.12 + 0.35 * (-p.cut_length - 1).clamp(min=0)
-    d = ellipsoid(ax + wave, y + 0.30 + 0.10 * (p.cut_length + 1.2).clamp(max=0), z + 0.22, width, height, 0.60)
-    d = smooth_max(d, p.cut_length + 0.05 * locks - y, 0.16)
+    height = 1.12 + 0.35 * (-p.cut_end - 1).clamp(min=0)
+    d = ellipsoid(
+        ax + wave,
+        y + 0.30 + 0.10 * (p.cut_end + 1.2).clamp(max=0),
+        z + 0.22,
+        width,
+        height,
+        0.60,
+    )
+    d = smooth_max(d, p.cut_end + 0.05 * locks - y, 0.16)
     return d + (1 - p.cut_long) * FAR
 
 
@@ -269,7 +314,9 @@ def ponytail(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     d = capsule(x, y, z, knot, bend, 0.10, 0.19)
     fall = capsule(x, y, z, bend, (s * 0.88, -0.30, -0.34), 0.19, 0.18)
     d = smooth_min(d, fall, 0.10)
-    d = smooth_min(d, capsule(x, y, z, (s * 0.88, -0.30, -0.34), (s * 0.74, -1.0, -0.20), 0.18, 0.04), 0.10)
+    d = smooth_min(
+        d, capsule(x, y, z, (s * 0.88, -0.30, -0.34), (s * 0.74, -1.0, -0.20), 0.18, 0.04), 0.10
+    )
     return d - 0.012 * torch.sin(9 * torch.atan2(x - s * 0.8, z + 0.45) + 3 * y + p.phase)
 
 
@@ -298,7 +345,7 @@ def hair(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, fine: bool)
     d = d + p.cut_taper * p.cut_top * (1 - step(0.0, 0.34, outline)) * step(-0.25, 0.25, z)
     d = d - p.cut_curl * p.cut_curly * curls(p, x, y, z)
     d = smooth_max(d, -window, p.cut_edge)
-    d = torch.where(p.cut_mohawk > 0, smooth_min(d, mohawk(p, x, y, z), 0.03), d)
+    d = torch.where(p.cut_crest > 0, smooth_min(d, mohawk(p, x, y, z), 0.03), d)
     twist = 0.02 * torch.sin(6 * torch.atan2(x, z + 0.28) + 5 * y).abs()
     bun = length3(x, y - 1.06, z + 0.30) - 0.25 - twist
     d = torch.where(p.cut_bun > 0, smooth_min(d, bun, 0.05), d)
@@ -367,7 +414,10 @@ def to_torso(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Te
     """Head space to torso space: the body turns less than the head."""
     px, py, pz = x, y - PIVOT[1], z - PIVOT[2]
     m = p.head_to_torso
-    row = lambda i: m[:, i, 0:1] * px + m[:, i, 1:2] * py + m[:, i, 2:3] * pz
+
+    def row(i: int) -> Tensor:
+        return m[:, i, 0:1] * px + m[:, i, 1:2] * py + m[:, i, 2:3] * pz
+
     return row(0), row(1) + PIVOT[1], row(2) + PIVOT[2]
 
 
@@ -392,7 +442,9 @@ def body(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor
     fold = length2(length2(x, z + 0.20) - r - 0.055, y + 0.92) - 0.050
     d = torch.where(p.clothing_turtleneck > 0, smooth_min(roll, fold, 0.05), d)
     open_ = vee + 0.07
-    collar = (length2(x, z + 0.20) - r - 0.045 - 0.42 * (-0.90 - y).clamp(min=0)).abs() * 0.9 - 0.024
+    collar = (
+        length2(x, z + 0.20) - r - 0.045 - 0.42 * (-0.90 - y).clamp(min=0)
+    ).abs() * 0.9 - 0.024
     edge = torch.maximum(y + 0.92, torch.where(z > -0.2, -1.36 + 0.55 * ax, -1.1 + 0 * ax) - y)
     collar = smooth_max(collar, torch.maximum(edge * 0.8, -open_), 0.015)
     shirt = torch.minimum(smooth_max(whole, -torch.minimum(crew + 0.05, open_), 0.03), collar)

@@ -23,7 +23,7 @@ Parameters = SimpleNamespace  # every field is a tensor [n, 1] or [n, 3] or [n, 
 
 
 def _linear(*rows: tuple[int, int, int]) -> Tensor:
-    """sRGB bytes to linear light."""
+    """Convert sRGB bytes to linear light."""
     t = torch.tensor(rows, dtype=torch.float32) / 255
     return torch.where(t <= 0.04045, t / 12.92, ((t + 0.055) / 1.055) ** 2.4)
 
@@ -54,24 +54,28 @@ EYE_RGB = _linear((112, 64, 32), (150, 108, 56), (106, 138, 88), (84, 142, 198),
 # One row a haircut. top, side, back: thickness over the skull; line: height of the hairline;
 # half: half width of the face window; front: how far forward hair may come; nape: lower end;
 # lump: size of the locks, locks: their number; curl: size of the curls; long: 1 for a curtain of
-# hair down to `length`; wave: its waviness; quiff, mohawk, bun, tail: presence; part: parting.
+# hair down to `end`; wave: its waviness; quiff, crest, bun, tail: presence; part: parting.
 _CUT_FIELDS = (
-    "top side back line half front nape lump locks curl long length wave quiff mohawk bun tail part"
-).split()
+    *("top", "side", "back", "line", "half", "front", "nape", "lump", "locks"),
+    *("curl", "long", "end", "wave", "quiff", "crest", "bun", "tail", "part"),
+)
+# fmt: off
 _CUTS = {
-    "bald": (-0.2, -0.2, -0.2, 0.6, 0.6, 0.1, -0.2, 0, 12, 0, 0, -1, 0, 0, 0, 0, 0, 0),
-    "buzz cut": (0.022, 0.016, 0.016, 0.58, 0.52, 0.2, -0.38, 0.002, 12, 0.004, 0, -1, 0, 0, 0, 0, 0, 0),
-    "short": (0.15, 0.045, 0.07, 0.52, 0.54, 0.17, -0.38, 0.042, 13, 0.01, 0, -1, 0, 0.35, 0, 0, 0, 0.35),
-    "quiff": (0.14, 0.03, 0.055, 0.62, 0.53, 0.19, -0.4, 0.034, 15, 0.008, 0, -1, 0, 1, 0, 0, 0, 0.2),
-    "bob": (0.13, 0.13, 0.12, 0.42, 0.53, 0.16, -1.2, 0.024, 14, 0, 1, -0.72, 0, 0, 0, 0, 0, 0.25),
-    "long straight": (0.125, 0.1, 0.11, 0.62, 0.55, 0.14, -1.6, 0.024, 14, 0, 1, -1.7, 0.01, 0, 0, 0, 0, 0.05),
-    "long wavy": (0.15, 0.12, 0.12, 0.62, 0.55, 0.18, -1.6, 0.042, 10, 0, 1, -1.5, 0.065, 0.15, 0, 0, 0, 0.4),
-    "afro": (0.36, 0.36, 0.28, 0.52, 0.58, 0.05, -0.5, 0, 12, 0.04, 0, -1, 0, 0, 0, 0, 0, 0),
-    "curly": (0.2, 0.14, 0.13, 0.5, 0.53, 0.14, -0.55, 0, 12, 0.07, 0, -1, 0, 0.2, 0, 0, 0, 0),
-    "mohawk": (0.02, 0.014, 0.016, 0.58, 0.52, 0.2, -0.38, 0.002, 12, 0.004, 0, -1, 0, 0, 1, 0, 0, 0),
-    "bun": (0.075, 0.05, 0.06, 0.64, 0.55, 0.16, -0.42, 0.016, 16, 0, 0, -1, 0, 0, 0, 1, 0, 0),
-    "ponytail": (0.085, 0.055, 0.06, 0.64, 0.55, 0.16, -0.42, 0.018, 16, 0, 0, -1, 0, 0.1, 0, 0, 1, 0.15),
+    # field            top  side  back  line  half  front  nape  lump  locks  curl  long   end  wave  quiff  crest  bun  tail  part
+    "bald":          ( -.2,  -.2,  -.2,   .6,   .6,    .1,  -.2,    0,    12,    0,    0,   -1,    0,     0,     0,   0,    0,    0),
+    "buzz cut":      (.022, .016, .016,  .58,  .52,    .2, -.38, .002,    12, .004,    0,   -1,    0,     0,     0,   0,    0,    0),
+    "short":         ( .15, .045,  .07,  .52,  .54,   .17, -.38, .042,    13,  .01,    0,   -1,    0,   .35,     0,   0,    0,  .35),
+    "quiff":         ( .14,  .03, .055,  .62,  .53,   .19,  -.4, .034,    15, .008,    0,   -1,    0,     1,     0,   0,    0,   .2),
+    "bob":           ( .13,  .13,  .12,  .42,  .53,   .16, -1.2, .024,    14,    0,    1, -.72,    0,     0,     0,   0,    0,  .25),
+    "long straight": (.125,   .1,  .11,  .62,  .55,   .14, -1.6, .024,    14,    0,    1, -1.7,  .01,     0,     0,   0,    0,  .05),
+    "long wavy":     ( .15,  .12,  .12,  .62,  .55,   .18, -1.6, .042,    10,    0,    1, -1.5, .065,   .15,     0,   0,    0,   .4),
+    "afro":          ( .36,  .36,  .28,  .52,  .58,   .05,  -.5,    0,    12,  .04,    0,   -1,    0,     0,     0,   0,    0,    0),
+    "curly":         (  .2,  .14,  .13,   .5,  .53,   .14, -.55,    0,    12,  .07,    0,   -1,    0,    .2,     0,   0,    0,    0),
+    "mohawk":        ( .02, .014, .016,  .58,  .52,    .2, -.38, .002,    12, .004,    0,   -1,    0,     0,     1,   0,    0,    0),
+    "bun":           (.075,  .05,  .06,  .64,  .55,   .16, -.42, .016,    16,    0,    0,   -1,    0,     0,     0,   1,    0,    0),
+    "ponytail":      (.085, .055,  .06,  .64,  .55,   .16, -.42, .018,    16,    0,    0,   -1,    0,    .1,     0,   0,    1,  .15),
 }
+# fmt: on
 _CUT_TABLE = torch.tensor([_CUTS[style] for style in att.HAIR_STYLES], dtype=torch.float32)
 
 
@@ -111,7 +115,13 @@ def _face(p: Parameters) -> None:
     p.lid_up = p.lid_up * (1 + 0.14 * p.brow_raise.clamp(min=0))
     p.lid_low = p.eye_r * (0.055 + 0.34 * p.eye_open) * (1 - 0.45 * p.happy * (p.eye_open > 0.1))
     p.eye_slant = 0.17 * p.eye_tilt + 0.06 * fem - 0.07 * old
-    p.brow_y = 0.214 + 0.022 * fem + 0.045 * p.brow_height + 0.035 * p.brow_raise.clamp(min=0) - 0.012 * old
+    p.brow_y = (
+        0.214
+        + 0.022 * fem
+        + 0.045 * p.brow_height
+        + 0.035 * p.brow_raise.clamp(min=0)
+        - 0.012 * old
+    )
     p.brow_w = 0.030 + 0.017 * p.brow_thickness - 0.007 * fem
     p.jaw_w = 0.495 - 0.12 * fem + 0.085 * p.jaw_width + 0.02 * old
     p.jaw_h = 0.31 + 0.06 * p.jaw_width - 0.02 * fem
@@ -128,9 +138,15 @@ def _mouth(p: Parameters) -> None:
     p.round_mouth = p.mouth_open * (1 - p.happy)
     p.jaw_drop = 0.10 * p.mouth_open
     p.mouth_y = (
-        -0.545 + 0.04 * p.mouth_height + 0.02 * p.happy - 0.045 * p.nose_length - 0.01 * p.mouth_open
+        -0.545
+        + 0.04 * p.mouth_height
+        + 0.02 * p.happy
+        - 0.045 * p.nose_length
+        - 0.01 * p.mouth_open
     )
-    p.mouth_w = (0.212 + 0.085 * p.happy + 0.01 * p.sad) * (1 + 0.20 * p.mouth_width - 0.04 * p.femininity)
+    p.mouth_w = (0.212 + 0.085 * p.happy + 0.01 * p.sad) * (
+        1 + 0.20 * p.mouth_width - 0.04 * p.femininity
+    )
     p.mouth_w = p.mouth_w * (1 - 0.22 * p.round_mouth)
     p.mouth_lift = torch.where(p.smile > 0, 0.105, 0.095) * p.smile
     p.open_up = p.mouth_open * (0.020 + 0.045 * p.round_mouth)
@@ -149,7 +165,9 @@ def _hair(p: Parameters) -> None:
     p.hatted = torch.maximum(hatted, (p.hat == att.HATS.index("sun hat")).float())
     bulk = 1 + 0.30 * p.hair_volume * (cut.top > 0.03).float()
     for field in ("top", "side", "back"):
-        setattr(cut, field, getattr(cut, field) * bulk * (1 - 0.35 * p.hatted * (cut.top > 0.1).float()))
+        setattr(
+            cut, field, getattr(cut, field) * bulk * (1 - 0.35 * p.hatted * (cut.top > 0.1).float())
+        )
     fringed = (cut.top > 0.08).float() * (1 - cut.quiff.round()) * (1 - cut.bun) * (1 - cut.tail)
     fringed = fringed * (style != name("afro")).float()[:, None]
     p.fringe_now = p.fringe * fringed
@@ -177,11 +195,16 @@ def _hair_pole(p: Parameters, cut: SimpleNamespace, combed_back: Tensor, short: 
     """Strands are meridians from a pole on the skull: the crown, the parting, or the forehead."""
     n, device = p.part.shape[0], p.part.device
     part = p.part[:, 0]
-    fixed = lambda v: torch.full((n,), v, device=device)
+
+    def fixed(v: float) -> Tensor:
+        return torch.full((n,), v, device=device)
+
     crown = torch.stack([part * 0.9, fixed(0.85), fixed(0.35)], -1)
     parted = torch.stack([part * 0.5, fixed(0.62), fixed(0.80)], -1)
     pole = torch.lerp(crown, parted, cut.peak)
-    pole = torch.lerp(pole, torch.tensor([[0.0, -0.15, 1.0]], device=device).expand(n, 3), combed_back)
+    pole = torch.lerp(
+        pole, torch.tensor([[0.0, -0.15, 1.0]], device=device).expand(n, 3), combed_back
+    )
     back = torch.stack([part * 0.6, fixed(0.80), fixed(-0.35)], -1)
     pole = torch.lerp(pole, back, short * (p.fringe > 0.4).float())
     p.pole = torch.nn.functional.normalize(pole, dim=-1)
@@ -228,7 +251,9 @@ def _colors(p: Parameters) -> None:
     bare = p.skin_rgb * blood + torch.tensor([0.03, 0.0, 0.005], device=device)
     bare = torch.lerp(bare, p.skin_rgb * 0.8, 0.40 * (1 - fem))
     p.lip_rgb = torch.lerp(bare, stick, p.lipstick * 0.92)
-    p.shadow_rgb = hsv((0.72 + 0.3 * hue) % 1.0, torch.full_like(hue, 0.5), torch.full_like(hue, 0.32))
+    p.shadow_rgb = hsv(
+        (0.72 + 0.3 * hue) % 1.0, torch.full_like(hue, 0.5), torch.full_like(hue, 0.32)
+    )
     p.background_rgb = hsv(
         p.background_hue[:, 0], p.background_saturation[:, 0], p.background_value[:, 0]
     )
@@ -260,10 +285,14 @@ def _pose_and_light(p: Parameters) -> None:
     azimuth, elevation = p.light_azimuth[:, 0] * radians, p.light_elevation[:, 0] * radians
 
     def to_head(x: Tensor | float, y: Tensor | float, z: Tensor | float) -> Tensor:
-        world = torch.stack([torch.as_tensor(c, device=device).expand(n).float() for c in (x, y, z)], -1)
+        world = torch.stack(
+            [torch.as_tensor(c, device=device).expand(n).float() for c in (x, y, z)], -1
+        )
         return torch.einsum("bji,bj->bi", p.head, torch.nn.functional.normalize(world, dim=-1))
 
-    p.key = to_head(azimuth.sin() * elevation.cos(), elevation.sin(), azimuth.cos() * elevation.cos())
+    p.key = to_head(
+        azimuth.sin() * elevation.cos(), elevation.sin(), azimuth.cos() * elevation.cos()
+    )
     away = -torch.sign(azimuth + 1e-4)
     p.rim_1, p.rim_2 = to_head(away * 0.8, 0.35, -0.55), to_head(-away * 0.85, 0.25, -0.6)
     p.fill, p.up = to_head(away * 0.6, 0.1, 0.8), to_head(0.0, 1.0, 0.0)
@@ -271,4 +300,6 @@ def _pose_and_light(p: Parameters) -> None:
     look = torch.cat([0.13 * p.gaze_x, 0.085 * p.gaze_y, torch.zeros_like(p.gaze_x)], -1)
     p.gaze = torch.nn.functional.normalize(gaze + look, dim=-1)
     warm = p.light_warmth
-    p.key_rgb = torch.cat([3.30 + 0.23 * warm, 3.02 * torch.ones_like(warm), 2.66 - 0.35 * warm], -1)
+    p.key_rgb = torch.cat(
+        [3.30 + 0.23 * warm, 3.02 * torch.ones_like(warm), 2.66 - 0.35 * warm], -1
+    )

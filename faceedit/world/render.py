@@ -19,7 +19,7 @@ from torch import Tensor
 from faceedit.world import geometry, shading
 from faceedit.world.attributes import FaceAttributes
 from faceedit.world.parameters import PIVOT, Parameters, prepare
-from faceedit.world.sdf import length2, length3, step, unit
+from faceedit.world.sdf import length2, step, unit
 from faceedit.world.shading import Color, Point
 
 CAMERA_DISTANCE = 9.0  # from the picture plane, in units of head space
@@ -74,7 +74,14 @@ def _fine(p: dict[str, Tensor], x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 
 def _shade(
-    p: dict[str, Tensor], x: Tensor, y: Tensor, z: Tensor, normal: Color, view: Color, ao: Tensor, shadow: Tensor
+    p: dict[str, Tensor],
+    x: Tensor,
+    y: Tensor,
+    z: Tensor,
+    normal: Color,
+    view: Color,
+    ao: Tensor,
+    shadow: Tensor,
 ) -> tuple[Color, Tensor]:
     parameters = SimpleNamespace(**p)
     parts = geometry.parts(parameters, x, y, z, fine=False)
@@ -115,18 +122,26 @@ def render(
     """
     if size < 16 or size % 4 or supersampling < 1:
         raise ValueError(
-            f"size {size} with supersampling {supersampling}: size must be a multiple of 4 from 16 on, "
-            "supersampling at least 1"
+            f"size {size} with supersampling {supersampling}: size must be a multiple of 4 "
+            "from 16 on, supersampling at least 1"
         )
-    pictures = [_render_one(attributes[i], size, supersampling, compiled) for i in range(len(attributes))]
+    pictures = [
+        _render_one(attributes[i], size, supersampling, compiled) for i in range(len(attributes))
+    ]
     device = attributes.values.device
-    empty = torch.zeros(0, 3, size, size, device=device), torch.zeros(0, size, size, device=device).byte()
+    empty = (
+        torch.zeros(0, 3, size, size, device=device),
+        torch.zeros(0, size, size, device=device).byte(),
+    )
     images, labels = zip(*pictures, strict=True) if pictures else ((empty[0],), (empty[1],))
     return Render(torch.cat(images), torch.cat(labels), attributes)
 
 
 def counterfactual(
-    attributes: FaceAttributes, size: int = 128, supersampling: int = 2, **changes: float | str | Tensor
+    attributes: FaceAttributes,
+    size: int = 128,
+    supersampling: int = 2,
+    **changes: float | str | Tensor,
 ) -> Render:
     """Render the same people with only some attributes changed.
 
@@ -135,7 +150,9 @@ def counterfactual(
     return render(attributes.replace(**changes), size, supersampling)
 
 
-def _render_one(attributes: FaceAttributes, size: int, supersampling: int, compiled: bool) -> tuple[Tensor, Tensor]:
+def _render_one(
+    attributes: FaceAttributes, size: int, supersampling: int, compiled: bool
+) -> tuple[Tensor, Tensor]:
     device = attributes.values.device
     p = prepare(attributes, device)
     distance, fine, shade = _kernels(compiled)
@@ -157,7 +174,7 @@ def _render_one(attributes: FaceAttributes, size: int, supersampling: int, compi
 
 
 def camera(p: Parameters, n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Origin [3] and directions [3, n*n] of an n x n grid of rays in head space; picture plane x, y."""
+    """Origin [3], directions [3, n*n] of a grid of rays in head space; picture plane x and y."""
     s = (torch.arange(n, device=device, dtype=torch.float32) + 0.5) / n - 0.5
     sy, sx = torch.meshgrid(-s, s, indexing="ij")
     pivot = torch.tensor(PIVOT, device=device)
@@ -175,10 +192,18 @@ def trace(p: Parameters, values: dict[str, Tensor], n: int, distance: Scene) -> 
     origin, coarse, _, _ = camera(p, n // BLOCK, device)
     o = tuple(origin[i].view(1, 1) for i in range(3))
     radius = VIEW_WIDTH / (n // BLOCK) * 0.75  # of a cone around a block of rays
-    block = Rays(torch.empty(0), torch.full((1, coarse.shape[1]), NEAR, device=device), o, [c[None] for c in coarse])
+    block = Rays(
+        torch.empty(0),
+        torch.full((1, coarse.shape[1]), NEAR, device=device),
+        o,
+        [c[None] for c in coarse],
+    )
     t = _approach(values, block, block.t, 20, radius, distance)
     side = n // BLOCK
-    spread = lambda v, side, by: F.interpolate(v.view(1, 1, side, side), scale_factor=by, mode="nearest").view(-1)
+
+    def spread(v: Tensor, side: int, by: int) -> Tensor:
+        return F.interpolate(v.view(1, 1, side, side), scale_factor=by, mode="nearest").view(-1)
+
     t = spread(t, side, BLOCK // 2)
     _, middle, _, _ = camera(p, 2 * side, device)
     near = (t < FAR_PLANE).nonzero()[:, 0]
@@ -188,7 +213,12 @@ def trace(p: Parameters, values: dict[str, Tensor], n: int, distance: Scene) -> 
     t = spread(t, 2 * side, 2)
     pixel = (t < FAR_PLANE).nonzero()[:, 0][None]
     _, direction, _, _ = camera(p, n, device)
-    rays = Rays(pixel, t[pixel[0]][None] - radius * 0.25, o, [c[pixel[0]][None].contiguous() for c in direction])
+    rays = Rays(
+        pixel,
+        t[pixel[0]][None] - radius * 0.25,
+        o,
+        [c[pixel[0]][None].contiguous() for c in direction],
+    )
     rays, d = _march(values, rays, 6, 0.85, distance)
     for _ in range(2):
         slow = ((rays.t < FAR_PLANE) & (d > 0.0025))[0].nonzero()[:, 0]
@@ -199,7 +229,9 @@ def trace(p: Parameters, values: dict[str, Tensor], n: int, distance: Scene) -> 
     return _select(rays, ((rays.t < FAR_PLANE) & (d < HIT))[0].nonzero()[:, 0])
 
 
-def _approach(values: dict[str, Tensor], rays: Rays, t: Tensor, steps: int, radius: float, distance: Scene) -> Tensor:
+def _approach(
+    values: dict[str, Tensor], rays: Rays, t: Tensor, steps: int, radius: float, distance: Scene
+) -> Tensor:
     """March cones of the given radius until they touch something."""
     for _ in range(steps):
         d = distance(values, *rays.at(t))
@@ -207,7 +239,9 @@ def _approach(values: dict[str, Tensor], rays: Rays, t: Tensor, steps: int, radi
     return t
 
 
-def _march(values: dict[str, Tensor], rays: Rays, steps: int, pace: float, distance: Scene) -> tuple[Rays, Tensor]:
+def _march(
+    values: dict[str, Tensor], rays: Rays, steps: int, pace: float, distance: Scene
+) -> tuple[Rays, Tensor]:
     t, d = rays.t, torch.zeros_like(rays.t)
     for _ in range(steps):
         d = distance(values, *rays.at(t))
@@ -220,7 +254,9 @@ def _select(rays: Rays, keep: Tensor) -> Rays:
     return Rays(rays.pixel[:, keep], rays.t[:, keep], rays.origin, direction)
 
 
-def normals(values: dict[str, Tensor], x: Tensor, y: Tensor, z: Tensor, view: Color, fine: Scene) -> Color:
+def normals(
+    values: dict[str, Tensor], x: Tensor, y: Tensor, z: Tensor, view: Color, fine: Scene
+) -> Color:
     """Surface normals from four taps; a normal that turns away is turned to the viewer."""
     e = 0.0035
     total = [torch.zeros_like(x) for _ in range(3)]
@@ -243,8 +279,15 @@ def occlusion(
 ) -> tuple[Tensor, Tensor]:
     """Ambient occlusion and key shadow on every other row and column, then interpolated."""
     row, column = rays.pixel[0] // n, rays.pixel[0] % n
-    keep = ((row % 2 == 0) & (column % 2 == 0)).nonzero()[:, 0] if n % 2 == 0 else torch.arange(len(row))
-    pick = lambda v: v[:, keep].contiguous()
+    keep = (
+        ((row % 2 == 0) & (column % 2 == 0)).nonzero()[:, 0]
+        if n % 2 == 0
+        else torch.arange(len(row))
+    )
+
+    def pick(v: Tensor) -> Tensor:
+        return v[:, keep].contiguous()
+
     ao, shadow = _occlusion(p, values, [pick(c) for c in at], [pick(c) for c in normal], distance)
     if n % 2:
         return ao, shadow
@@ -252,11 +295,18 @@ def occlusion(
     where = (row[keep] // 2) * half + column[keep] // 2
     grid = torch.zeros(3, half * half, device=ao.device)
     grid[:, where] = torch.cat([ao, shadow, torch.ones_like(ao)])
-    grid = F.interpolate(grid.view(1, 3, half, half), scale_factor=2, mode="bilinear", align_corners=False)
-    grid = F.avg_pool2d(F.pad(grid, (1, 0, 1, 0), mode="replicate"), 2, 1).view(3, n * n)[:, rays.pixel[0]]
+    grid = F.interpolate(
+        grid.view(1, 3, half, half), scale_factor=2, mode="bilinear", align_corners=False
+    )
+    grid = F.avg_pool2d(F.pad(grid, (1, 0, 1, 0), mode="replicate"), 2, 1).view(3, n * n)[
+        :, rays.pixel[0]
+    ]
     weight = grid[2:3]
     known = weight > 0.05
-    smooth = lambda v: torch.where(known, v / weight.clamp(min=0.05), torch.ones_like(v))
+
+    def smooth(v: Tensor) -> Tensor:
+        return torch.where(known, v / weight.clamp(min=0.05), torch.ones_like(v))
+
     return smooth(grid[0:1]), smooth(grid[1:2])
 
 
@@ -297,4 +347,4 @@ def grade(image: Tensor) -> Tensor:
     return (luma + (x - luma) * 1.12).clamp(0, 1)
 
 
-__all__ = ["Render", "can_compile", "counterfactual", "length3", "render"]
+__all__ = ["Render", "can_compile", "counterfactual", "render"]

@@ -58,15 +58,24 @@ class Point:
 
     def light(self, p: Parameters) -> None:
         """Compute the cosines that the materials use."""
-        vector = lambda v: [v[:, i : i + 1] for i in range(3)]
+
+        def vector(v: Tensor) -> Color:
+            return [v[:, i : i + 1] for i in range(3)]
+
         self.key, self.pole = vector(p.key), vector(p.pole)
         self.xf, self.ax, self.yf = geo.face_space(p, self.x, self.y)
         drift = 0.045 * p.asymmetry * step(0.30, -0.60, self.yf)
         self.xs = self.xf - drift
         self.axs = torch.sqrt(self.xs * self.xs + 4e-4)
         self.half = unit([a + b for a, b in zip(self.key, self.view, strict=True)])
-        self.to_key, self.to_view = dot(self.normal, self.key), dot(self.normal, self.view).clamp(0, 1)
-        self.to_up, self.to_half = dot(self.normal, vector(p.up)), dot(self.normal, self.half).clamp(0, 1)
+        self.to_key, self.to_view = (
+            dot(self.normal, self.key),
+            dot(self.normal, self.view).clamp(0, 1),
+        )
+        self.to_up, self.to_half = (
+            dot(self.normal, vector(p.up)),
+            dot(self.normal, self.half).clamp(0, 1),
+        )
         self.to_fill = dot(self.normal, vector(p.fill)).clamp(min=0)
         rim = dot(self.normal, vector(p.rim_1)).clamp(min=0) * 0.9
         rim = rim + dot(self.normal, vector(p.rim_2)).clamp(min=0) * 0.45
@@ -108,7 +117,10 @@ def bare_skin(p: Parameters, q: Point) -> Color:
     under = bump(length2((ax - p.eye_x) * 0.5, y + p.lid_low + 0.07), 0.06) * q.front
     tint = under * (0.22 + 0.7 * p.old)
     lines = 0.55 * geo.wrinkles(p, ax, y, q.front)
-    skin = [c * (1 - k * tint) * (1 - lines * m) for c, k, m in zip(skin, (0.16, 0.24, 0.18), (0.5, 0.7, 0.7), strict=True)]
+    skin = [
+        c * (1 - k * tint) * (1 - lines * m)
+        for c, k, m in zip(skin, (0.16, 0.24, 0.18), (0.5, 0.7, 0.7), strict=True)
+    ]
     return _eye_makeup(p, q, skin)
 
 
@@ -150,7 +162,7 @@ class SkinMasks:
 
 
 def skin_color(p: Parameters, q: Point) -> tuple[Color, SkinMasks]:
-    """Colour of the skin surface with lips, stubble, beard, brows, lashes and the mouth's inside."""
+    """Colour of the skin with lips, stubble, beard, brows, lashes and the inside of the mouth."""
     color = bare_skin(p, q)
     lips = lip_mask(p, q)
     color = mix(color, rgb(p.lip_rgb, q.x), lips * (0.80 + 0.2 * p.lipstick))
@@ -182,7 +194,12 @@ def _lashes(p: Parameters, q: Point) -> Tensor:
     e, fem = q.eye, p.femininity
     within = step(1.14, 1.02, e.u.abs())
     shut = (p.lid_up + p.lid_low < 0.15 * p.eye_r).float()
-    upper = step(0.024, 0.006, e.distance) * step(-0.030, 0.01, e.ey + 0.02 + 0.06 * shut) * q.front * within
+    upper = (
+        step(0.024, 0.006, e.distance)
+        * step(-0.030, 0.01, e.ey + 0.02 + 0.06 * shut)
+        * q.front
+        * within
+    )
     lower = step(0.012, 0.002, e.distance) * q.front * 0.45 * within
     wing = (e.ey - 0.030 - 0.75 * (e.ex - p.eye_w)).abs() + 0.25 * (e.ex - p.eye_w).clamp(min=0)
     wing = step(0.020, 0.006, wing) * step(-0.05, -0.02, e.ex - p.eye_w)
@@ -226,7 +243,9 @@ def lit_eye(p: Parameters, q: Point) -> Color:
     streak = 0.5 + 0.5 * torch.sin(torch.atan2(off[1], off[0]) * 23)
     glow = 0.55 + 0.75 * step(0.35, -0.40, off[1])
     rim = (r / iris_r).clamp(0, 1)
-    iris = [c * (0.65 + 0.75 * rim) * (0.82 + 0.28 * streak) * glow * 1.2 for c in rgb(p.iris_rgb, q.x)]
+    iris = [
+        c * (0.65 + 0.75 * rim) * (0.82 + 0.28 * streak) * glow * 1.2 for c in rgb(p.iris_rgb, q.x)
+    ]
     iris = mix(iris, scale(iris, 0.10), step(0.76, 1.0, rim))
     white = [c * q.one for c in (0.86, 0.835, 0.82)]
     white = mix(white, [c * q.one for c in (0.70, 0.42, 0.38)], step(0.7, 1.0, q.eye.u.abs()) * 0.5)
@@ -252,15 +271,18 @@ def lit_hair(p: Parameters, q: Point) -> Color:
     lift = dot(tangent, q.normal)
     tangent = unit([tangent[i] - lift * q.normal[i] for i in range(3)])
     angle, sway = geo.meridian(p, q.xf, q.yf, q.z)
-    wave = lambda k, s: torch.sin(torch.round(p.cut_locks * k) * angle + s * sway)
+
+    def wave(k: float, s: float) -> Tensor:
+        return torch.sin(torch.round(p.cut_locks * k) * angle + s * sway)
+
     strand = wave(3.0, 3.0) * 0.5 + wave(8.0, 7.0) * 0.35 + wave(15.0, 9.0) * 0.25
     rough = wobble(q.x, q.y, q.z, 55.0, p.phase)
     strand = 0.85 * strand * p.cut_strands + 0.8 * rough * (1 - p.cut_strands)
     color = rgb(p.hair_rgb, q.x)
     relief = geo.curls(p, q.xf, q.yf, q.z).clamp(-1.2, 0.7)
     color = scale(color, 1 + 0.34 * relief * p.cut_curly)
-    crest = p.cut_mohawk * step(0.16, 0.10, q.xf.abs())
-    scalp = p.cut_thin * (1 - crest) * (0.30 + 0.25 * p.cut_mohawk)
+    crest = p.cut_crest * step(0.16, 0.10, q.xf.abs())
+    scalp = p.cut_thin * (1 - crest) * (0.30 + 0.25 * p.cut_crest)
     color = mix(color, scale(rgb(p.skin_rgb, q.x), 0.45), scalp)
     color = scale(color, 1 + 0.26 * strand)
     slide = dot(tangent, q.half) + 0.05 * strand
@@ -366,7 +388,9 @@ def shade(p: Parameters, q: Point) -> tuple[Color, Tensor]:
     return color, _label(p, q, is_part, masks, lens)
 
 
-def _label(p: Parameters, q: Point, is_part: dict[str, Tensor], masks: SkinMasks, lens: Tensor) -> Tensor:
+def _label(
+    p: Parameters, q: Point, is_part: dict[str, Tensor], masks: SkinMasks, lens: Tensor
+) -> Tensor:
     """The REGIONS index of every point, as float."""
     label = torch.full_like(q.x, LABEL["skin"])
     neck = q.parts["body"] < q.parts["head"]

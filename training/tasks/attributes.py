@@ -199,7 +199,7 @@ class AttributesTask(Task):
             for kind, choice in (("choices", True), ("numbers", False))
         }
         return {
-            "balanced_accuracy": sum(known.values()) / len(known),
+            "balanced_accuracy": sum(known.values()) / max(len(known), 1),
             **{f"balanced_accuracy/{kind}": sum(v) / max(len(v), 1) for kind, v in mean.items()},
             "images": count,
             **{f"accuracy/{name}": value for name, value in known.items()},

@@ -5,8 +5,9 @@ true of several pictures ("she is smiling"), so the exact truth decides: a pair 
 all that the caption says is true of the picture and in view, a negative where something is surely
 false, and left out in between.
 
-Auxiliary heads, dropped at export, read every statement off both towers. They tell each tower
-directly what to look for, which brings the contrast on its way many times sooner.
+Two phases. In "look" the vision tower alone learns to read every statement off a picture, through a
+head that is dropped at export; in "match" both towers learn the contrast, with such a head each.
+A vision transformer that has to find out what matters from captions alone takes far longer.
 """
 
 from __future__ import annotations
@@ -40,30 +41,34 @@ from faceedit.world.captions import (
 )
 from training.config import TrainConfig
 from training.data import WorldShards, augment_seed
-from training.task import Task, Turn
+from training.task import Phase, Task, Turn
 
 MAX_SCALE = math.log(100)  # of the learned temperature, as in the paper
 RECALL_PAIRS = 100  # pictures and captions in one retrieval round
 RECALL_ROUNDS = 20
-PLACE_STD = 0.15  # of the position embeddings at the start, about that of the patch embeddings
+PLACE_STD = 0.5  # of the position embeddings at the start; patch embeddings have about 0.5 too
+ATTENTION_GAIN = 3.0  # of queries and keys at the start
 
 
 @dataclass(frozen=True)
 class ClipOptions:
     """What the recipe can set."""
 
-    image_size: int = 64
-    patch_size: int = 8
+    image_size: int = 96
+    patch_size: int = (
+        32  # few large patches: aligned faces need little else, at a tenth of the price
+    )
     vision_width: int = 192
     vision_layers: int = 5
     text_width: int = 128
-    text_layers: int = 3
-    head_width: int = 32  # of one attention head, in both towers
+    text_layers: int = 2
+    head_width: int = 16  # of one attention head, in both towers
     context_length: int = 64  # tokens; the longest caption of five statements has about 50
     embed_dim: int = 128
     vocabulary: int = 1200  # tokens, the 512 byte symbols and the two specials included
     captions_each: int = 1  # captions a picture and step
-    weight_auxiliary: float = 1.0
+    look_share: float = 0.5  # of the steps, before captions come in
+    weight_auxiliary: float = 0.5  # of reading statements, in the second phase
     blur: float = 0.3  # share of pictures that are blurred: generators are less sharp than renders
     shift: float = 0.03  # largest shift, as a share of the side
     heldout_images: int = 1500  # pictures to measure on
@@ -116,16 +121,25 @@ def contrast(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     return (loss / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
 
 
-def masked_bce(logits: Tensor, known: Tensor) -> Tensor:
+def reading_loss(logits: Tensor, known: Tensor, weights: Tensor) -> Tensor:
     """Return the error of reading statements, leaving out what is unsure.
 
     Args:
         logits: [n, S].
         known: [n, S] int8: TRUE, FALSE or UNSURE.
+        weights: [2, S], how much a false and a true one count; see `balance`.
     """
-    sure = (known == TRUE) | (known == FALSE)
-    loss = F.binary_cross_entropy_with_logits(logits, (known == TRUE).float(), reduction="none")
-    return loss[sure].mean()
+    weight = (known == FALSE) * weights[0] + (known == TRUE) * weights[1]
+    target = (known == TRUE).float()
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def balance(people: int = 4000) -> Tensor:
+    """Return weights [2, S] that make false and true weigh the same, whatever their share."""
+    known = truth(sample_attributes(people, seed=0))
+    shares = torch.stack([(known == FALSE).float().mean(0), (known == TRUE).float().mean(0)])
+    return 0.5 / shares.clamp(min=0.02)
 
 
 class Heads(nn.Module):
@@ -138,19 +152,32 @@ class Heads(nn.Module):
 
 
 class ClipStep(nn.Module):
-    """One step: both towers, the contrast in both directions, the auxiliary readers."""
+    """One step: the reading of statements, and the contrast where there are captions."""
 
     def __init__(self, clip: Clip, heads: Heads, options: ClipOptions) -> None:
         super().__init__()
         self.clip, self.heads, self.options = clip, heads, options
+        self.register_buffer("weights", balance(), persistent=False)
 
     def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the loss terms of a batch."""
-        model = self.clip.model
         pixels = self.clip.pixels(disturb(batch.image, self.options))
-        seen = model.vision_model(pixel_values=pixels).pooler_output  # [n, vision_width]
+        seen = self.clip.model.vision_model(pixel_values=pixels).pooler_output  # [n, width]
+        reading = reading_loss(self.heads.image(seen).float(), batch.truth, self.weights)
+        if not len(batch.tokens):
+            return {"read_image": reading}
         longest = int((batch.tokens == self.clip.config.end_token).int().argmax(dim=1).max()) + 1
-        read = model.text_model(input_ids=batch.tokens[:, :longest]).pooler_output
+        read = self.clip.model.text_model(input_ids=batch.tokens[:, :longest]).pooler_output
+        said = batch.said.to(torch.int8)
+        weight = self.options.weight_auxiliary
+        return {
+            **self._contrast(seen, read, batch),
+            "read_image": weight * reading,
+            "read_text": weight * reading_loss(self.heads.text(read).float(), said, self.weights),
+        }
+
+    def _contrast(self, seen: Tensor, read: Tensor, batch: ClipBatch) -> dict[str, Tensor]:
+        model = self.clip.model
         image = F.normalize(model.visual_projection(seen), dim=-1)
         text = F.normalize(model.text_projection(read), dim=-1)
         with torch.autocast(image.device.type, enabled=False):  # 8 bits of mantissa are too few
@@ -158,21 +185,13 @@ class ClipStep(nn.Module):
             logits = scale * image.float() @ text.float().T  # [n, m]
         true, false = pair_truth(batch.truth, batch.said)
         written = batch.owner[None] == torch.arange(len(image), device=image.device)[:, None]
-        terms = {
+        best = logits.detach().masked_fill(~false & ~written, -math.inf).argmax(dim=0)
+        return {
             "image_to_text": 0.5 * contrast(logits, true | written, false),
             "text_to_image": 0.5 * contrast(logits.T, (true | written).T, false.T),
+            "log_batch_recall": (best == batch.owner).float().mean(),
+            "log_temperature": scale.detach(),
         }
-        weight = self.options.weight_auxiliary
-        if weight:
-            said = batch.said.to(torch.int8)
-            terms["auxiliary_image"] = weight * masked_bce(
-                self.heads.image(seen).float(), batch.truth
-            )
-            terms["auxiliary_text"] = weight * masked_bce(self.heads.text(read).float(), said)
-        best = logits.detach().masked_fill(~false & ~written, -math.inf).argmax(dim=0)
-        terms["log_batch_recall"] = (best == batch.owner).float().mean()
-        terms["log_temperature"] = model.logit_scale.detach().exp()
-        return terms
 
 
 def disturb(image: Tensor, options: ClipOptions) -> Tensor:
@@ -212,8 +231,6 @@ class ClipTask(Task):
     def turns(self) -> Sequence[Turn]:
         """Return the one turn; biases, norms and embeddings are not decayed."""
         step = ClipStep(self.clip, self.heads, self.options)
-        if not self.options.weight_auxiliary:
-            self.heads.requires_grad_(False)
 
         def groups() -> list[dict[str, Any]]:
             kept = [p for p in step.parameters() if p.requires_grad]
@@ -223,6 +240,12 @@ class ClipTask(Task):
             ]
 
         return (Turn("clip", step, groups=groups),)
+
+    def phases(self) -> Sequence[Phase]:
+        """Return the two phases: pictures alone, then with captions."""
+        share = self.options.look_share
+        phases = (Phase("look", share=share), Phase("match", share=1 - share))
+        return tuple(phase for phase in phases if phase.share > 0)
 
     def open_data(self, recorded: dict[str, Any] | None) -> dict[str, Any]:
         """Open the training split; mirror images double it."""
@@ -237,7 +260,9 @@ class ClipTask(Task):
         known = truth(world.attributes, world.segmentation[:, ::2, ::2])
         rows = (known == TRUE).cpu().tolist()
         written, owner = [], []
-        for i, (place, row) in enumerate(zip(positions, rows, strict=True)):
+        if self.phase.name == "look":
+            rows = []
+        for i, (place, row) in enumerate(zip(positions, rows, strict=False)):
             rng = random.Random(augment_seed(self.config.seed, place))
             sayable = [s for s, holds in enumerate(row) if holds]
             written += [compose(sayable, rng) for _ in range(self.options.captions_each)]
@@ -247,6 +272,8 @@ class ClipTask(Task):
         )
 
     def _tokens(self, written: Sequence[Caption]) -> Tensor:
+        if not written:
+            return torch.zeros(0, self.options.context_length, dtype=torch.long)
         tokens = self.clip.tokenize([c.text for c in written]).cpu()
         blank = self.clip.config.end_token
         return F.pad(tokens, (0, self.options.context_length - tokens.shape[1]), value=blank)
@@ -304,10 +331,23 @@ def build_clip(options: ClipOptions) -> Clip:
         ),
         tokenizer,
     )
-    # Portraits are aligned, so where a patch lies says as much as what it shows; transformers'
-    # start makes places ten times fainter than contents.
-    nn.init.normal_(clip.model.vision_model.embeddings.position_embedding.weight, std=PLACE_STD)
+    _start_attentively(clip)
     return clip
+
+
+@torch.no_grad()
+def _start_attentively(clip: Clip) -> None:
+    """Change the start of the vision tower so that it looks at places, each head at others.
+
+    Portraits are aligned, so where a patch lies says as much as what it shows, but transformers'
+    start makes places ten times fainter than contents, and attention so even that the pooled token
+    sees only the mean of all patches. Both cost hundreds of steps to unlearn.
+    """
+    tower = clip.model.vision_model
+    tower.embeddings.position_embedding.weight.normal_(std=PLACE_STD)
+    for layer in tower.encoder.layers:
+        layer.self_attn.q_proj.weight.mul_(ATTENTION_GAIN)
+        layer.self_attn.k_proj.weight.mul_(ATTENTION_GAIN)
 
 
 def learn_tokenizer(vocabulary: int, context_length: int, captions: int = 20_000) -> Any:

@@ -35,16 +35,17 @@ class SegmenterOptions:
 
     widths: tuple[int, ...] = (16, 48, 96, 128)
     weight_dice: float = 0.5
+    balance: float = 0.4  # a region's pixels weigh ~ (1 / its share of the picture) ** balance
     evaluation_images: int = 1000
 
 
 class SegmenterStep(nn.Module):
     """Cross-entropy, and a Dice loss that lets brows and earrings count as much as the hair."""
 
-    def __init__(self, segmenter: Segmenter, weight_dice: float) -> None:
+    def __init__(self, segmenter: Segmenter, task: SegmenterTask) -> None:
         super().__init__()
         self.segmenter = segmenter
-        self.weight_dice = weight_dice
+        self._task = (task,)  # in a tuple: the task is no submodule
 
     def forward(self, batch: WorldBatch) -> dict[str, Tensor]:
         """Score the segmentation of augmented renders."""
@@ -58,10 +59,24 @@ class SegmenterStep(nn.Module):
         folded = self.segmenter.folded(augment(image, LENS))
         logits = folded[:, row * fold + column :: fold * fold].float()
         labels = labels[:, row::fold, column::fold]
+        (task,) = self._task
         return {
-            "cross_entropy": F.cross_entropy(logits, labels),
-            "dice": self.weight_dice * dice_distance(logits, labels),
+            "cross_entropy": F.cross_entropy(logits, labels, task.region_weights),
+            "dice": task.options.weight_dice * dice_distance(logits, labels),
         }
+
+
+def region_weights(labels: Tensor, power: float) -> Tensor:
+    """Return how much a pixel of each region weighs, [regions], mean 1 over the pixels.
+
+    Args:
+        labels: Label maps that tell how large the regions are.
+        power: 0 weighs all pixels alike, 1 all regions.
+    """
+    count = torch.bincount(labels.flatten().long(), minlength=len(REGIONS)).float()
+    share = count / count.sum()
+    weight = share.clamp(min=1e-4) ** -power
+    return weight / (weight * share).sum()
 
 
 def dice_distance(logits: Tensor, labels: Tensor) -> Tensor:
@@ -98,12 +113,14 @@ class SegmenterTask(Task):
 
     def turns(self) -> list[Turn]:
         """One turn."""
-        return [Turn("segmenter", SegmenterStep(self.segmenter, self.options.weight_dice))]
+        return [Turn("segmenter", SegmenterStep(self.segmenter, self))]
 
     def open_data(self, recorded: dict[str, Any] | None) -> dict[str, Any]:
         """Open the training renders."""
         folder = self.config.data_path / "train"
         self.data = WorldShards(folder, recorded, self.config.seed, flip=True, device=self.device)
+        labels = self.data.rows(range(min(300, len(self.data)))).segmentation
+        self.region_weights = region_weights(labels, self.options.balance)
         return self.data.state()
 
     def batch(self, positions: range) -> WorldBatch:

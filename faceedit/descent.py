@@ -1,0 +1,106 @@
+"""Descent of one face's code, shared by the methods that optimize at editing time.
+
+Codes are moved in *official units*: an offset of 1 is twice an entry's standard deviation over
+random faces, which is 1 for the generators that the papers' settings were chosen for. The same
+learning rate and weights then suit a generator of any scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+DEVIATION_SAMPLES = 512  # faces over which an entry's deviation is taken
+WARM_UP, COOL_DOWN = 0.05, 0.25  # shares of the steps with a growing and a falling learning rate
+_UNITS: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()
+
+
+def ramp(progress: float) -> float:
+    """Return StyleCLIP's factor of the learning rate: up in the first 5 %, down in the last 25 %.
+
+    Args:
+        progress: In (0, 1); the factor is 0 at either end.
+    """
+    fall = min(1.0, (1.0 - progress) / COOL_DOWN)
+    return (0.5 - 0.5 * math.cos(math.pi * fall)) * min(1.0, progress / WARM_UP)
+
+
+def constant(progress: float) -> float:
+    """Return 1: the learning rate stays as it is."""
+    del progress
+    return 1.0
+
+
+@torch.no_grad()
+def w_plus_unit(generator: Any) -> Tensor:
+    """Return what an offset of 1 is worth in each entry of w, [w_dim]; never 0.
+
+    It is computed once for a generator, and forgotten with it.
+    """
+    if generator not in _UNITS:
+        draws = torch.Generator().manual_seed(0)
+        codes = generator.sample_w_plus(DEVIATION_SAMPLES, draws, truncation_psi=1.0)[:, 0]
+        spread = codes.std(dim=0)
+        floor = spread.mean().clamp(min=1e-6)  # of entries that never move
+        _UNITS[generator] = 2 * torch.where(spread > 1e-6, spread, floor)
+    return _UNITS[generator]
+
+
+def layer_gate(layers: tuple[int, int] | None, generator: Any) -> Tensor:
+    """Return 1 for the w_plus layers [first, end) and 0 for the others, [num_ws, 1]."""
+    gate = torch.zeros(generator.num_ws, 1)
+    first, end = layers or (0, generator.num_ws)
+    gate[first:end] = 1.0
+    return gate
+
+
+def descend(
+    start: Tensor,
+    unit: Tensor,
+    score: Callable[[Tensor], Tensor],
+    steps: int,
+    learning_rate: float,
+    schedule: Callable[[float], float] = ramp,
+    patience: int | None = None,
+    gain: float = 1e-4,
+) -> Tensor:
+    """Return the code with the lowest score that Adam meets on its way.
+
+    Args:
+        start: Codes, [n, ...]. The start itself is never the answer, unless there are no steps.
+        unit: What an offset of 1 is worth, broadcast to the codes; 0 keeps an entry.
+        score: Codes -> a scalar, lower is better; each code's share must not depend on the others.
+        steps: Steps of Adam.
+        learning_rate: Of an offset, in units.
+        schedule: Progress in (0, 1) -> factor of the learning rate.
+        patience: Stop where this many steps together have not gained `gain`; None = never.
+        gain: See `patience`.
+    """
+    start = start.detach()
+    offset = torch.zeros_like(start, requires_grad=True)
+    optimizer = torch.optim.Adam([offset], lr=learning_rate)
+    best, lowest, scores = offset.detach(), math.inf, []
+    for step in range(steps + 1):
+        with torch.enable_grad():
+            loss = score(start + offset * unit)
+        scores.append(loss.item())
+        if step > 0 and scores[-1] < lowest:
+            best, lowest = offset.detach().clone(), scores[-1]
+        if step == steps or _stalled(scores, patience, gain):
+            break
+        optimizer.param_groups[0]["lr"] = learning_rate * schedule((step + 1) / (steps + 1))
+        (offset.grad,) = torch.autograd.grad(loss, offset)
+        optimizer.step()
+    return start + best * unit
+
+
+def _stalled(scores: list[float], patience: int | None, gain: float) -> bool:
+    """Return whether the last `patience` steps have lowered the best score by less than `gain`."""
+    if patience is None or len(scores) <= 2 * patience:
+        return False
+    return min(scores[:-patience]) - min(scores[-patience:]) < gain

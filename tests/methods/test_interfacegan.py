@@ -1,0 +1,91 @@
+"""InterFaceGAN: boundaries separate, and a conditional one leaves the other attribute alone."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from faceedit.methods.interfacegan import InterFaceGan, conditional, fit_boundaries
+from faceedit.sentence import read
+from faceedit.types import Face, Latent, Space
+
+
+@pytest.fixture(scope="module")
+def latents(backbones):
+    return backbones.generator.sample_w_plus(64, torch.Generator().manual_seed(2), 1.0)
+
+
+@pytest.fixture(scope="module")
+def fitted(backbones, latents) -> InterFaceGan:
+    method = InterFaceGan.build(backbones, conditions=("smile", "hair_color"))
+    method.fit(latents, None, backbones)
+    return method
+
+
+@pytest.fixture
+def face(backbones) -> Face:
+    w_plus = backbones.generator.sample_w_plus(2, torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        return Face(backbones.generator(w_plus), Latent(w_plus, Space.W_PLUS))
+
+
+def test_boundary_of_a_known_half_space_is_found():
+    normal = F.normalize(torch.randn(12), dim=0)
+    w = torch.randn(3000, 12) + 0.3
+    classes = torch.sign(w @ normal - 0.5)[:, None]
+    normals, distances = fit_boundaries(w, classes, 1e-4)
+    assert float(normals[0] @ normal) > 0.99
+    assert float(distances) == pytest.approx(0.5, abs=0.1)
+
+
+def test_conditional_boundary_leaves_the_other_attributes_score_unchanged():
+    smile, age = F.normalize(torch.randn(2, 16), dim=1)  # both attributes are linear in w
+    w = torch.randn(2000, 16)
+    classes = torch.sign(torch.stack([w @ smile + 0.6 * (w @ age), w @ age], dim=1))
+    normals, _ = fit_boundaries(w, classes, 1e-3)
+    alone = conditional(normals[0], normals[1:])
+    moved = w + 3 * alone
+    assert float((moved @ smile - w @ smile).mean()) > 1.5
+    assert float((moved @ age - w @ age).abs().max()) < 0.15
+    assert float(((w + 3 * normals[0]) @ age - w @ age).abs().max()) > 0.5
+
+
+def test_conditional_boundary_is_unit_and_orthogonal_to_several_conditions():
+    conditions = F.normalize(torch.randn(3, 16), dim=1)
+    conditions = torch.cat([conditions, -conditions[:1]])  # the same condition twice is no trouble
+    normal = conditional(F.normalize(torch.randn(16), dim=0), conditions)
+    assert float(normal.norm()) == pytest.approx(1, abs=1e-6)
+    assert float((conditions @ normal).abs().max()) < 1e-6
+
+
+def test_edit_moves_every_layer_along_one_boundary(fitted, face, backbones):
+    edited = fitted.edit(face, read("a smiling face", "a face", backbones.clip), backbones)
+    delta_w = edited.latent.code - face.latent.code
+    index = fitted.names.keys.index("smile+")
+    torch.testing.assert_close(delta_w[0, 3], fitted.delta_w(index), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(delta_w, delta_w[:1, :1].expand_as(delta_w), atol=1e-5, rtol=1e-4)
+
+
+def test_edit_leaves_the_distance_to_conditions_alone(fitted):
+    index = fitted.names.keys.index("smile+")
+    (other,) = fitted.conditions(index)
+    assert fitted.names.attributes[other] == "hair_color"
+    assert float((fitted.boundaries[other] @ fitted.delta_w(index)).abs()) < 1e-4
+
+
+def test_absolute_mode_ends_at_the_distance_asked_for(backbones, latents, face):
+    method = InterFaceGan.build(backbones, conditions=(), mode="absolute")
+    method.fit(latents, None, backbones)
+    sentence = read("a smiling face", "a face", backbones.clip)
+    code = method.edit(face, sentence, backbones, strength=2.0).latent.code.mean(dim=1)
+    index = method.names.keys.index("smile+")
+    distance = code @ method.boundaries[index] - method.distances[index]
+    assert distance.tolist() == pytest.approx([2 * float(method.reach[index])] * 2, abs=1e-4)
+
+
+def test_labels_replace_the_reader(backbones, latents):
+    method = InterFaceGan.build(backbones)
+    hidden = latents[:, 0, 0]
+    labels = torch.stack([hidden, (latents[:, 0, 1] > 0).float()], dim=1)
+    method.fit(latents, labels, backbones)
+    boundary = method.boundaries[method.names.keys.index("smile+")]
+    assert int(boundary.abs().argmax()) == 0 and boundary[0] > 0

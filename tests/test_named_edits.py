@@ -1,0 +1,70 @@
+"""Named edits: a sentence finds the edit that it means, and scores say what they should."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from faceedit.backbones.attributes import AttributeHead
+from faceedit.named_edits import WORDINGS, EditNames, choose, parse, readable
+from faceedit.types import Sentence
+from faceedit.world import SPECS
+
+HEADS = (AttributeHead("smile", -1, 1), AttributeHead("hair_color", 0, 1, ("brown", "red")))
+TWO = (("smile+", "a smile"), ("smile+", "happy"), ("smile-", "sad"), ("hair_color=red", "red"))
+
+
+def test_every_key_names_something_of_the_world():
+    heads = tuple(AttributeHead(s.name, s.low, s.high, s.values) for s in SPECS.values())
+    assert readable(WORDINGS, heads) == WORDINGS
+
+
+def test_only_what_the_reader_reads_is_left():
+    assert {parse(key)[0] for key, _ in readable(WORDINGS, HEADS)} == {"smile", "hair_color"}
+    with pytest.raises(ValueError, match="none of the named edits"):
+        readable(WORDINGS, (AttributeHead("charm", 0, 1),))
+
+
+def test_sentence_picks_its_own_wording_whatever_the_photo_shows():
+    names = EditNames(TWO, 8)
+    names.embeddings.copy_(F.normalize(torch.randn(4, 8), dim=1))
+    neutral = F.normalize(torch.randn(1, 8), dim=1).expand(3, 8)
+    sentence = Sentence(("happy", "sad", "red"), "a face", names.embeddings[1:], neutral)
+    chosen = [names.keys[i] for i in names.nearest(sentence)]
+    assert chosen == ["smile+", "smile-", "hair_color=red"]
+
+
+def test_wording_that_the_photo_shows_already_is_not_picked():
+    names = EditNames(TWO[2:], 8)
+    names.embeddings.copy_(F.normalize(torch.randn(2, 8), dim=1))
+    neutral = names.embeddings[:1]
+    for target in (names.embeddings[1:], -names.embeddings[1:] + 3 * neutral):
+        change = F.normalize(target - neutral, dim=1)
+        likely = change @ F.normalize(names.embeddings[1:] - neutral, dim=1).T > 0
+        chosen = names.nearest(Sentence(("red",), "sad", target, neutral))
+        assert int(chosen) == (1 if likely else 0)
+
+
+def test_scores_rise_with_what_the_key_says():
+    names = EditNames(TWO, 8)
+    answers = {"smile": torch.tensor([-0.5, 0.5]), "hair_color": torch.tensor([[3.0, 0], [0, 3.0]])}
+    assert names.scores(HEADS, answers).tolist() == [[-0.5, 0.5, -3.0], [0.5, -0.5, 3.0]]
+
+
+def test_classes_leave_out_the_middle_of_a_number_and_nothing_of_a_value():
+    names = EditNames(TWO, 8)
+    classes = names.classes(torch.linspace(-1, 0.2, 50)[:, None].repeat(1, 3))
+    assert [int((classes[:, 0] == c).sum()) for c in (1, 0, -1)] == [15, 20, 15]
+    assert [int((classes[:, 2] == c).sum()) for c in (1, 0, -1)] == [9, 0, 41]
+
+
+def test_hard_labels_are_scores_too():
+    names = EditNames(TWO, 8)
+    scores = names.read_labels(torch.tensor([[0.25, 1.0], [0.5, 0.0]]), HEADS)
+    assert scores.tolist() == [[0.25, -0.25, 20.0], [0.5, -0.5, -20.0]]
+
+
+def test_best_move_changes_one_attribute_and_has_the_sign_that_raises_it():
+    effects = torch.tensor([[1.0, 1.0], [-0.5, 0.05], [0.0, 0.4]])
+    moves, lengths = choose(effects, torch.tensor([1.0, 1.0]), ("smile", "age"), limit=4)
+    assert moves[:, 0].tolist() == [1, 2]
+    assert lengths[:, 0].tolist() == pytest.approx([-2.0, 2.5])

@@ -1,0 +1,128 @@
+"""The CLIP task: exact truth decides what is a negative, and batches are functions of their place."""
+
+import math
+import random
+
+import pytest
+import torch
+
+from faceedit.world import sample_attributes
+from faceedit.world.captions import FALSE, STATEMENTS, TRUE, describe, truth
+from tests.training.shards import write_shard
+from training.config import TrainConfig
+from training.task import Phase
+from training.tasks.clip import (
+    ClipOptions,
+    ClipTask,
+    contrast,
+    distinct_pairs,
+    disturb,
+    learn_tokenizer,
+    pair_truth,
+    reading_loss,
+    said_matrix,
+)
+
+TINY = {
+    "image_size": 16,
+    "patch_size": 8,
+    "vision_width": 16,
+    "vision_layers": 1,
+    "text_width": 16,
+    "text_layers": 1,
+    "head_width": 8,
+    "embed_dim": 8,
+    "vocabulary": 600,
+}
+
+
+@pytest.fixture(scope="module")
+def people():
+    return sample_attributes(60, seed=2)
+
+
+def test_a_caption_is_true_of_its_own_picture(people):
+    known = truth(people)
+    true, false = pair_truth(known, said_matrix(describe(people, seed=1)))
+    assert true.diagonal().all() and not false.diagonal().any()
+
+
+def test_a_pair_is_never_both_true_and_false(people):
+    true, false = pair_truth(truth(people), said_matrix(describe(people, seed=1)))
+    assert not (true & false).any()
+    assert (~true & ~false).any()  # some are neither: out of sight, or a matter of taste
+
+
+def test_contrast_is_the_softmax_over_negatives():
+    logits = torch.tensor([[2.0, 1.0, 0.5]])
+    positive = torch.tensor([[True, False, False]])
+    negative = torch.tensor([[False, True, False]])
+    wanted = -math.log(math.exp(2) / (math.exp(2) + math.exp(1)))
+    assert contrast(logits, positive, negative).item() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_contrast_without_negatives_is_zero_with_a_finite_gradient():
+    logits = torch.randn(2, 3, requires_grad=True)
+    loss = contrast(logits, torch.ones(2, 3).bool(), torch.zeros(2, 3).bool())
+    loss.backward()
+    assert loss.item() == 0 and logits.grad.isfinite().all()
+
+
+def test_reading_loss_leaves_out_what_is_unsure():
+    known = torch.tensor([[TRUE, -1], [FALSE, -1]], dtype=torch.int8)
+    logits = torch.tensor([[9.0, 9.0], [-9.0, -9.0]])
+    assert reading_loss(logits, known, torch.ones(2, 2)).item() < 1e-3
+
+
+def test_distinct_pairs_contradict_one_another(people):
+    known, written = truth(people), describe(people, seed=4, count=5)
+    chosen = distinct_pairs(known, written, 20, random.Random(0))
+    _, false = pair_truth(known[chosen], said_matrix([written[i] for i in chosen]))
+    assert len(chosen) > 10
+    assert (false | torch.eye(len(chosen)).bool()).all()
+
+
+def test_tokenizer_has_the_size_asked_for():
+    tokenizer = learn_tokenizer(560, 32, captions=400)
+    assert len(tokenizer) == 560
+
+
+def test_disturbed_pictures_keep_their_size_and_their_originals():
+    image = torch.rand(4, 3, 32, 32)
+    before = image.clone()
+    assert disturb(image, ClipOptions(blur=1.0, shift=0.1)).shape == image.shape
+    assert torch.equal(image, before)
+
+
+@pytest.fixture
+def task(tmp_path) -> ClipTask:
+    write_shard(tmp_path / "train", 0, 12, size=32)
+    config = TrainConfig(task="clip", data_dir=str(tmp_path), options=TINY)
+    made = ClipTask(config, torch.device("cpu"))
+    made.open_data(None)
+    made.phase = Phase("match")
+    return made
+
+
+def test_a_batch_is_a_function_of_its_place(task):
+    whole, part = task.batch(range(4, 10)), task.batch(range(6, 8))
+    assert torch.equal(whole.image[2:4], part.image)
+    assert torch.equal(whole.tokens[2:4], part.tokens)
+    assert torch.equal(whole.said[2:4], part.said)
+
+
+def test_the_first_phase_has_no_captions(task):
+    task.phase = Phase("look")
+    batch = task.batch(range(4))
+    terms = task.turns()[0].step(batch)
+    assert not len(batch.tokens) and set(terms) == {"read_image"}
+
+
+def test_the_second_phase_trains_both_towers(task):
+    step = task.turns()[0].step
+    terms = step(task.batch(range(6)))
+    sum(value for name, value in terms.items() if not name.startswith("log_")).backward()
+    model = task.clip.model
+    for weight in (model.visual_projection.weight, model.text_projection.weight):
+        assert weight.grad is not None and weight.grad.abs().sum() > 0
+    assert len(STATEMENTS) == step.heads.image.out_features
