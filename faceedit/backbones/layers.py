@@ -163,6 +163,9 @@ class StyledConv(nn.Module):
     that an edit in s and an edit in w run through the same code.
     """
 
+    noise: Tensor
+    kernel: Tensor
+
     def __init__(
         self,
         in_channels: int,

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -128,6 +128,9 @@ class Generator(nn.Module):
     """
 
     config_class: ClassVar[type[GeneratorConfig]] = GeneratorConfig
+    w_avg: Tensor
+    kernel: Tensor
+    mapping: nn.Sequential
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -250,6 +253,7 @@ class Generator(nn.Module):
                 layer += 1
             colours = block.to_rgb(x, next(styles)).to(self.const.dtype)
             image = colours if image is None else colours + upsample(image, self.kernel)
+        assert image is not None  # there is always a block
         return image
 
     def broadcast(self, w: Tensor) -> Tensor:
@@ -289,11 +293,12 @@ class Generator(nn.Module):
 
     def _blocks_up_to(self, resolution: int | None) -> list[SynthesisBlock]:
         """Return the blocks that make an image of this size."""
+        blocks = cast("list[SynthesisBlock]", list(self.blocks))
         if resolution is None:
-            return list(self.blocks)
+            return blocks
         if resolution not in self.config.resolutions:
             raise ValueError(f"resolution is {resolution}; choose from {self.config.resolutions}")
-        return list(self.blocks[: self.config.resolutions.index(resolution) + 1])
+        return blocks[: self.config.resolutions.index(resolution) + 1]
 
     def _split(self, s: Tensor, blocks: list[SynthesisBlock]) -> Iterator[Tensor]:
         """Cut s into the styles of these blocks; s may hold those of later blocks too."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -185,6 +186,12 @@ class FaceAttributes:
 
     def __len__(self) -> int:
         return self.values.shape[0]
+
+    @overload
+    def __getitem__(self, key: str) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, key: int | slice | Sequence[int] | Tensor) -> FaceAttributes: ...
 
     def __getitem__(
         self, key: str | int | slice | Sequence[int] | Tensor
@@ -441,7 +448,8 @@ def _count_noise() -> int:
             self.used += 1
             return torch.zeros(1)
 
-    counter, a = Counter(torch.zeros(1, 1)), {}
+    counter = Counter(torch.zeros(1, 1))
+    a: dict[str, Tensor] = {}
     for draw_group in (
         _draw_identity,
         _draw_expression,

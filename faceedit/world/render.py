@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from torch import Tensor
 from faceedit.world import geometry, shading
 from faceedit.world.attributes import FaceAttributes
 from faceedit.world.parameters import PIVOT, Parameters, prepare
-from faceedit.world.sdf import length2, step, unit
+from faceedit.world.sdf import dot, length2, step, unit
 from faceedit.world.shading import Color, Point
 
 CAMERA_DISTANCE = 9.0  # from the picture plane, in units of head space
@@ -50,12 +51,12 @@ class Rays:
 
     pixel: Tensor  # [1, k] index of the (supersampled) pixel
     t: Tensor  # [1, k] distance from the camera
-    origin: tuple[Tensor, Tensor, Tensor]
+    origin: Color
     direction: Color
 
-    def at(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def at(self, t: Tensor) -> Color:
         """Points at distance t."""
-        return tuple(o + d * t for o, d in zip(self.origin, self.direction, strict=True))
+        return [o + d * t for o, d in zip(self.origin, self.direction, strict=True)]
 
 
 Scene = Callable[..., Tensor]
@@ -93,7 +94,9 @@ def _kernels(compiled: bool) -> tuple[Scene, Scene, Callable[..., tuple[Color, T
     """The three hot functions, compiled (a few minutes the first time, then cached) or not."""
     if not compiled:
         return _distance, _fine, _shade
-    return tuple(torch.compile(f, dynamic=True) for f in (_distance, _fine, _shade))
+    compiled_kernels: Any = (torch.compile(f, dynamic=True) for f in (_distance, _fine, _shade))
+    distance, fine, shade = compiled_kernels
+    return distance, fine, shade
 
 
 def can_compile() -> bool:
@@ -190,7 +193,7 @@ def trace(p: Parameters, values: dict[str, Tensor], n: int, distance: Scene) -> 
     """Sphere-trace one picture of n x n rays: blocks first, then rays, then the slow ones again."""
     device = p.age.device
     origin, coarse, _, _ = camera(p, n // BLOCK, device)
-    o = tuple(origin[i].view(1, 1) for i in range(3))
+    o = [origin[i].view(1, 1) for i in range(3)]
     radius = VIEW_WIDTH / (n // BLOCK) * 0.75  # of a cone around a block of rays
     block = Rays(
         torch.empty(0),
@@ -264,7 +267,7 @@ def normals(
         d = fine(values, x + sign[0] * e, y + sign[1] * e, z + sign[2] * e)
         total = [c + s * d for c, s in zip(total, sign, strict=True)]
     n = unit(total)
-    away = (0.12 - sum(a * b for a, b in zip(n, view, strict=True))).clamp(min=0)
+    away = (0.12 - dot(n, view)).clamp(min=0)
     return unit([a + b * away for a, b in zip(n, view, strict=True)])
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from faceedit import pae
 from faceedit.methods.clip_pae import ClipPae
-from faceedit.sentence import embed, read
+from faceedit.sentence import read
 from faceedit.types import Face, Latent, Sentence, Space
 
 
@@ -34,9 +34,9 @@ def test_target_asks_nothing_of_what_the_sentence_is_not_about(
         method = ClipPae.build(
             backbones, target=target, projection=projection, weight_consistency=1
         )
-        # One prompt's own subspace: the tiny CLIP's whole space is no larger than a corpus.
+        # Three axes only: the tiny CLIP's whole space is no larger than a corpus.
         goal = method.goal(face, sentence, backbones)
-        bases = [basis[:3] for basis in goal.bases]
+        bases = [pae.symmetric(basis[:3]) for basis in goal.bases]
         aim = goal.sentence.target.expand(2, -1)
         if target == "pae":
             texts = (sentence.target, sentence.neutral_embedding)
