@@ -182,6 +182,8 @@ class Clip(nn.Module):
         """
         if self.tokenizer is None:
             raise RuntimeError("this CLIP has no tokenizer; load it with Clip.from_folder")
+        if not sentences:
+            return torch.zeros(0, 2, dtype=torch.long, device=self.model.logit_scale.device)
         limit = self.config.context_length - 2  # the start and the end take one place each
         # split_special_tokens: a typed "<|endoftext|>" is text, not the end of the sentence
         encoded = self.tokenizer(

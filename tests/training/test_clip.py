@@ -14,6 +14,7 @@ from training.task import Phase
 from training.tasks.clip import (
     ClipOptions,
     ClipTask,
+    Questions,
     contrast,
     distinct_pairs,
     disturb,
@@ -74,6 +75,14 @@ def test_reading_loss_leaves_out_what_is_unsure():
     assert reading_loss(logits, known, torch.ones(2, 2)).item() < 1e-3
 
 
+def test_asking_costs_nothing_where_the_true_value_wins(people):
+    known = truth(people)
+    weights = torch.ones(2, len(STATEMENTS))
+    right = 50.0 * (known == TRUE).float()
+    assert Questions()(right, known, weights).item() < 1e-3
+    assert Questions()(-right, known, weights).item() > 10
+
+
 def test_distinct_pairs_contradict_one_another(people):
     known, written = truth(people), describe(people, seed=4, count=5)
     chosen = distinct_pairs(known, written, 20, random.Random(0))
@@ -107,15 +116,16 @@ def task(tmp_path) -> ClipTask:
 def test_a_batch_is_a_function_of_its_place(task):
     whole, part = task.batch(range(4, 10)), task.batch(range(6, 8))
     assert torch.equal(whole.image[2:4], part.image)
-    assert torch.equal(whole.tokens[2:4], part.tokens)
     assert torch.equal(whole.said[2:4], part.said)
+    length = part.tokens.shape[1]
+    assert torch.equal(whole.tokens[2:4, :length], part.tokens)
 
 
 def test_the_first_phase_has_no_captions(task):
     task.phase = Phase("look")
     batch = task.batch(range(4))
     terms = task.turns()[0].step(batch)
-    assert not len(batch.tokens) and set(terms) == {"read"}
+    assert not len(batch.owner) and set(terms) == {"read", "ask"}
 
 
 def test_the_second_phase_trains_both_towers(task):

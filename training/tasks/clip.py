@@ -5,11 +5,11 @@ true of several pictures ("she is smiling"), so the exact truth decides: a pair 
 all that the caption says is true of the picture and in view, a negative where something is surely
 false, and left out in between.
 
-What speeds it up many times is dropped at export: a *prototype* for every statement, a unit vector in
-the joint space. A picture's embedding must tell by its cosine with a prototype whether the
-statement is true, and a caption's embedding must point where the sum of its statements' prototypes
-points. In the phase "look" the vision tower learns that alone; in "match" the captions join, and
-the contrast has the last word.
+What speeds it up is dropped at export: a *prototype* for every statement, a unit vector in the
+joint space. A picture's embedding must tell by its cosine with a prototype whether the statement is
+true, and which value of a question it is; a caption's embedding must point where the sum of its
+statements' prototypes points. In the phase "look" the vision tower learns that alone; in "match"
+wordings take the prototypes' place in it, and captions join with the contrast.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class ClipOptions:
     vocabulary: int = 1200  # tokens, the 512 byte symbols and the two specials included
     captions_each: int = 1  # captions a picture and step
     look_share: float = 0.5  # of the steps, before captions come in
-    weight_read: float = 1.0  # of telling statements by the prototypes, in the second phase
+    weight_ask: float = 1.0  # of telling which value of a question is true
     weight_mean: float = 2.0  # of a caption's distance from what its statements mean
     blur: float = 0.3  # share of pictures that are blurred: generators are less sharp than renders
     shift: float = 0.03  # largest shift, as a share of the side
@@ -84,7 +84,7 @@ class ClipBatch:
 
     image: Tensor  # [n, 3, h, w] in [-1, 1]
     truth: Tensor  # [n, S] int8: TRUE, FALSE or UNSURE
-    tokens: Tensor  # [m, context_length], m = captions_each captions a picture
+    tokens: Tensor  # [m, length], captions_each captions a picture
     said: Tensor  # [m, S] float, 1 for what a caption says
     owner: Tensor  # [m] index of the picture that a caption was written for
 
@@ -147,18 +147,54 @@ def balance(people: int = 4000) -> Tensor:
     return 0.5 / shares.clamp(min=0.02)
 
 
+class Questions(nn.Module):
+    """Which statements answer the same question, and what asking costs."""
+
+    columns: Tensor  # [Q, V] indices of statements, padded with the first
+    real: Tensor  # [Q, V] bool, what is no padding
+
+    def __init__(self) -> None:
+        super().__init__()
+        index = {statement.key: i for i, statement in enumerate(STATEMENTS)}
+        rows = [[index[f"{name}={v}"] for v in values] for name, values in questions().items()]
+        longest = max(map(len, rows))
+        columns = [row + row[:1] * (longest - len(row)) for row in rows]
+        real = [[i < len(row) for i in range(longest)] for row in rows]
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
+        self.register_buffer("real", torch.tensor(real), persistent=False)
+
+    def forward(self, logits: Tensor, known: Tensor, weights: Tensor) -> Tensor:
+        """Return the cross entropy of answering every question, rare answers weighing more.
+
+        Args:
+            logits: How well each statement fits each picture, [n, S].
+            known: [n, S] int8: TRUE, FALSE or UNSURE; unsure values are no choice.
+            weights: [2, S], see `balance`; the second row is used.
+        """
+        answers = known[:, self.columns]  # [n, Q, V]
+        true = (answers == TRUE) & self.real
+        choice = true | ((answers == FALSE) & self.real)
+        scores = logits[:, self.columns].masked_fill(~choice, -1e4).log_softmax(dim=-1)
+        weight = true * weights[1][self.columns]
+        return -(scores * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
 class Prototypes(nn.Module):
     """A direction of the joint space for every statement."""
 
     def __init__(self, embed_dim: int) -> None:
         super().__init__()
-        self.direction = nn.Parameter(torch.randn(len(STATEMENTS), embed_dim))
-        self.gain = nn.Parameter(torch.tensor(10.0))  # of a cosine, in logits
-        self.bias = nn.Parameter(torch.zeros(len(STATEMENTS)))
+        # Short, so that a step of Adam turns them far.
+        self.direction = nn.Parameter(0.05 * torch.randn(len(STATEMENTS), embed_dim))
+        self.log_gain = nn.Parameter(torch.tensor(math.log(15.0)))  # from a cosine to a logit
 
     def read(self, image: Tensor) -> Tensor:
-        """Return the logits [n, S] of every statement for unit embeddings [n, d] of pictures."""
-        return self.gain * image @ F.normalize(self.direction, dim=-1).T + self.bias
+        """Return the logits [n, S] of every statement for unit embeddings [n, d] of pictures.
+
+        Without a bias, so that 0 separates true from false for all of them, and the cosines of
+        several statements with one picture can be compared.
+        """
+        return self.log_gain.exp() * image @ F.normalize(self.direction, dim=-1).T
 
     def meaning(self, said: Tensor) -> Tensor:
         """Return unit vectors [m, d]: where captions that say this, [m, S], should point."""
@@ -171,22 +207,34 @@ class ClipStep(nn.Module):
     def __init__(self, clip: Clip, prototypes: Prototypes, options: ClipOptions) -> None:
         super().__init__()
         self.clip, self.prototypes, self.options = clip, prototypes, options
+        self.questions = Questions()
         self.register_buffer("weights", balance().clone(), persistent=False)
+        self.register_buffer("wordings", wording_tokens(clip), persistent=False)
 
     def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the loss terms of a batch."""
         image = self.clip.encode_image(disturb(batch.image, self.options)).float()
         with torch.autocast(image.device.type, enabled=False):  # 8 bits of mantissa are too few
-            reading = reading_loss(self.prototypes.read(image), batch.truth, self.weights)
-        if not len(batch.tokens):
-            return {"read": reading}
-        longest = int((batch.tokens == self.clip.config.end_token).int().argmax(dim=1).max()) + 1
-        text = self.clip.encode_tokens(batch.tokens[:, :longest]).float()
+            fit = self.prototypes.read(image)
+            terms = {
+                "read": reading_loss(fit, batch.truth, self.weights),
+                "ask": self.options.weight_ask * self.questions(fit, batch.truth, self.weights),
+            }
+        return {**terms, **self._match(image, batch)} if len(batch.owner) else terms
+
+    def _match(self, image: Tensor, batch: ClipBatch) -> dict[str, Tensor]:
+        """Return the terms in which words take part."""
         options = self.options
+        text = self.clip.encode_tokens(batch.tokens).float()
+        turn = torch.randint(self.wordings.shape[1], (len(STATEMENTS),), device=image.device)
+        rows = torch.arange(len(STATEMENTS), device=image.device)
+        words = self.clip.encode_tokens(self.wordings[rows, turn]).float()  # one a statement
         with torch.autocast(image.device.type, enabled=False):
+            fit = self.prototypes.log_gain.exp() * image @ words.T
             apart = 1 - (text * self.prototypes.meaning(batch.said)).sum(dim=-1).mean()
             return {
-                "read": options.weight_read * reading,
+                "read_words": reading_loss(fit, batch.truth, self.weights),
+                "ask_words": options.weight_ask * self.questions(fit, batch.truth, self.weights),
                 "mean": options.weight_mean * apart,
                 **self._contrast(image, text, batch),
             }
@@ -269,25 +317,15 @@ class ClipTask(Task):
         assert self.data is not None
         world = self.data.batch(positions)
         known = truth(world.attributes, world.segmentation[:, ::2, ::2])
-        rows = (known == TRUE).cpu().tolist()
-        written, owner = [], []
-        if self.phase.name == "look":
-            rows = []
-        for i, (place, row) in enumerate(zip(positions, rows, strict=False)):
+        written: list[Caption] = []
+        each = self.options.captions_each if self.phase.name == "match" else 0
+        for place, row in zip(positions, (known == TRUE).tolist(), strict=True):
             rng = random.Random(augment_seed(self.config.seed, place))
             sayable = [s for s, holds in enumerate(row) if holds]
-            written += [compose(sayable, rng) for _ in range(self.options.captions_each)]
-            owner += [i] * self.options.captions_each
-        return ClipBatch(
-            world.image, known, self._tokens(written), said_matrix(written), torch.tensor(owner)
-        )
-
-    def _tokens(self, written: Sequence[Caption]) -> Tensor:
-        if not written:
-            return torch.zeros(0, self.options.context_length, dtype=torch.long)
+            written += [compose(sayable, rng) for _ in range(each)]
         tokens = self.clip.tokenize([c.text for c in written]).cpu()
-        blank = self.clip.config.end_token
-        return F.pad(tokens, (0, self.options.context_length - tokens.shape[1]), value=blank)
+        owner = torch.arange(len(world)).repeat_interleave(each)
+        return ClipBatch(world.image, known, tokens, said_matrix(written), owner)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -371,6 +409,14 @@ def learn_tokenizer(vocabulary: int, context_length: int, captions: int = 20_000
     merges = json.loads(learned.backend_tokenizer.to_str())["model"]["merges"]
     room = vocabulary - len(plain)
     return build_tokenizer([(left, right) for left, right in merges[:room]], context_length)
+
+
+def wording_tokens(clip: Clip) -> Tensor:
+    """Return the tokens of all training wordings, [S, most of one, length]; fewer are repeated."""
+    lists = [value_prompts(statement.name, statement.value) for statement in STATEMENTS]
+    most = math.lcm(*{len(wordings) for wordings in lists})
+    flat = [wordings[i % len(wordings)] for wordings in lists for i in range(most)]
+    return clip.tokenize(flat).unflatten(0, (len(STATEMENTS), most))
 
 
 def said_matrix(written: Sequence[Caption]) -> Tensor:
