@@ -319,10 +319,8 @@ class FaceEditor:
         loaded = {name for name, _ in self._methods}
         return [
             name
-            for name, known in METHODS.items()
-            if name in loaded
-            or known.kind == "optimized"
-            or hub.find_local(repo_of(name), self.base_folder) is not None
+            for name in METHODS
+            if name in loaded or hub.find_local(repo_of(name), self.base_folder) is not None
         ]
 
     def _placed(self, method: EditMethod) -> EditMethod:

@@ -61,6 +61,7 @@ def make_loop(world, output, *flags, **options) -> Loop:
     sets = [f"--set={k}={v}" for k, v in {**TINY, **options}.items()]
     fixed = ["--task=generator", "--cpu", "--train_batch_size=4", "--logging_steps=1"]
     folders = [f"--data_dir={world}", f"--output_dir={output}", f"--base={output}"]
+    folders.append(f"--export_dir={output / 'export'}")  # never the published weights
     return Loop(parse_config([*fixed, *folders, *flags, *sets]), GeneratorTask)
 
 
