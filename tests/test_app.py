@@ -82,7 +82,7 @@ def test_the_menu_offers_every_method_that_ships():
 
 
 def test_edit_returns_before_and_after_without_loss(client, editor, photo):
-    (before, after), faces, note = ask(client, photo, strength=1.5, face_index=2)
+    (before, after), faces, note = ask(client, photo, strength=1.5, face_index=2, whole=True)
     assert Image.open(after).convert("RGB").tobytes() == EDITED.tobytes()
     assert Image.open(before).convert("RGB").getpixel((3, 3)) == (0, 128, 0)
     assert len(faces) == 2
@@ -91,7 +91,7 @@ def test_edit_returns_before_and_after_without_loss(client, editor, photo):
     assert (picture.size, prompt) == ((40, 30), "red hair")
     assert settings["strength"] == 1.5
     assert settings["face_index"] == 2
-    assert settings["method"] == "styleclip_global"
+    assert settings["method"] == "styleclip_optimization"
 
 
 def test_edit_without_pasting_back_shows_the_reconstruction_as_before(client, photo):
