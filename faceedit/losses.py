@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from faceedit.backbones.clip import Clip
@@ -26,32 +25,6 @@ def clip_distance(clip: Clip, image: Tensor, sentence: Sentence) -> Tensor:
         The mean over the batch, a scalar in [0, 2].
     """
     return 1 - (clip.encode_image(image) * sentence.target).sum(dim=-1).mean()
-
-
-def clip_direction_distance(
-    clip: Clip, source: Tensor, edited: Tensor, sentence: Sentence
-) -> Tensor:
-    """Return how far the change of the images is from the change that the words ask for.
-
-    1 - <delta_i, delta_t> with the unit differences of the two image and the two text embeddings,
-    StyleGAN-NADA Equation 3 (arXiv:2108.00946).
-
-    Args:
-        clip: The embeddings' network.
-        source: Images before the edit, [n, 3, h, w], RGB in [-1, 1].
-        edited: The same images after it.
-        sentence: Both embeddings are [n, d] or [1, d].
-
-    Returns:
-        The mean over the batch, a scalar in [0, 2].
-
-    Raises:
-        ValueError: If the two batches differ in shape.
-    """
-    _same_shape(source, edited)
-    delta_i = F.normalize(clip.encode_image(edited) - clip.encode_image(source), dim=-1)
-    delta_t = F.normalize(sentence.target - sentence.neutral_embedding, dim=-1)
-    return 1 - (delta_i * delta_t).sum(dim=-1).mean()
 
 
 def identity_distance(identity: Identity, image_a: Tensor, image_b: Tensor) -> Tensor:

@@ -40,7 +40,6 @@ __all__ = [
     "compose",
     "describe",
     "find",
-    "is_false",
     "is_true",
     "neutral_prompts",
     "questions",
@@ -67,11 +66,6 @@ def _judge(when: Mapping[str, Condition], attributes: FaceAttributes) -> tuple[T
 def is_true(statement: Statement | str, attributes: FaceAttributes) -> Tensor:
     """Return where a statement is true, [n] bool, whether or not it can be seen."""
     return _judge(find(statement).when, attributes)[0]
-
-
-def is_false(statement: Statement | str, attributes: FaceAttributes) -> Tensor:
-    """Return where a statement is surely false, [n] bool; in between, eyes would disagree."""
-    return _judge(find(statement).when, attributes)[1]
 
 
 def _region_shares(segmentation: Tensor) -> dict[str, Tensor]:
