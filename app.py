@@ -1,334 +1,225 @@
-"""The Space: drop in a photo, write what should change, see before and after.
+"""The Space: a face, a sentence, and every method's answer side by side.
 
-Widgets in, `FaceEditor.edit`, widgets out; no model code. `python app.py` serves it on
-http://127.0.0.1:7860; the networks load in the background while the page opens.
+`python app.py` serves it on http://127.0.0.1:7860; the networks load in the background while the
+page opens. The tabs are in `demo/`; nothing here computes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import html
+import importlib.util
 import logging
 import os
-import secrets
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 import gradio as gr
-from PIL import Image
 
-from faceedit.errors import FaceEditError
-from faceedit.photo import load_photo
+from demo import compare, compose, guide, strength
+from demo.desk import PRIVATE, REGIONS, Desk
+from demo.files import KEPT, Shelf
+from demo.loading import Loader
+from demo.look import CSS, KEYS, LINK
+from demo.offers import Offers
+from demo.people import person as somebody
+from demo.settings import Settings
+from demo.subject import Studio
+from demo.words import sentence
+from faceedit.errors import FaceEditError, RepoError
+from faceedit.provenance import Provenance, SourceType
 
 if TYPE_CHECKING:
     from faceedit import FaceEditor
 
 logger = logging.getLogger(__name__)
 
-REPO = os.environ.get("FACEEDIT_REPO", "faceedit/portraits-128")
-METHODS = {  # name -> what the menu says; a dictionary, because faceedit's own would load PyTorch
-    "styleclip_optimization": "StyleCLIP, optimisation: some seconds",
-    "styleclip_global": "StyleCLIP, global direction: at once",
-}
-PROMPTS = [
-    "red hair",
-    "a smiling woman",
-    "a man with a full beard",
-    "a person with glasses",
-    "an old person",
-    "green eyes",
-]
-ANY_FACE = -1
-RANKS = dict(enumerate(["first", "second", "third", "fourth", "fifth", "sixth"]))
-MAX_SHOWN = 1600  # px; larger photos are scaled down, so that results load fast
-KEPT = 3600  # seconds after which uploads and results are deleted
-QUIET: dict[str, Any] = {"print_exception": False}  # of gr.Error: it is the user's, not ours
-CSS = """
-.gradio-container { max-width: 1200px !important; margin: 0 auto !important }
-#edit { min-height: 3rem }
-"""
+WAITING = 60  # visitors in the queue; later ones are asked to try again
 INTRO = """# faceedit
-Drop in a photo with one face, or sample a face that nobody has, and say what should change.
+Take a face, say what should change, and see how the published methods answer, side by side.
 The generator knows animated-film portraits only, so a photo comes back as the character that
-resembles it most."""
-CONSENT = """Use pictures of yourself or of people who have agreed, and do not pass an edited
-picture off as a real one. Pictures stay on the machine that runs this page and are deleted from
-it within two hours; nothing is collected."""
+resembles it most. **Sample a face** draws somebody whom nobody is: there the exact edit is known
+and shown as *ground truth*."""
 
 
-class Loader:
-    """The editor, loaded once, in the background; a failed load is tried again when asked for."""
+class App:
+    """The whole page: what the tabs share, and what happens when a visitor arrives."""
 
-    def __init__(self, repo: str) -> None:
-        self.repo = repo
-        self._lock = threading.Lock()
-        self._editor: Future[FaceEditor] | None = None
+    def __init__(self, settings: Settings | None = None, loader: Loader | None = None) -> None:
+        self.settings = settings or Settings()
+        self.offers = Offers(self.settings.repo)
+        self.loader = loader or Loader(self.settings.repo, self.settings.device, self.warm_up)
+        self.studio = Studio(self.loader)
+        self.shelf = Shelf(self.settings.labelled)
+        self._looking = threading.Lock()
+        self._found_methods = False
 
-    def start(self) -> Future[FaceEditor]:
-        """Begin to load, unless that is under way or done."""
-        with self._lock:
-            failed = self._editor and self._editor.done() and self._editor.exception()
-            if self._editor is None or failed:
-                self._editor = Future()
-                threading.Thread(target=self._load, args=(self._editor,), daemon=True).start()
-            return self._editor
+    def start(self) -> None:
+        """Load the networks, render people ahead and delete old results, in the background."""
+        self.loader.start()
+        self.shelf.start()
 
-    def get(self) -> FaceEditor:
-        """Return the editor; waits while it loads."""
-        return self.start().result()
+    def warm_up(self, editor: FaceEditor) -> None:
+        """Run every fast method once, so that a visitor's first edit is as fast as the second."""
+        self._look_for_methods(editor)
+        face = self.studio.subject(None, somebody(0).seed, None).face
+        for _, name in self.offers.fast():
+            try:
+                editor.edit(face, "red hair", method=name)
+            except FaceEditError:  # it knows other sentences
+                logger.info("%s is not warmed up", name)
+        self.studio.crowd.start()
 
-    def _load(self, editor: Future[FaceEditor]) -> None:
+    def _look_for_methods(self, editor: FaceEditor) -> None:
+        """Offer the methods that are here and fit the base, once."""
+        with self._looking:
+            if self._found_methods:
+                return
+            fitting = []
+            for name in editor.available():
+                try:
+                    editor.method(name)
+                except RepoError as error:
+                    logger.warning("%s is not offered: %s", name, error)
+                    continue
+                except FaceEditError:  # it needs a sentence to know what to load
+                    logger.debug("%s loads with its first sentence", name)
+                fitting.append(name)
+            self.offers.set_available(fitting)
+            self._found_methods = True
+
+    def arrive(self, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Set what a link asks for, and say when the networks are there.
+
+        Yields:
+            status, photo, person, prompt, region, methods, strength, and the methods of two tabs.
+        """
+        asked = dict(request.query_params) if request is not None else {}
+        seed = asked.get("person", "")
+        photo, person = gr.skip(), gr.skip()
+        if seed.isdigit() and len(seed) < 10:
+            someone = somebody(int(seed))
+            note = Provenance(SourceType.RENDERED)
+            photo = self.shelf.picture(someone.to_pil(), f"person-{seed}", note)
+            person = int(seed)
+        prompt = asked["prompt"][:500] if asked.get("prompt") else gr.skip()
+        region = asked.get("region")
+        region = region if region in dict((value, name) for name, value in REGIONS) else gr.skip()
+        named = [name for name in asked.get("methods", "").split(",") if name in self.offers.names]
+        power = _number(asked.get("strength", ""), -2, 3)
+        methods = gr.update(value=named) if named else gr.skip()
+        link = (photo, person, prompt, region, methods, power, gr.skip(), gr.skip())
+        yield ("Loading the networks ...", *link)
+        status = self._ready()
+        yield (status, *[gr.skip()] * 4, self._checklist(named), gr.skip(), *self._menus())
+
+    def _ready(self) -> str:
+        """Wait for the networks and say whether they are there."""
         try:
-            from faceedit import FaceEditor  # loads PyTorch
-
-            editor.set_result(FaceEditor.from_pretrained(self.repo))
-        except BaseException as error:  # handed to whoever asks for the editor
-            editor.set_exception(error)
-
-
-def path_of(upload: Any) -> str | None:
-    """Return the uploaded file's path as it is.
-
-    gradio's own step opens the file first, and a damaged one ends there, without words for the
-    user.
-    """
-    return upload.path if upload is not None else None
-
-
-@contextlib.contextmanager
-def plain_words() -> Iterator[None]:
-    """Show an error as a message in the page; a bug is logged and only named there."""
-    try:
-        yield
-    except gr.Error:
-        raise
-    except FaceEditError as error:
-        raise gr.Error(_sentence(error), title="That did not work", **QUIET) from None
-    except Exception as error:
-        logger.exception("an unexpected error")
-        raise gr.Error(
-            "This is a fault of the program, not yours. The log has the details.",
-            title="Something broke",
-            **QUIET,
-        ) from error
-
-
-def _sentence(error: BaseException) -> str:
-    """Return an error's message with a capital letter and nothing that a page could execute."""
-    words = str(error) or type(error).__name__
-    return html.escape(words[0].upper() + words[1:], quote=False)
-
-
-def check(photo: Any, _seed: Any, prompt: str, *rest: Any) -> tuple[Any, ...]:
-    """Mark the fields that are still empty; runs before a place in the queue is taken."""
-    return (
-        gr.validate(photo is not None, "Upload a photo or sample a face"),
-        gr.validate(True, ""),
-        gr.validate(bool(prompt and prompt.strip()), "Say what should change, like 'red hair'"),
-        *(gr.validate(True, "") for _ in rest),
-    )
-
-
-class Page:
-    """What the page does when something is clicked."""
-
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
-
-    def status(self) -> Iterator[str]:
-        """Say whether the networks are there."""
-        yield "Loading the networks ..."
-        try:
-            self.loader.get()
+            self._look_for_methods(self.loader.get())
         except FaceEditError as error:
-            yield f"**The networks cannot be loaded.** {_sentence(error)}"
+            return f"**The networks cannot be loaded.** {sentence(error)}"
         except Exception:
             logger.exception("the networks cannot be loaded")
-            yield "**The networks cannot be loaded.** The log has the details."
-        else:
-            yield "Ready."
+            return "**The networks cannot be loaded.** The log has the details."
+        return "Ready."
 
-    def sample(self) -> tuple[Image.Image, int]:
-        """Return a face that nobody has, and the seed that makes it."""
-        with plain_words():
-            seed = secrets.randbelow(2**31)
-            return self.loader.get().sample(seed).to_pil(), seed
+    def _checklist(self, named: list[str]) -> Any:
+        choices = self.offers.choices()
+        ticked = named or [choice.name for choice in choices if choice.fast]
+        return gr.update(choices=[(c.label, c.name) for c in choices], value=ticked)
 
-    def edit(
-        self,
-        photo: str | None,
-        sampled: int | None,
-        prompt: str,
-        method: str,
-        strength: float,
-        whole: bool,
-        face_index: int,
-        seed: float,
-        progress: gr.Progress = gr.Progress(track_tqdm=True),  # noqa: B008 - gradio's way
-    ) -> tuple[tuple[Image.Image, Image.Image], list[tuple[Image.Image, str]], str]:
-        """Change the face of a photo as a sentence says.
+    def _menus(self) -> tuple[Any, Any]:
+        fast = self.offers.fast()
+        menu = gr.update(choices=fast, value=fast[0][1] if fast else None)
+        return menu, menu
 
-        Args:
-            photo: The photo, with one face.
-            sampled: The seed of the face that is shown, if it was sampled.
-            prompt: What is wanted, like "red hair".
-            method: The method's name.
-            strength: 0 changes nothing, 1 is the usual edit, below 0 is the opposite.
-            whole: Whether to put the face back into the photo.
-            face_index: Which face of several, 0 for the largest; -1 for the one that stands out.
-            seed: For methods that draw random numbers.
-            progress: Filled in by gradio.
-        """
-        with plain_words():
-            if photo is None:
-                raise gr.Error("Upload a photo or sample a face first.", **QUIET)
-            picture = shown(photo)
-            progress(0.1, desc="Loading the networks (only the first time)")
-            editor = self.loader.get()
-            progress(0.4, desc="Editing")
-            result = editor.edit(
-                picture if sampled is None else editor.sample(sampled),
-                prompt,
-                method=method,
-                strength=strength,
-                seed=int(seed or 0),
-                face_index=None if face_index == ANY_FACE else face_index,
-                paste_back=bool(whole),
+    def build(self) -> gr.Blocks:
+        """Return the page, ready to launch."""
+        with gr.Blocks(title="faceedit", delete_cache=(KEPT, KEPT)) as page:
+            gr.Markdown(INTRO)
+            desk = Desk(self.studio, self.shelf)
+            with gr.Row():
+                with gr.Column(scale=2, min_width=300):
+                    desk.build()
+                    status = gr.Markdown("Loading the networks ...", elem_id="status")
+                    if self.settings.notice:
+                        gr.Markdown(self.settings.notice, elem_classes="fe-notice")
+                with gr.Column(scale=5, min_width=300), gr.Tabs():
+                    with gr.Tab("Compare", id="compare"):
+                        shared = compare.build(
+                            compare.Compare(self.studio, self.shelf, self.offers), desk
+                        )
+                        self._link(desk, shared)
+                    with gr.Tab("Strength", id="strength"):
+                        page_strength = strength.Strength(self.studio, self.shelf, self.offers)
+                        strength_method = strength.build(page_strength, desk)
+                    with gr.Tab("Compose", id="compose"):
+                        page_compose = compose.Compose(self.studio, self.shelf, self.offers)
+                        compose_method = compose.build(page_compose, desk)
+                    with gr.Tab("Methods", id="methods"):
+                        gr.HTML(guide.guide(self.offers.names))
+            desk.connect()
+            page.load(
+                self.arrive,
+                None,
+                [
+                    status,
+                    desk.photo,
+                    desk.person,
+                    desk.prompt,
+                    desk.region,
+                    shared["methods"],
+                    shared["strength"],
+                    strength_method,
+                    compose_method,
+                ],
+                concurrency_limit=None,
+                show_progress="hidden",
+                **PRIVATE,
             )
-            if strength * result.scores.get("clip_gain", 0.0) < 0:
-                gr.Warning("This may not be what you asked for: try more strength or other words.")
-            before = picture if whole and sampled is None else result.reconstruction
-            faces = [(result.reconstruction, "as the generator draws it")]
-            faces += [(result.face, "edited")] if result.face is not None else []
-            return (before, result.image), faces, summary(result)
+        return page.queue(max_size=WAITING)
+
+    def _link(self, desk: Desk, shared: dict[str, Any]) -> None:
+        """Make the button that writes a link to these settings."""
+        with gr.Accordion("Share these settings", open=False):
+            gr.Markdown("The link holds the settings and a sampled face's number, never a photo.")
+            button = gr.Button("Make and copy the link", size="sm", elem_id="share")
+            link = gr.Textbox(label="Link", interactive=False, elem_id="link")
+        inputs = [desk.prompt, desk.person, desk.region, shared["methods"], shared["strength"]]
+        button.click(None, inputs, link, js=LINK, **PRIVATE)
 
 
-def build_demo(loader: Loader) -> gr.Blocks:
-    """Return the page, ready to launch."""
-    page = Page(loader)
-    with gr.Blocks(title="faceedit", delete_cache=(KEPT, KEPT)) as demo:
-        gr.Markdown(INTRO)
-        sampled = gr.State(None, time_to_live=KEPT)  # the seed of the face shown, if sampled
-        with gr.Row():
-            with gr.Column(min_width=300):
-                photo, sample_button = photo_widgets()
-                prompt = gr.Textbox(
-                    label="What should change?", placeholder=PROMPTS[0], elem_id="prompt"
-                )
-                gr.Examples([[words] for words in PROMPTS], prompt, label="For example")
-                settings = setting_widgets()
-                edit_button = gr.Button("Edit", variant="primary", elem_id="edit")
-                gr.Markdown(f"<small>{CONSENT}</small>")
-            with gr.Column(min_width=300):
-                slider, note, faces = result_widgets()
-
-        private: dict[str, Any] = {"api_visibility": "private"}
-        compute: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compute"}
-        demo.load(page.status, None, note, concurrency_limit=None, **private)
-        own_photo = [photo.upload, photo.clear, photo.input]
-        gr.on(own_photo, lambda: None, None, sampled, queue=False, **private)
-        sample_button.click(page.sample, None, [photo, sampled], api_name="sample", **compute)
-        gr.on(
-            [edit_button.click, prompt.submit],
-            page.edit,
-            [photo, sampled, prompt, *settings],
-            [slider, faces, note],
-            api_name="edit",
-            validator=check,
-            show_progress_on=[slider],
-            **compute,
-        )
-    return demo.queue(max_size=20)
+def _number(text: str, low: float, high: float) -> Any:
+    """Return a link's number within its limits, or nothing to change."""
+    try:
+        return min(max(float(text), low), high)
+    except ValueError:
+        return gr.skip()
 
 
-def photo_widgets() -> tuple[gr.Image, gr.Button]:
-    """Make what shows the photo, and the button that samples one."""
-    photo = gr.Image(
-        label="Photo",
-        type="filepath",
-        format="png",
-        sources=["upload", "webcam", "clipboard"],
-        height=320,
-        elem_id="photo",
-    )
-    photo.preprocess = path_of  # type: ignore[method-assign]
-    return photo, gr.Button("Sample a face", size="sm", elem_id="sample")
-
-
-def setting_widgets() -> list[gr.components.Component]:
-    """Make the settings, in the order of `Page.edit`: method, strength, whole, face_index, seed."""
-    choices = [(label, name) for name, label in METHODS.items()]
-    method = gr.Dropdown(choices, value=choices[0][1], label="Method")
-    strength = gr.Slider(
-        -2, 3, value=1, step=0.1, label="Strength", info="0 is the photo, below 0 the opposite"
-    )
-    with gr.Accordion("More", open=False):
-        # Off: a drawn face in a photograph looks odd; it is the choice for official FFHQ weights.
-        whole = gr.Checkbox(False, label="Put the face back into the photo")
-        face_index = gr.Dropdown(
-            [("the one that stands out", ANY_FACE)]
-            + [(f"{i}: the {rank} largest".replace("first ", ""), i) for i, rank in RANKS.items()],
-            value=ANY_FACE,
-            label="Which face, if there are several (face_index)",
-        )
-        seed = gr.Number(0, label="Seed", precision=0, minimum=0)
-    return [method, strength, whole, face_index, seed]
-
-
-def result_widgets() -> tuple[gr.ImageSlider, gr.Markdown, gr.Gallery]:
-    """Make what shows the result."""
-    slider = gr.ImageSlider(
-        label="Before and after",
-        type="pil",
-        format="png",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        max_height=600,
-        elem_id="result",
-    )
-    note = gr.Markdown(elem_id="note")
-    faces = gr.Gallery(
-        label="The face alone", format="png", columns=2, height=260, interactive=False
-    )
-    return slider, note, faces
-
-
-def shown(photo: str) -> Image.Image:
-    """Return an uploaded photo, upright, at the size at which the page works."""
-    picture = load_photo(Path(photo))
-    picture.thumbnail((MAX_SHOWN, MAX_SHOWN), Image.Resampling.LANCZOS)
-    return picture
-
-
-def summary(result: Any) -> str:
-    """Return the line under the pictures."""
-    parts = [f"{result.seconds:.1f} s"]
-    if "clip_gain" in result.scores:
-        parts.append(f"closer to the sentence by {result.scores['clip_gain']:+.2f} (CLIP)")
-    if "identity" in result.scores:
-        parts.append(f"same person: {result.scores['identity']:.2f} of 1")
-    return " · ".join(parts)
+def has_mcp() -> bool:
+    """Whether the extra is installed that offers the endpoints to assistants (gradio[mcp])."""
+    return importlib.util.find_spec("mcp") is not None
 
 
 def main() -> None:
     """Serve the page; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where, as on a Space."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    loader = Loader(REPO)
-    demo = build_demo(loader)
-    loader.start()
-    demo.launch(
+    app = App(Settings.from_environment())
+    page = app.build()
+    app.start()
+    page.launch(
         server_name=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
         theme=gr.themes.Soft(),
         css=CSS,
+        js=KEYS,
         max_file_size="30mb",
         run_history=False,
         footer_links=["api"],
+        mcp_server=has_mcp(),
     )
 
 

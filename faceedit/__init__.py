@@ -13,10 +13,19 @@ if TYPE_CHECKING:
     from faceedit.editor import FaceEditor
     from faceedit.errors import FaceEditError
     from faceedit.methods import METHODS
+    from faceedit.pipeline import ClipPaeDiffusionPipeline
     from faceedit.types import EditRequest, EditResult
 
 __version__ = "0.1.0"
-__all__ = ["METHODS", "EditRequest", "EditResult", "FaceEditError", "FaceEditor", "__version__"]
+__all__ = [
+    "METHODS",
+    "ClipPaeDiffusionPipeline",
+    "EditRequest",
+    "EditResult",
+    "FaceEditError",
+    "FaceEditor",
+    "__version__",
+]
 
 _HOMES = {
     "FaceEditor": "faceedit.editor",
@@ -24,6 +33,7 @@ _HOMES = {
     "EditResult": "faceedit.types",
     "FaceEditError": "faceedit.errors",
     "METHODS": "faceedit.methods",
+    "ClipPaeDiffusionPipeline": "faceedit.pipeline",
 }
 
 

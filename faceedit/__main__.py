@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceedit import __version__
+from faceedit.convert import KINDS, convert
 from faceedit.errors import FaceEditError, RequestError
 
 if TYPE_CHECKING:
@@ -77,7 +78,34 @@ def build_parser() -> argparse.ArgumentParser:
     _add_output(sample, "sample.png")
 
     _command(commands, "info", run_info, "what is installed and which methods work here")
+    _add_convert(commands)
     return parser
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that turns official weights into folders that --repo takes."""
+    kinds = "\n".join(f"  {kind:17} {text}" for kind, text in KINDS.items())
+    convert = commands.add_parser(
+        "convert",
+        help="turn official weights into a folder for --repo",
+        description="Turn official weights into a folder that --repo takes. A file is never "
+        "allowed to run code.",
+        epilog=f"kinds, which are mostly told from the file:\n{kinds}\n\n"
+        "examples:\n"
+        "  faceedit convert stylegan2-ffhq-config-f.pt --into ffhq/base\n"
+        "  faceedit convert fs3.npy S_mean_std --base ffhq/base --into ffhq/styleclip-global",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    convert.set_defaults(run=run_convert)
+    convert.add_argument("files", nargs="+", metavar="FILE", help="official weights")
+    convert.add_argument(
+        "--into", required=True, metavar="FOLDER", help="the base to add to, or a method's folder"
+    )
+    convert.add_argument("--kind", metavar="KIND", help="what it is, where the file does not tell")
+    convert.add_argument(
+        "--base", metavar="FOLDER", help="for a method: the base that it belongs to"
+    )
+    convert.add_argument("--half", action="store_true", help="store 16-bit numbers, half as large")
 
 
 def _command(
@@ -98,7 +126,9 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     """Add what edit and compare have in common."""
     command.add_argument("--strength", default="1", metavar="S", help="0 = none, 1 = usual")
     command.add_argument("--neutral", default="a face", help="what the photo shows already")
-    command.add_argument("--mask", help="a picture as large as the photo: white may change")
+    command.add_argument(
+        "--mask", help="regions like hair or hair+mouth, or a picture: white may change"
+    )
     command.add_argument("--seed", type=int, default=0, help="for methods that draw numbers")
     command.add_argument("--face-index", type=int, metavar="N", help="which face, 0 = largest")
     command.add_argument(
@@ -195,6 +225,17 @@ def run_info(arguments: argparse.Namespace) -> int:
     for name, method in METHODS.items():
         state = "ready" if name in working else "needs a download"
         _say(f"  {name}: {method.kind}, edits {method.space.value}, {state}")
+    return 0
+
+
+def run_convert(arguments: argparse.Namespace) -> int:
+    """Convert official weights and say what came of them."""
+    done = convert(
+        arguments.files, arguments.into, arguments.kind, base=arguments.base, half=arguments.half
+    )
+    _say(f"{done.folder}: {done.name} from {done.kind}, {done.parameters:,} parameters")
+    for note in done.notes:
+        _say(f"  {note}")
     return 0
 
 

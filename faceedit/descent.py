@@ -15,9 +15,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from faceedit.types import Space
+
 DEVIATION_SAMPLES = 512  # faces over which an entry's deviation is taken
 WARM_UP, COOL_DOWN = 0.05, 0.25  # shares of the steps with a growing and a falling learning rate
-_UNITS: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()
+_UNITS: WeakKeyDictionary[Any, dict[Space, Tensor]] = WeakKeyDictionary()
 
 
 def ramp(progress: float) -> float:
@@ -37,18 +39,28 @@ def constant(progress: float) -> float:
 
 
 @torch.no_grad()
-def w_plus_unit(generator: Any) -> Tensor:
-    """Return what an offset of 1 is worth in each entry of w, [w_dim]; never 0.
+def code_unit(generator: Any, space: Space) -> Tensor:
+    """Return what an offset of 1 is worth in each entry of a code; never 0.
 
     It is computed once for a generator, and forgotten with it.
+
+    Args:
+        generator: Draws the random faces.
+        space: W_PLUS gives [w_dim], S gives [C].
     """
-    if generator not in _UNITS:
+    kept = _UNITS.setdefault(generator, {})
+    if space not in kept:
         draws = torch.Generator().manual_seed(0)
-        codes = generator.sample_w_plus(DEVIATION_SAMPLES, draws, truncation_psi=1.0)[:, 0]
-        spread = codes.std(dim=0)
+        w_plus = generator.sample_w_plus(DEVIATION_SAMPLES, draws, truncation_psi=1.0)
+        spread = (w_plus[:, 0] if space is Space.W_PLUS else generator.styles(w_plus)).std(dim=0)
         floor = spread.mean().clamp(min=1e-6)  # of entries that never move
-        _UNITS[generator] = 2 * torch.where(spread > 1e-6, spread, floor)
-    return _UNITS[generator]
+        kept[space] = 2 * torch.where(spread > 1e-6, spread, floor)
+    return kept[space]
+
+
+def w_plus_unit(generator: Any) -> Tensor:
+    """Return what an offset of 1 is worth in each entry of w, [w_dim]; never 0."""
+    return code_unit(generator, Space.W_PLUS)
 
 
 def layer_gate(layers: tuple[int, int] | None, generator: Any) -> Tensor:

@@ -6,42 +6,36 @@ import contextlib
 import hashlib
 import logging
 import shutil
+import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 
 from faceedit import hub
-from faceedit.backbones import Backbones, load_backbones
-from faceedit.errors import RepoError, RequestError, UnknownMethodError
-from faceedit.inversion import invert, to_space, to_tensor
+from faceedit.backbones import Backbones, load_backbones, load_component
+from faceedit.errors import PromptError, RepoError, RequestError, UnknownMethodError
+from faceedit.hub_remote import SENT, has_card, send
+from faceedit.inversion import invert, to_tensor
 from faceedit.method import EditMethod, load_method, save_method
+from faceedit.method_notes import short_card
 from faceedit.methods import METHODS, method_class
-from faceedit.photo import AlignedFace, Framing, Photo, align, crop_quad, load_photo, paste_back
+from faceedit.photo import Framing, Photo, align, crop_quad, load_photo
+from faceedit.portrait import Portrait, Step, after, compose
+from faceedit.regions import read_regions, region_mask
 from faceedit.sentence import read
 from faceedit.types import EditRequest, EditResult, Face, Latent, Sentence, Space
-
-if TYPE_CHECKING:
-    import PIL.Image
+from faceedit.variants import find_variant, nearest_variant, read_variants
 
 logger = logging.getLogger(__name__)
 
 BASE = "faceedit/portraits-128"
 PREFERRED = "styleclip_global"  # what an editor uses that was loaded from a base and told nothing
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
-
-
-@dataclass(frozen=True, eq=False)
-class Portrait:
-    """A photo on its way: its aligned face and that face's code. A generated face has no photo."""
-
-    face: Face  # its code is in w_plus
-    photo: PIL.Image.Image | None = None
-    aligned: AlignedFace | None = None
 
 
 class FaceEditor:
@@ -56,6 +50,7 @@ class FaceEditor:
         framing: How much of a photo an aligned face shows; what the networks were trained with.
         base_folder: Where the networks came from; methods are looked for next to it.
         download: How to ask the Hub for methods that are not on this machine.
+        dtype: The precision of an edit's computation; see `from_pretrained`.
     """
 
     def __init__(
@@ -67,15 +62,18 @@ class FaceEditor:
         framing: Framing = Framing.WORLD,
         base_folder: Path | None = None,
         download: hub.Download | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.backbones = backbones
         self.default = default
         self.framing = framing
         self.base_folder = base_folder
+        self.dtype = _precision(dtype)
         self._download = download
         self._methods: dict[tuple[str, str | None], EditMethod] = {
             (name, None): method for name, method in (methods or {}).items()
         }
+        self._repos: dict[str, Path] = {}  # of methods with variants that were named by folder
         self._portraits: OrderedDict[tuple[Any, ...], Portrait] = OrderedDict()
 
     @classmethod
@@ -84,7 +82,8 @@ class FaceEditor:
         name: str | Path = BASE,
         *,
         base: FaceEditor | None = None,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
@@ -97,7 +96,9 @@ class FaceEditor:
             name: "faceedit/styleclip-global", "faceedit/portraits-128", another repo or a folder.
                 Bundled copies are found first, then folders, then the Hub.
             base: An editor whose networks are to be shared instead of loaded again.
-            device: Where to compute, like "cpu" or "cuda".
+            device: Where to compute, like "cuda"; None is the CPU, or where `base` computes.
+            dtype: The precision to compute in: float32 by default; bfloat16 is faster on a GPU.
+                Weights and codes stay in float32.
             revision: A branch, tag or commit on the Hub.
             cache_dir: Where downloads are kept, if not in the usual place.
             token: For private repos, if not logged in.
@@ -107,37 +108,54 @@ class FaceEditor:
         Raises:
             RepoError: If a repo cannot be found, read or does not fit; the message says what to do.
             UnknownMethodError: If the repo holds a method that this version does not know.
+            RequestError: If `device` or `dtype` cannot be used.
         """
+        dtype = _precision(dtype)
         download = hub.Download(revision, cache_dir, token, local_files_only, force_download)
         folder = hub.find_repo(name, download)
         config = hub.read_config(folder)
         is_base = config.get("kind") == "base"
-        if base is not None and base.base_folder is not None:
-            base_folder, backbones = base.base_folder, base.backbones
-        else:
-            base_folder = folder if is_base else hub.find_base(folder, download)
-            backbones = load_backbones(base_folder).to(device)
+        wanted = None if is_base else method_class(hub.method_of(folder))
         others = replace(download, revision=None)  # the revision was of the repo that was named
-        ffhq = hub.read_base(base_folder).get("framing") == "ffhq"
-        framing = Framing.FFHQ if ffhq else Framing.WORLD
-        editor = cls(backbones, framing=framing, base_folder=base_folder, download=others)
-        if not is_base:
-            editor._add(folder, config)
+        if base is None:
+            base_folder = folder if is_base else hub.find_base(folder, download)
+            ffhq = hub.read_base(base_folder).get("framing") == "ffhq"
+            editor = cls(
+                load_backbones(base_folder).to(device or "cpu"),
+                framing=Framing.FFHQ if ffhq else Framing.WORLD,
+                base_folder=base_folder,
+                download=others,
+                dtype=dtype,
+            )
+        else:
+            _check_sharing(base, folder if is_base else None, device)
+            editor = cls(
+                base.backbones,
+                framing=base.framing,
+                base_folder=base.base_folder,
+                download=others,
+                dtype=dtype or base.dtype,
+            )
+        if wanted is not None:
+            editor._add(folder, wanted)
         return editor
 
-    def _add(self, folder: Path, config: dict[str, Any]) -> None:
+    def _add(self, folder: Path, wanted: type[EditMethod]) -> None:
         """Load the method of a folder and make it the default."""
-        name = str(config.get("method"))
         if self.base_folder is not None:
             hub.check_fingerprint(folder, self.base_folder)
-        self._methods[name, None] = self._placed(load_method(method_class(name), folder))
-        self.default = name
+        if read_variants(folder):  # each is loaded when a prompt asks for it
+            self._repos[wanted.name] = folder
+        else:
+            self._borrow(wanted, folder)
+            self._methods[wanted.name, None] = self._placed(load_method(wanted, folder))
+        self.default = wanted.name
 
     # Editing --------------------------------------------------------------------------------------
 
     def edit(
         self,
-        photo: Photo | Face,
+        photo: Photo | Face | EditResult,
         prompt: str,
         *,
         strength: float = 1.0,
@@ -146,7 +164,7 @@ class FaceEditor:
         variant: str | None = None,
         neutral: str = "a face",
         layers: tuple[int, int] | None = None,
-        mask: Photo | None = None,
+        mask: Photo | Sequence[str] | None = None,
         paste_back: bool = True,
         face_index: int | None = None,
         refine_steps: int = 0,
@@ -154,15 +172,18 @@ class FaceEditor:
         """Return the photo with its face changed as the sentence says.
 
         Args:
-            photo: A path, a PIL image, an array [h, w, 3] or a `Face` from `sample` or `invert`.
+            photo: A path, a PIL image, an array [h, w, 3], a `Face` from `sample` or `invert`, or
+                the result of an edit, to go on from: its photo and its alignment are kept.
             prompt: What is wanted, like "red hair" or "a smiling face".
             strength: 0 gives the photo back, 1 is the method's usual edit; beyond is stronger.
             seed: For methods that draw random numbers.
             method: A name in METHODS; None is the editor's own.
-            variant: Which of its sentences, for methods that learn one sentence a set of weights.
+            variant: Which of its sentences, for methods that learn one sentence a set of weights;
+                None takes the one that comes nearest to the prompt.
             neutral: What the photo shows, in as many words as matter.
             layers: The w_plus layers [first, end) that may change; None is all.
-            mask: As large as the photo; only its white parts may change.
+            mask: Where the edit may act: regions by name ("hair", "hair+mouth", a list), or a
+                picture as large as the photo, white = may change.
             paste_back: Whether the result is the whole photo or only the aligned face.
             face_index: Which face of several, 0 is the largest.
             refine_steps: Steps of descent that bring the inversion closer to the photo.
@@ -178,14 +199,14 @@ class FaceEditor:
 
     def compare(
         self,
-        photo: Photo | Face,
+        photo: Photo | Face | EditResult,
         prompt: str,
         methods: Iterable[str] | None = None,
         *,
         strength: float = 1.0,
         seed: int = 0,
         neutral: str = "a face",
-        mask: Photo | None = None,
+        mask: Photo | Sequence[str] | None = None,
         paste_back: bool = True,
         face_index: int | None = None,
         refine_steps: int = 0,
@@ -195,7 +216,9 @@ class FaceEditor:
         `result.request.method` says whose it is. The arguments are checked at the call, not at
         the first result; see `edit` for what they mean.
         """
-        names = self.available() if methods is None else list(methods)
+        names = list(methods or ())
+        if methods is None:  # without those that know a few sentences only, and not this one
+            names = [name for name in self.available() if self._knows(name, prompt)]
         for name in names:
             method_class(name)
         if not names:
@@ -226,10 +249,16 @@ class FaceEditor:
         """Return the generator's version of the photo's face, with its code in w_plus."""
         return self._portrait(photo, face_index, refine_steps).face
 
-    def _portrait(self, photo: Photo | Face, face_index: int | None, refine_steps: int) -> Portrait:
+    def _portrait(
+        self, photo: Photo | Face | EditResult, face_index: int | None, refine_steps: int
+    ) -> Portrait:
         """Find the face and its code; remembered by what the photo shows."""
         if isinstance(photo, Face):
             return Portrait(photo)
+        if isinstance(photo, EditResult):
+            if photo.step is None:
+                raise RequestError("this result came from no editor; edit its image instead")
+            return after(photo.step, self.backbones)
         image = load_photo(photo)
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         key = (digest, image.size, face_index, refine_steps)
@@ -248,17 +277,21 @@ class FaceEditor:
     def _edit(self, portrait: Portrait, request: EditRequest, whole: bool) -> EditResult:
         """Edit a face whose code is known, and put the result together."""
         start = time.perf_counter()
-        method = self.method(request.method, request.variant)
-        request = replace(request, method=method.name)
+        variant = self._variant(request)
+        method = self.method(request.method, variant)
+        request = replace(request, method=method.name, variant=variant)
         clip = self.backbones.require("clip", method.name)
         sentence = read(request.prompt, request.neutral, clip)
-        source = to_space(portrait.face, method.space, self.backbones)
+        source = portrait.source(method.space, self.backbones)
         if request.mask is not None:
-            source = replace(source, mask=_aligned_mask(request.mask, portrait))
-        with _seeded(request.seed):
-            edited = method.edit(source, sentence, self.backbones, request.strength, request.layers)
+            source = replace(source, mask=self._mask(request.mask, portrait))
+        # On top of earlier edits the mask has to wait until those are drawn, too.
+        given = source if portrait.extra is None else replace(source, mask=None)
+        with _seeded(request.seed), self._computing():
+            edited = method.edit(given, sentence, self.backbones, request.strength, request.layers)
+        edited = source if edited is given else portrait.seen(source, edited, self.backbones)
         return EditResult(
-            image=_compose(portrait, source, edited) if whole else edited.to_pil(),
+            image=compose(portrait, source, edited) if whole else edited.to_pil(),
             reconstruction=portrait.face.to_pil(),
             source=source.latent,
             edited=edited.latent,
@@ -267,7 +300,16 @@ class FaceEditor:
             face=edited.to_pil(),
             scores=self._scores(source, edited, sentence),
             seconds=time.perf_counter() - start,
+            step=Step(portrait, source, edited),
         )
+
+    def _mask(self, mask: Any, portrait: Portrait) -> torch.Tensor:
+        """Return where an edit may act, [1, 1, h, w] in [0, 1], from region names or a picture."""
+        names = read_regions(mask)
+        if names is None:
+            return _aligned_mask(mask, portrait)
+        segmenter = self.backbones.require("segmenter", "a mask by name")
+        return region_mask(portrait.face.image, names, segmenter)
 
     @torch.no_grad()
     def _scores(self, source: Face, edited: Face, sentence: Sentence) -> dict[str, float]:
@@ -301,18 +343,57 @@ class FaceEditor:
 
     def _load(self, wanted: type[EditMethod], variant: str | None) -> EditMethod:
         """Find a method's repo, check that it fits the base, and load it."""
-        repo = repo_of(wanted.name)
-        folder = hub.find_local(repo, self.base_folder)
-        if folder is None and wanted.kind == "optimized":
-            return wanted.build(
-                self.backbones
-            ).eval()  # it has learned nothing that could be absent
-        folder = folder or hub.find_repo(repo, self._download)
+        folder = self._folder_of(wanted)
+        if folder is None:
+            return wanted.build(self.backbones).eval()
         if variant is not None:
-            folder = _variant_folder(folder, variant)
+            folder = find_variant(folder, variant)
+        elif variants := read_variants(folder):
+            raise RequestError(f"{wanted.name} needs a variant; choose from {variants}")
         if self.base_folder is not None:
             hub.check_fingerprint(folder, self.base_folder)
+        self._borrow(wanted, folder)
         return load_method(wanted, folder)
+
+    def _borrow(self, wanted: type[EditMethod], folder: Path) -> None:
+        """Add the networks that lie in a method's own repo to those that the methods share."""
+        absent = sorted(wanted.brings - set(self.backbones.present()))
+        if absent:
+            loaded = {name: self._placed(load_component(name, folder)) for name in absent}
+            self.backbones = replace(self.backbones, **loaded)
+
+    def _folder_of(self, wanted: type[EditMethod]) -> Path | None:
+        """Return a method's repo; None for one that has learned nothing that could be absent."""
+        if wanted.name in self._repos:
+            return self._repos[wanted.name]
+        repo = self._repo_of(wanted.name)
+        folder = hub.find_local(repo, self.base_folder)
+        absent = wanted.brings - set(self.backbones.present())
+        if folder is None and wanted.kind == "optimized" and not absent:
+            return None
+        return folder or hub.find_repo(repo, self._download)
+
+    def _variant(self, request: EditRequest) -> str | None:
+        """Return the variant that is asked for, or the nearest to the prompt; None without any."""
+        name = request.method or self.default or PREFERRED
+        if request.variant is not None or (name, None) in self._methods:
+            return request.variant
+        folder = self._folder_of(method_class(name))
+        if folder is None:
+            return None
+        clip = self.backbones.require("clip", name)
+        return nearest_variant(request.prompt, folder, clip)
+
+    def _knows(self, name: str, prompt: str) -> bool:
+        """Return whether a method can be asked for this prompt."""
+        try:
+            self._variant(EditRequest(prompt, name))
+        except PromptError:  # is wrong with every method
+            raise
+        except RequestError as error:
+            logger.info("%s is left out: %s", name, error)
+            return False
+        return True
 
     def available(self) -> list[str]:
         """Return the names of the methods that work here without a download."""
@@ -320,13 +401,19 @@ class FaceEditor:
         return [
             name
             for name in METHODS
-            if name in loaded or hub.find_local(repo_of(name), self.base_folder) is not None
+            if name in loaded or hub.find_local(self._repo_of(name), self.base_folder) is not None
         ]
 
-    def _placed(self, method: EditMethod) -> EditMethod:
-        """Move a method to where the networks compute."""
+    def _repo_of(self, name: str) -> str:
+        """Return a method's repo, which has the owner of the base."""
+        if self.base_folder is None:
+            return repo_of(name)
+        return repo_of(name, hub.name_of(self.base_folder).split("/")[0])
+
+    def _placed(self, module: hub.AnyModule) -> hub.AnyModule:
+        """Move a method or a network to where the networks compute."""
         generator = self.backbones.generator
-        return method if generator is None else method.to(generator.w_avg.device)
+        return module if generator is None else module.to(generator.w_avg.device)
 
     # Moving and saving ----------------------------------------------------------------------------
 
@@ -338,11 +425,21 @@ class FaceEditor:
         self._portraits.clear()
         return self
 
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Compute in the editor's precision inside."""
+        generator = self.backbones.generator
+        if self.dtype is None or generator is None:
+            yield
+            return
+        with torch.autocast(generator.w_avg.device.type, self.dtype):
+            yield
+
     def save_pretrained(self, folder: str | Path, *, save_base: bool = False) -> None:
         """Write the editor's method as a repo's folder, which `from_pretrained` reads.
 
         Args:
-            folder: Where; made if absent.
+            folder: Where; made if absent. A README.md that is there stays.
             save_base: Also copy the base next to it, so that both work on a machine with neither.
 
         Raises:
@@ -350,30 +447,101 @@ class FaceEditor:
         """
         if self.base_folder is None:
             raise RepoError("this editor's networks came from no folder; save them as a base first")
-        folder = Path(folder)
-        neighbour = folder.resolve().parent / self.base_folder.name
-        save_method(
-            self.method(),
-            folder,
-            base=f"{hub.OWNER}/{self.base_folder.name}",
-            fingerprint=hub.fingerprint(self.base_folder),
-            half=False,
-        )
+        folder, name = Path(folder), self.default or PREFERRED
+        base = hub.name_of(self.base_folder)
+        neighbour = folder.resolve().parent / base.split("/")[1]
+        if name in self._repos:  # all its variants, as they are
+            shutil.copytree(self._repos[name], folder, dirs_exist_ok=True)
+        else:
+            prints = hub.fingerprint(self.base_folder)
+            method = self.method(name)
+            save_method(method, folder, base=base, fingerprint=prints, half=False)
+            for network in sorted(method.brings):
+                self.backbones.require(network, name).save(folder, half=False)
+        if (revision := hub.revision_of(self.base_folder)) is not None:
+            hub.write_folder(folder, {**hub.read_config(folder), "base_revision": revision}, None)
+        if not (folder / "README.md").exists():
+            card = short_card(name, base, folder.resolve().name)
+            (folder / "README.md").write_text(card, encoding="utf-8")
         if save_base and neighbour != self.base_folder.resolve():
             shutil.copytree(self.base_folder, neighbour, dirs_exist_ok=True)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        commit_message: str = "Upload with faceedit",
+    ) -> str:
+        """Send the editor's method to the Hub and return the repo's address.
 
-def repo_of(name: str) -> str:
+        The base is not sent: the repo names it, as `save_pretrained` does. A card that the repo
+        has already is not overwritten.
+
+        Args:
+            repo_id: "your-name/my-edits"; made if there is none.
+            private: Whether a new repo is private; None is the owner's habit.
+            token: If not logged in.
+            revision: The branch; made if there is none.
+            create_pr: Propose a pull request instead of changing the branch.
+            commit_message: The commit's first line.
+
+        Raises:
+            RepoError: If the networks came from no folder, or the Hub does not take it.
+        """
+        patterns = [name for name in SENT if name not in ("README.md", "*.md")]
+        if not has_card(repo_id, token):
+            patterns.append("README.md")
+        with tempfile.TemporaryDirectory() as beside:
+            folder = Path(beside) / repo_id.rsplit("/", 1)[-1]
+            self.save_pretrained(folder)
+            base = str(hub.read_config(folder)["base_model_name_or_path"])
+            card = short_card(hub.method_of(folder), base, repo_id)
+            (folder / "README.md").write_text(card, encoding="utf-8")
+            return send(
+                folder,
+                repo_id,
+                private=private,
+                token=token,
+                revision=revision,
+                create_pr=create_pr,
+                commit_message=commit_message,
+                patterns=patterns,
+            ).url
+
+
+def repo_of(name: str, owner: str = hub.OWNER) -> str:
     """Return the repo id of a method; Hub names have hyphens."""
-    return f"{hub.OWNER}/{name.replace('_', '-')}"
+    return f"{owner}/{name.replace('_', '-')}"
 
 
-def _variant_folder(folder: Path, variant: str) -> Path:
-    """Return the folder of one sentence's weights, or list the choices."""
-    choices = sorted(path.parent.name for path in folder.glob(f"*/{hub.CONFIG}"))
-    if variant not in choices:
-        raise RequestError(f"{folder.name} has no variant {variant!r}; choose from {choices}")
-    return folder / variant
+def _precision(dtype: torch.dtype | None) -> torch.dtype | None:
+    """Return what autocast is to use; None for float32.
+
+    Raises:
+        RequestError: If nothing can be computed in that dtype.
+    """
+    if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
+        raise RequestError(f"dtype is {dtype}; it must be torch.float32, bfloat16 or float16")
+    return None if dtype is torch.float32 else dtype
+
+
+def _check_sharing(
+    base: FaceEditor, folder: Path | None, device: str | torch.device | None
+) -> None:
+    """Raise unless an editor's networks can be shared: where they are, and as the base they are."""
+    generator = base.backbones.generator
+    if device is not None and generator is not None:
+        here, there = torch.device(device), generator.w_avg.device
+        if (here.type, here.index or 0) != (there.type, there.index or 0):
+            raise RequestError(f"the shared networks are on {there}, not on {here}; leave it out")
+    if folder is None or base.base_folder is None:
+        return
+    if hub.fingerprint(folder) != hub.fingerprint(base.base_folder):
+        raise RepoError(f"{folder.name} is another base than that of `base`; leave one of them out")
 
 
 def _aligned_mask(mask: Any, portrait: Portrait) -> torch.Tensor:
@@ -386,18 +554,6 @@ def _aligned_mask(mask: Any, portrait: Portrait) -> torch.Tensor:
     if portrait.aligned is not None:
         drawn = crop_quad(drawn, portrait.aligned.quad, portrait.aligned.size)
     return to_tensor(drawn.convert("L")).add(1).div(2)[:, :1].to(portrait.face.image)
-
-
-def _compose(portrait: Portrait, source: Face, edited: Face) -> PIL.Image.Image:
-    """Put the edited face back into its photo; an edit of strength 0 gives the photo itself."""
-    if portrait.photo is None or portrait.aligned is None:
-        return edited.to_pil()
-    if edited is source:
-        return portrait.photo.copy()
-    mask = None
-    if source.mask is not None:
-        mask = Face(source.mask.mul(2).sub(1).expand(-1, 3, -1, -1), source.latent).to_pil()
-    return paste_back(portrait.photo, portrait.aligned, edited.to_pil(), mask=mask)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -21,30 +22,18 @@ import torch
 from torch import Tensor, nn
 
 from faceedit.errors import RepoError
+from faceedit.hub_remote import Download, cached_id, fetch
 
 FORMAT_VERSION = 1  # of the folders; raised when an older faceedit could not read a newer folder
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 BUNDLED = Path(__file__).resolve().parent.parent / "hub_cards"
 OWNER = "faceedit"  # whose repos are bundled: hub_cards/<repo> is a copy of faceedit/<repo>
-# Always the same patterns: a snapshot fetched with others counts as incomplete when offline.
-PATTERNS = ["*.json", "*.safetensors", "*.txt", "README.md"]
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 FULL_HALF = torch.finfo(torch.float16).max
 
 
 AnyConfig = TypeVar("AnyConfig")
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class Download:
-    """How to ask the Hub, in the words of `huggingface_hub.snapshot_download`."""
-
-    revision: str | None = None
-    cache_dir: str | Path | None = None
-    token: str | bool | None = None
-    local_files_only: bool = False
-    force_download: bool = False
 
 
 def find_repo(name: str | Path, download: Download | None = None, near: Path | None = None) -> Path:
@@ -69,7 +58,7 @@ def find_repo(name: str | Path, download: Download | None = None, near: Path | N
         raise RepoError(f"'{text}' is a file; name the folder that holds its {CONFIG}")
     if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:
         raise RepoError(f"'{text}' looks like a folder but does not exist; check the path")
-    return _snapshot(text, download)
+    return fetch(text, download)
 
 
 def find_base(method: Path, download: Download | None = None) -> Path:
@@ -83,8 +72,10 @@ def find_base(method: Path, download: Download | None = None) -> Path:
     if not isinstance(base, str):
         raise RepoError(f"{method / CONFIG} names no base (base_model_name_or_path)")
     revision = config.get("base_revision")
-    asked = replace(download or Download(), revision=revision)
-    return find_local(base, near=method) or find_repo(base, asked)
+    local = find_local(base, near=method)
+    if local is not None and (revision is None or fits_base(method, local)):
+        return local
+    return find_repo(base, replace(download or Download(), revision=revision))
 
 
 def find_local(name: str, near: Path | None = None) -> Path | None:
@@ -103,49 +94,16 @@ def find_local(name: str, near: Path | None = None) -> Path | None:
     return path if path.is_dir() else None
 
 
-def _snapshot(name: str, download: Download) -> Path:
-    """Fetch a repo from the Hub, or say in plain words why that cannot be."""
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+def name_of(folder: Path) -> str:
+    """Return the repo id that a folder is known by: from the Hub's cache, else as one of ours."""
+    cached = cached_id(folder)
+    return cached[0] if cached else f"{OWNER}/{folder.resolve().name}"
 
-    try:
-        return Path(snapshot_download(name, allow_patterns=PATTERNS, **asdict(download)))
-    except GatedRepoError as error:  # a RepositoryNotFoundError too, so it comes first
-        problem = (
-            f"'{name}' asks you to accept its terms: open its page on the Hub, accept, "
-            "then run `hf auth login`"
-        )
-        raise RepoError(problem) from error
-    except RepositoryNotFoundError as error:
-        problem = f"no model repo '{name}' on the Hub (or it is private: run `hf auth login`)"
-        raise RepoError(problem) from error
-    except RevisionNotFoundError as error:
-        raise RepoError(f"'{name}' has no revision '{download.revision}'") from error
-    except HFValidationError as error:
-        problem = f"'{name}' is no repo id; ids look like 'faceedit/portraits-128'"
-        raise RepoError(problem) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, EntryNotFoundError) as error:
-        reason = "the Hub cannot be reached"
-        if constants.is_offline_mode():
-            reason = "HF_HUB_OFFLINE is set"
-        elif download.local_files_only:
-            reason = "local_files_only=True"
-        raise RepoError(
-            f"'{name}' is not in the local cache and {reason}. Download it once with "
-            f"`hf download {name}` while online, or pass a local folder"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        problem = f"the Hub did not give '{name}' ({type(error).__name__}); try again later"
-        raise RepoError(problem) from error
+
+def revision_of(folder: Path) -> str | None:
+    """Return the commit of a folder in the Hub's cache; None for other folders."""
+    cached = cached_id(folder)
+    return cached[1] if cached else None
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -186,6 +144,18 @@ def read_base(folder: Path) -> dict[str, Any]:
         if not isinstance(place, str) or Path(place).is_absolute() or ".." in Path(place).parts:
             raise RepoError(f"{folder / CONFIG} puts {name!r} outside its own folder: {place!r}")
     return config
+
+
+def method_of(folder: Path) -> str:
+    """Return the name of the method that a folder holds.
+
+    Raises:
+        RepoError: If it holds none.
+    """
+    name = read_config(folder).get("method")
+    if not isinstance(name, str):
+        raise RepoError(f"{folder} is no repo of faceedit: its {CONFIG} names no method")
+    return name
 
 
 def build_config(
@@ -363,8 +333,22 @@ def fingerprint(base: Path) -> dict[str, str]:
         path = base / place / WEIGHTS
         if not path.is_file():
             raise RepoError(f"{base / place} has no {WEIGHTS}; download it again")
-        prints[name] = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+        state = path.stat()
+        prints[name] = _digest(path.resolve(), state.st_size, state.st_mtime_ns)
     return prints
+
+
+@cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    """Return a file's hash; `size` and `changed` (ns) tell its states apart in the cache."""
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def fits_base(method: Path, base: Path) -> bool:
+    """Whether a method's folder was made with the networks of this base."""
+    wanted = read_config(method).get("base_fingerprint") or {}
+    given = fingerprint(base) if wanted else {}
+    return all(given.get(name) == expected for name, expected in wanted.items())
 
 
 def check_fingerprint(method: Path, base: Path) -> None:

@@ -2,7 +2,8 @@
 
 The encoder answers at once (Tov et al., "Designing an Encoder for StyleGAN Image Manipulation",
 SIGGRAPH 2021, arXiv:2102.02766); a few optional steps of descent bring the details closer, at the
-price of a code that is edited a little less willingly.
+price of a code that is edited a little less willingly. For codes in x_t the image itself is made
+noisy by DDIM inversion (`faceedit.backbones.diffusion`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from faceedit.backbones import Backbones
+from faceedit.backbones.diffusion import resize
 from faceedit.errors import RequestError
 from faceedit.types import Face, Latent, Space, check_shape
 
@@ -41,8 +43,8 @@ def invert(image: Tensor, space: Space, backbones: Backbones, refine_steps: int 
 
     Args:
         image: Aligned faces, [n, 3, h, w], RGB in [-1, 1].
-        space: Where the code shall live: W_PLUS or S.
-        backbones: Needs `generator` and `encoder`.
+        space: Where the code shall live: W_PLUS, S, or X_T, which leaves the image as it is.
+        backbones: Needs `generator` and `encoder`; for X_T only `diffusion`.
         refine_steps: Steps of descent after the encoder; 0 is fastest and easiest to edit.
 
     Raises:
@@ -52,6 +54,8 @@ def invert(image: Tensor, space: Space, backbones: Backbones, refine_steps: int 
     check_shape(image, (None, 3, None, None), "image")
     if not 0 <= refine_steps <= MAX_REFINE_STEPS:
         raise RequestError(f"refine_steps is {refine_steps}; it must be 0 to {MAX_REFINE_STEPS}")
+    if space is Space.X_T:
+        return Face(image, _noise_code(image, backbones))
     encoder = backbones.require("encoder", "inversion")
     generator = backbones.require("generator", "inversion")
     w_plus = encoder(image.to(generator.w_avg))
@@ -73,9 +77,17 @@ def to_space(face: Face, space: Space, backbones: Backbones) -> Face:
         generator = backbones.require("generator", "a code in s")
         with torch.no_grad():
             return replace(face, latent=Latent(generator.styles(face.latent.code), Space.S))
+    if space is Space.X_T:
+        return replace(face, latent=_noise_code(face.image, backbones))
     raise ValueError(
         f"no way from {face.latent.space.value} to {space.value} codes; invert the image again"
     )
+
+
+def _noise_code(image: Tensor, backbones: Backbones) -> Latent:
+    """Return images [n, 3, h, w] as far into the noise as DDIM inversion takes them, by default."""
+    diffusion = backbones.require("diffusion", "a code in x_t")
+    return Latent(diffusion.inverted(resize(image, diffusion.resolution)).end, Space.X_T)
 
 
 @torch.enable_grad()

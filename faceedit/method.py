@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -17,10 +17,20 @@ from faceedit.backbones import Backbones
 from faceedit.errors import RepoError, RequestError
 from faceedit.types import Face, Latent, Sentence, Space
 
+# Networks that judge faces: a method that learns reads them while it learns, and not in an edit.
+JUDGES = frozenset({"identity", "segmenter", "attributes"})
+
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """Settings of a method; a method's file derives its own from this. Saved as `method_config`."""
+    """Settings of a method; a method's file derives its own from this. Saved as `method_config`.
+
+    Attributes:
+        strength_scale: What a user's strength is multiplied by, so that strength 1 has about the
+            same effect with every method. `training.calibrate` measures it; 1 is the paper's edit.
+    """
+
+    strength_scale: float = field(default=1.0, kw_only=True)
 
 
 class EditMethod(nn.Module, ABC):
@@ -35,6 +45,7 @@ class EditMethod(nn.Module, ABC):
     config_class: ClassVar[type[Any]]  # its MethodConfig
     space: ClassVar[Space]  # the space whose codes it edits
     needs: ClassVar[frozenset[str]]  # the backbones it reads
+    brings: ClassVar[frozenset[str]] = frozenset()  # those of them that lie in its own repo
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -47,6 +58,11 @@ class EditMethod(nn.Module, ABC):
         Methods whose weights depend on the networks' sizes fill those settings in here.
         """
         return cls(cls.config_class(**settings))
+
+    @classmethod
+    def edit_needs(cls) -> frozenset[str]:
+        """Return the networks an edit reads: `needs`, without the judges if it has learned."""
+        return cls.needs if cls.kind == "optimized" else cls.needs - JUDGES
 
     @abstractmethod
     def forward(
@@ -79,7 +95,8 @@ class EditMethod(nn.Module, ABC):
             source: The face, with a code in `self.space`; its mask limits where pixels change.
             sentence: What is wanted.
             backbones: The networks that `needs` names.
-            strength: 0 returns `source` itself, 1 is the paper's edit.
+            strength: 0 returns `source` itself, 1 is the usual edit: `forward` is given the
+                product with the config's `strength_scale`.
             layers: The w_plus layers [first, end) that may change; None = all.
 
         Raises:
@@ -91,11 +108,11 @@ class EditMethod(nn.Module, ABC):
                 f"{self.name} edits {self.space.value} codes, got {source.latent.space.value}; "
                 "call invert(..., space) first"
             )
-        for network in sorted(self.needs):
+        for network in sorted(self.edit_needs()):
             backbones.require(network, self.name)
         if strength == 0:
             return source
-        edited = self(source, sentence, backbones, strength)
+        edited = self(source, sentence, backbones, strength * self.config.strength_scale)
         if layers is not None:
             edited = keep_other_layers(source, edited, layers, backbones)
         return keep_outside_mask(source, edited)
@@ -157,7 +174,7 @@ def save_method(
         half: Whether floating point numbers are stored with 16 bits.
     """
     learned = bool(method.state_dict())
-    needed = method.needs if learned else frozenset()
+    needed = method.edit_needs() if learned else frozenset()
     config = {
         "library_name": "faceedit",
         "kind": "method",
@@ -180,7 +197,9 @@ def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
     config = hub.read_config(folder)
     if config.get("method") != method_class.name:
         raise RepoError(f"{folder} holds {config.get('method')!r}, not {method_class.name!r}")
-    settings = hub.build_config(method_class.config_class, config.get("method_config", {}), folder)
+    # Weights that were made before strengths were calibrated have no scale in their config.
+    values = {"strength_scale": 1.0, **config.get("method_config", {})}
+    settings = hub.build_config(method_class.config_class, values, folder)
     method = method_class(settings)
     if method.state_dict():
         hub.load_weights(method, folder)

@@ -84,7 +84,7 @@ class EditRequest:
     variant: str | None = None  # for methods that learn one sentence a set of weights
     seed: int = 0
     layers: tuple[int, int] | None = None  # w_plus layers [first, end) that may change; None = all
-    mask: Any = None  # an image, an array or a path, as large as the photo: white = may change
+    mask: Any = None  # region names ("hair+mouth"), or a picture as large as the photo: white = may
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt", _checked_text(self.prompt, "prompt"))
@@ -100,7 +100,11 @@ class EditRequest:
 
 @dataclass(frozen=True)
 class EditResult:
-    """What an edit gives back."""
+    """What an edit gives back; an editor's `edit` also takes it in place of a photo, to go on.
+
+    `source` and `edited` are codes in the method's space. There is no way from s to w_plus, so what
+    an edit in s moved is no part of the `edited` code of a later edit in w_plus; its image has it.
+    """
 
     image: PIL.Image.Image  # the edited photo, or the edited crop where nothing was pasted back
     reconstruction: PIL.Image.Image  # the aligned face as the generator redraws it, not edited
@@ -111,6 +115,7 @@ class EditResult:
     face: PIL.Image.Image | None = None  # the edited aligned face
     scores: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    step: Any = field(default=None, repr=False, compare=False)  # where the next edit goes on from
 
 
 def check_shape(tensor: Tensor, shape: Sequence[int | None], name: str = "tensor") -> None:

@@ -16,6 +16,7 @@ from faceedit import hub
 from faceedit.backbones import Backbones
 from faceedit.backbones.attributes import AttributeHead, AttributeReader, AttributesConfig
 from faceedit.backbones.clip import Clip, ClipConfig, build_tokenizer
+from faceedit.backbones.diffusion import Diffusion
 from faceedit.backbones.encoder import Encoder, EncoderConfig
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.segmenter import Segmenter, SegmenterConfig
@@ -88,6 +89,21 @@ def make_attributes() -> AttributeReader:
     return AttributeReader(config)
 
 
+def make_diffusion() -> Diffusion:
+    from diffusers import DDIMScheduler, UNet2DModel
+
+    unet = UNet2DModel(
+        sample_size=16,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D",) * 2,
+        up_block_types=("UpBlock2D",) * 2,
+        norm_num_groups=4,
+        add_attention=False,
+    )
+    return Diffusion(unet, DDIMScheduler(clip_sample=False, prediction_type="v_prediction"))
+
+
 def make_backbones() -> Backbones:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -99,17 +115,19 @@ def make_backbones() -> Backbones:
             encoder=make_encoder(generator),
             segmenter=Segmenter(SegmenterConfig(REGION_NAMES, widths=(8, 8))),
             attributes=make_attributes(),
+            diffusion=make_diffusion(),
         ).freeze()
 
 
 def save_base(backbones: Backbones, folder: Path) -> Path:
-    """Write a base repo of these networks in full precision."""
-    for name, network in backbones.present().items():
+    """Write a base repo of these networks in full precision; a denoiser lies with its method."""
+    shared = {name: n for name, n in backbones.present().items() if name != "diffusion"}
+    for name, network in shared.items():
         if name == "clip":
             network.save(folder / name, half=False)
         else:
             hub.save_network(network, folder / name, half=False)
-    hub.save_base(folder, {name: name for name in backbones.present()}, resolution=32)
+    hub.save_base(folder, {name: name for name in shared}, resolution=32)
     return folder
 
 

@@ -32,6 +32,14 @@ def test_edit_writes_a_picture_as_large_as_the_photo(repo, photo, tmp_path):
     assert Image.open(output).size == (64, 64)
 
 
+def test_edit_takes_a_region_by_name(repo, photo, tmp_path, capsys):
+    output = tmp_path / "edited.png"
+    arguments = ["edit", photo, "red hair", "--repo", repo, "-o", str(output)]
+    assert main([*arguments, "--mask", "hair"]) == 0
+    assert main([*arguments, "--mask", "nostril"]) == 2
+    assert "choose from background, skin, hair" in capsys.readouterr().err
+
+
 def test_edit_takes_a_generated_face(repo, tmp_path):
     output = tmp_path / "edited.png"
     assert main(["edit", "sample:7", "red hair", "--repo", repo, "-o", str(output)]) == 0

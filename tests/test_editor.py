@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,11 +7,13 @@ import torch
 from PIL import Image
 
 from faceedit import hub
+from faceedit.backbones.segmenter import SegmenterConfig
 from faceedit.editor import FaceEditor, repo_of
 from faceedit.errors import FaceEditError, PromptError, RepoError, RequestError, UnknownMethodError
 from faceedit.inversion import invert, refine, to_space, to_tensor
 from faceedit.method import save_method
 from faceedit.methods import METHODS
+from faceedit.regions import region_mask
 from faceedit.types import Face, Latent, Space
 
 OPTIMIZED = "styleclip_optimization"
@@ -216,3 +219,100 @@ def test_there_is_no_way_from_s_to_w_plus(backbones):
 def test_picture_survives_the_way_to_a_tensor_and_back(drawing):
     face = Face(to_tensor(drawing), Latent(torch.zeros(1, 1), Space.W))
     assert np.array_equal(np.array(face.to_pil()), np.array(drawing))
+
+
+# One edit after another ---------------------------------------------------------------------------
+
+W_PLUS_THEN_S = (OPTIMIZED, FITTED)
+
+
+def test_edit_goes_on_from_a_result(editor, drawing):
+    first = editor.edit(drawing, "red hair", method=OPTIMIZED)
+    second = editor.edit(first, "glasses", method=OPTIMIZED)
+    assert torch.equal(second.source.code, first.edited.code)
+    assert second.image.size == drawing.size
+    assert not torch.equal(second.edited.code, first.edited.code)
+
+
+@pytest.mark.parametrize("order", [W_PLUS_THEN_S, W_PLUS_THEN_S[::-1]])
+def test_edits_in_s_and_in_w_plus_add_up_in_either_order(editor, drawing, order):
+    first = editor.edit(drawing, "red hair", method=order[0], strength=2)
+    second = editor.edit(first, "glasses", method=order[1], strength=2)
+    generator = editor.backbones.generator
+    w_plus, styles = editor.invert(drawing).latent.code, {}
+    for result in (first, second):
+        codes = (result.source.code, result.edited.code)
+        if result.request.method == OPTIMIZED:
+            codes = tuple(generator.styles(code) for code in codes)
+        styles[result.request.method] = codes[1] - codes[0]
+    both = generator.styles(w_plus) + sum(styles.values())
+    expected = generator.synthesis_from_styles(both)
+    assert torch.allclose(second.step.edited.image, expected, atol=1e-4)
+
+
+def test_going_on_with_zero_strength_keeps_what_there_was(editor, drawing):
+    first = editor.edit(drawing, "red hair", strength=4)
+    second = editor.edit(first, "glasses", strength=0)
+    assert np.array_equal(np.array(second.image), np.array(first.image))
+
+
+def test_going_on_keeps_an_earlier_mask(editor, drawing):
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    mask[:, :24] = 255
+    first = editor.edit(drawing, "red hair", strength=5, mask=mask)
+    second = editor.edit(first, "glasses", strength=1e-6)
+    assert np.array_equal(np.array(second.face)[:, 20:], np.array(second.reconstruction)[:, 20:])
+    assert np.array_equal(np.array(first.face), np.array(second.reconstruction))
+    masked = editor.edit(first, "glasses", strength=5, mask=255 - mask)
+    assert np.array_equal(np.array(masked.image)[:, :12], np.array(first.image)[:, :12])
+
+
+def test_generated_faces_can_be_edited_twice(editor):
+    first = editor.edit(editor.sample(3), "red hair")
+    assert editor.edit(first, "glasses").image.size == (32, 32)
+    listed = [result.request.method for result in editor.compare(first, "glasses")]
+    assert FITTED in listed
+
+
+def test_result_of_no_editor_is_refused(editor, drawing):
+    result = replace(editor.edit(drawing, "red hair"), step=None)
+    with pytest.raises(RequestError, match="came from no editor"):
+        editor.edit(result, "glasses")
+
+
+# Regions by name ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", ["hair", "hair+skin", ("hair", "skin"), ["Hair"]])
+def test_mask_can_be_a_region_by_name(editor, drawing, mask):
+    result = editor.edit(drawing, "red hair", mask=mask)
+    assert result.mask.shape == (1, 1, 32, 32)
+    assert 0 <= result.mask.min() < result.mask.max() <= 1
+
+
+@pytest.mark.parametrize("mask", ["nostril", "hair+", ("hair", 3)])
+def test_unknown_region_lists_the_known_ones(editor, drawing, mask):
+    with pytest.raises(RequestError, match="hair"):
+        editor.edit(drawing, "red hair", mask=mask)
+
+
+def test_mask_that_looks_like_a_path_is_one(editor, drawing, tmp_path):
+    with pytest.raises(FaceEditError, match=r"nowhere\.png"):
+        editor.edit(drawing, "red hair", mask="nowhere.png")
+    Image.new("L", drawing.size, 255).save(tmp_path / "mask.png")
+    editor.edit(drawing, "red hair", mask=str(tmp_path / "mask.png"))
+
+
+def test_region_mask_covers_its_region_and_a_little_more():
+    class Halves:
+        """Finds hair in the left half of any image."""
+
+        config = SegmenterConfig(("skin", "hair"))
+
+        def mask(self, image, *names):
+            left = torch.zeros_like(image[:, :1])
+            left[..., : image.shape[-1] // 2] = 1
+            return left if names == ("hair",) else 1 - left
+
+    found = region_mask(torch.zeros(1, 3, 64, 64), ("hair",), Halves())[0, 0, 0]
+    assert found[:32].eq(1).all() and 0 < found[33] < 1 and found[36:].eq(0).all()

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from faceedit.backbones.layers import EqualLinear
+from faceedit.backbones.layers import EqualLinear, PixelNorm
 from faceedit.world import NOISE_DIM, SPECS, FaceAttributes, attributes_from_noise
 from faceedit.world.attributes import CIRCULAR
 from training.config import ConfigError
@@ -31,6 +31,7 @@ __all__ = [
     "AttributeMapping",
     "AttributeMappingConfig",
     "load_attribute_mapping",
+    "people_of_z",
     "save_attribute_mapping",
 ]
 
@@ -46,6 +47,17 @@ class AttributeMappingConfig:
     w_dim: int = 256
     width: int = 256  # of every hidden layer
     layers: int = 4
+
+
+def people_of_z(z: Tensor) -> FaceAttributes:
+    """Return whom each z of the generator shows, [n, z_dim] with z_dim >= NOISE_DIM.
+
+    The mapping network sees z only after it has been scaled to unit mean square, so the person is
+    taken from the scaled z too: otherwise the scale, which it cannot know, would decide near every
+    threshold between two values.
+    """
+    scaled = PixelNorm()(z)
+    return attributes_from_noise(scaled[:, :NOISE_DIM])
 
 
 def embed(attributes: FaceAttributes) -> Tensor:

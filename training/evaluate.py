@@ -1,21 +1,26 @@
-"""Measure what has been trained: `python -m training.evaluate --networks`.
+"""Measure what has been trained: `python -m training.evaluate --networks`, or `--set renders`.
 
-Writes `hub_cards/benchmark/networks.json` and `docs/networks.md`, and prints the table. What has no
-weights yet is skipped and named. Networks that are not measured this time (`--only`) keep their
-numbers as long as their weights, the judges' and the world are those of the numbers. `--sheets`
-writes the pictures of `docs/sheets/`.
+With `--set` the methods are measured, by `training.benchmark`; `--set renders --help` shows its
+flags. Otherwise the networks are: this writes `hub_cards/benchmark/networks.json` and
+`docs/networks.md`, and prints the table. What has no weights yet is skipped and named. Networks
+that are not measured this time (`--only`) keep their numbers as long as their weights, the judges'
+and the world are those of the numbers. `--sheets` writes the pictures of `docs/sheets/`.
 """
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: the path then starts at training/, not at the root
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
 import hashlib
 import json
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,11 +57,15 @@ ALSO: dict[str, tuple[str, ...]] = {
     "speed": ("generator", "clip", "encoder", "identity"),
 }
 FORMAT_VERSION = 1
+BENCHMARK_FLAGS = ("--set", "--methods", "--targets")  # what asks for the methods instead
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure from command-line arguments; return the exit status (2: something to correct)."""
-    typed = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if any(word.split("=")[0] in BENCHMARK_FLAGS for word in words):
+        return _benchmark(words, None if arguments is not None else sys.argv[0])
+    typed = _parser().parse_args(words)
     use_cuda = torch.cuda.is_available() and not typed.cpu
     setting = Setting(
         data=ROOT / typed.data_dir,
@@ -79,6 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _benchmark(words: Sequence[str], script: str | None) -> int:
+    """Measure the methods, in as many processes as accelerate was asked for."""
+    from training.benchmark.run import main as benchmark
+    from training.launch import start_processes
+
+    try:
+        start_processes(script, words)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return benchmark(words)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -82,6 +82,15 @@ def load_backbones(folder: Path, names: Iterable[str] | None = None) -> Backbone
     return Backbones(**loaded).freeze()
 
 
+def load_component(name: str, folder: Path) -> nn.Module:
+    """Load one network from its own folder, frozen, in float32, on the CPU.
+
+    Raises:
+        RepoError: If it cannot be loaded.
+    """
+    return _LOADERS[name](folder).eval().requires_grad_(False)
+
+
 def _load_module(module: str, class_name: str) -> Callable[[Path], nn.Module]:
     """Return a loader that imports the network's file only when a folder holds one."""
 
@@ -99,6 +108,13 @@ def _load_clip(folder: Path) -> nn.Module:
     return Clip.from_folder(folder)
 
 
+def _load_diffusion(folder: Path) -> nn.Module:
+    """The denoiser lies as diffusers wants it, in two folders of its own."""
+    from faceedit.backbones.diffusion import Diffusion
+
+    return Diffusion.from_folder(folder)
+
+
 _LOADERS: dict[str, Callable[[Path], nn.Module]] = {
     "generator": _load_module("stylegan2", "Generator"),
     "clip": _load_clip,
@@ -106,5 +122,5 @@ _LOADERS: dict[str, Callable[[Path], nn.Module]] = {
     "encoder": _load_module("encoder", "Encoder"),
     "segmenter": _load_module("segmenter", "Segmenter"),
     "attributes": _load_module("attributes", "AttributeReader"),
-    "diffusion": _load_module("diffusion", "Diffusion"),
+    "diffusion": _load_diffusion,
 }

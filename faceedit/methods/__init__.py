@@ -3,9 +3,15 @@
 from faceedit.errors import UnknownMethodError
 from faceedit.method import EditMethod
 from faceedit.methods.clip_pae import ClipPae
+from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion
+from faceedit.methods.counterfactual import CounterfactualEditor
+from faceedit.methods.feat import Feat
+from faceedit.methods.ffclip import FfClip
 from faceedit.methods.ganspace import GanSpace
 from faceedit.methods.interfacegan import InterFaceGan
+from faceedit.methods.maniclip import ManiClip
 from faceedit.methods.styleclip_global import StyleClipGlobal
+from faceedit.methods.styleclip_mapper import StyleClipMapper
 from faceedit.methods.styleclip_optimization import StyleClipOptimization
 from faceedit.methods.stylespace import StyleSpace
 from faceedit.methods.tedigan import TediGan
@@ -14,9 +20,15 @@ METHODS: dict[str, type[EditMethod]] = {
     method.name: method
     for method in (
         ClipPae,
+        ClipPaeDiffusion,
+        CounterfactualEditor,
+        Feat,
+        FfClip,
         GanSpace,
         InterFaceGan,
+        ManiClip,
         StyleClipGlobal,
+        StyleClipMapper,
         StyleClipOptimization,
         StyleSpace,
         TediGan,

@@ -35,6 +35,9 @@ RULES: list[tuple[str, int | None, Callable[[Any, float], Any] | None]] = [
     (r"(input\.input|\.const|w_avg)$", None, lambda n, fan: n),
     (r"^synthesis\.b\d+\..*weight$", 4, lambda n, fan: n),
     (r"weight$", 5, lambda n, fan: n),
+    (r"attention_layer\.k_matrix\.weight$", 2, lambda n, fan: 0.35 * n),
+    (r"^att_mapper\.\d+\.q_matrix\.weight$", 2, lambda n, fan: 0.07 * n / fan**0.5),
+    (r"^att_convs\.17\.weight$", 4, lambda n, fan: 0.3 * n * (2 / fan) ** 0.5),
     (r"bias$", None, lambda n, fan: 0.1 * n),
     (r"weight$", 1, lambda n, fan: 0.75 + 0.15 * n),
     (r"", 4, lambda n, fan: n * (2 / fan) ** 0.5),
@@ -54,9 +57,10 @@ class Golden:
     def parameters(self) -> dict[str, Any]:
         return self.about["parameters"]
 
-    def state_dict(self, layout: str = "state_dict") -> dict[str, Tensor]:
-        """Draw the official state dict; constants are zeros."""
-        return {key: self._weight(key, shape) for key, shape, *_ in self.about["layout"][layout]}
+    def state_dict(self, layout: str = "state_dict", prefix: str = "") -> dict[str, Tensor]:
+        """Draw the official state dict; constants are zeros, and `prefix` is drawn by too."""
+        tensors = self.about["layout"][layout]
+        return {key: self._weight(prefix + key, shape) for key, shape, *_ in tensors}
 
     def input(self, name: str) -> Tensor:
         """Draw an input of the official run."""

@@ -9,19 +9,7 @@ import torch.nn.functional as F
 from faceedit import pae
 from faceedit.methods.clip_pae import ClipPae
 from faceedit.sentence import read
-from faceedit.types import Face, Latent, Sentence, Space
-
-
-@pytest.fixture
-def face(backbones) -> Face:
-    w_plus = backbones.generator.sample_w_plus(2, torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        return Face(backbones.generator(w_plus), Latent(w_plus, Space.W_PLUS))
-
-
-@pytest.fixture
-def sentence(backbones) -> Sentence:
-    return read("red hair", "a face", backbones.clip)
+from faceedit.types import Face, Latent, Space
 
 
 @pytest.mark.parametrize("projection", ["span", "gram_schmidt", "symmetric", "pca", "contrast"])

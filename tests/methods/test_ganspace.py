@@ -5,7 +5,7 @@ import torch
 
 from faceedit.methods.ganspace import GanSpace, layer_ranges, principal_components
 from faceedit.sentence import read
-from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.types import Sentence
 
 
 def fit(backbones, **settings) -> GanSpace:
@@ -18,13 +18,6 @@ def fit(backbones, **settings) -> GanSpace:
 @pytest.fixture(scope="module")
 def fitted(backbones) -> GanSpace:
     return fit(backbones)
-
-
-@pytest.fixture
-def face(backbones) -> Face:
-    w_plus = backbones.generator.sample_w_plus(2, torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        return Face(backbones.generator(w_plus), Latent(w_plus, Space.W_PLUS))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from faceedit.methods.interfacegan import InterFaceGan, conditional, fit_boundaries
 from faceedit.sentence import read
-from faceedit.types import Face, Latent, Space
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +18,6 @@ def fitted(backbones, latents) -> InterFaceGan:
     method = InterFaceGan.build(backbones, conditions=("smile", "hair_color"))
     method.fit(latents, None, backbones)
     return method
-
-
-@pytest.fixture
-def face(backbones) -> Face:
-    w_plus = backbones.generator.sample_w_plus(2, torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        return Face(backbones.generator(w_plus), Latent(w_plus, Space.W_PLUS))
 
 
 def test_boundary_of_a_known_half_space_is_found():

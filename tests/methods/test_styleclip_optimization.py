@@ -3,26 +3,10 @@
 import pytest
 import torch
 
+from faceedit.descent import code_unit, ramp
 from faceedit.inversion import to_space
-from faceedit.methods.styleclip_optimization import (
-    StyleClipOptimization,
-    deviation,
-    learning_rate_ramp,
-)
-from faceedit.sentence import read
-from faceedit.types import Face, Latent, Sentence, Space
-
-
-@pytest.fixture
-def face(backbones) -> Face:
-    w_plus = backbones.generator.sample_w_plus(1, torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        return Face(backbones.generator(w_plus), Latent(w_plus, Space.W_PLUS))
-
-
-@pytest.fixture
-def sentence(backbones) -> Sentence:
-    return read("red hair", "a face", backbones.clip)
+from faceedit.methods.styleclip_optimization import StyleClipOptimization
+from faceedit.types import Space
 
 
 def total(method, source, edited, sentence, backbones) -> float:
@@ -81,9 +65,9 @@ def test_learning_rate_ramp_matches_the_official_one():
     wanted = (0.0, 0.0067, 0.0333, 0.1, 0.1, 0.075, 0.025)
     steps = (0, 1, 5, 15, 225, 250, 275)
     for i, rate in zip(steps, wanted, strict=True):
-        assert 0.1 * learning_rate_ramp(i / 300) == pytest.approx(rate, abs=1e-4)
+        assert 0.1 * ramp(i / 300) == pytest.approx(rate, abs=1e-4)
 
 
-def test_deviation_is_never_zero(backbones):
+def test_unit_of_a_code_is_never_zero(backbones):
     for space in (Space.W_PLUS, Space.S):
-        assert (deviation(backbones.generator, space) > 0).all()
+        assert (code_unit(backbones.generator, space) > 0).all()

@@ -4,21 +4,8 @@ import pytest
 import torch
 
 from faceedit.methods.tedigan import TediGan, feature_distance, pixel_distance
-from faceedit.sentence import read
-from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.types import Face, Latent, Space
 from tests.golden import official
-
-
-@pytest.fixture
-def face(backbones) -> Face:
-    w_plus = backbones.generator.sample_w_plus(1, torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        return Face(backbones.generator(w_plus), Latent(w_plus, Space.W_PLUS))
-
-
-@pytest.fixture
-def sentence(backbones) -> Sentence:
-    return read("red hair", "a face", backbones.clip)
 
 
 def test_pixel_term_matches_official_number():

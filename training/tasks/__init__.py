@@ -1,7 +1,7 @@
 """What can be trained: a plain dict of functions, each importing its task when asked.
 
 Beside these, every method in `faceedit.methods.METHODS` is a task under its own name: trained
-methods through `tasks/method.py`, fitted ones through `tasks/fit.py`.
+methods through `tasks/method.py` (or a task derived from it), fitted ones through `tasks/fit.py`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ def _attributes() -> type[Task]:
     return AttributesTask
 
 
+def _diffusion() -> type[Task]:
+    from training.tasks.diffusion import DiffusionTask
+
+    return DiffusionTask
+
+
 TASKS: dict[str, Callable[[], type[Task]]] = {
     "generator": _generator,
     "encoder": _encoder,
@@ -60,14 +66,42 @@ TASKS: dict[str, Callable[[], type[Task]]] = {
     "identity": _identity,
     "segmenter": _segmenter,
     "attributes": _attributes,
+    "diffusion": _diffusion,
     # The judges differ in recipe only: seed and shape. They measure and are never part of a loss.
     "judge_identity": _identity,
     "judge_attributes": _attributes,
 }
 
 
+def _mapper() -> type[Task]:
+    from training.tasks.mapper import MapperTask
+
+    return MapperTask
+
+
+def _grouped() -> type[Task]:
+    from training.tasks.grouped import GroupedTask
+
+    return GroupedTask
+
+
+def _counterfactual() -> type[Task]:
+    from training.tasks.counterfactual import CounterfactualTask
+
+    return CounterfactualTask
+
+
+# Trained methods whose training `tasks/method.py` alone does not cover.
+METHOD_TASKS: dict[str, Callable[[], type[Task]]] = {
+    "counterfactual": _counterfactual,
+    "maniclip": _grouped,
+    "styleclip_mapper": _mapper,
+}
+
+
 # The networks of the base repo that a task reads; for its order in `reproduce` and its fingerprint.
 READS: dict[str, tuple[str, ...]] = {
+    "counterfactual": ("encoder",),  # beside what the method itself reads
     "generator": ("segmenter",),
     "encoder": ("generator", "identity", "segmenter", "attributes"),
 }
@@ -79,7 +113,8 @@ def reads(task: str) -> tuple[str, ...]:
         return READS.get(task, ())
     from faceedit.methods import METHODS
 
-    return tuple(sorted(METHODS[task].needs | {"generator", "clip"}))
+    needs = METHODS[task].needs | {"generator", "clip"} | set(READS.get(task, ()))
+    return tuple(sorted(needs))
 
 
 def task_names() -> list[str]:
@@ -98,6 +133,8 @@ def task_class(name: str) -> type[Task]:
     kinds = _method_kinds()
     if name not in kinds:
         raise unknown("task", name, [*TASKS, *kinds])
+    if name in METHOD_TASKS:
+        return METHOD_TASKS[name]()
     if kinds[name] == "fitted":
         from training.tasks.fit import FitTask
 

@@ -48,8 +48,8 @@ from training.tasks.generator import (
 __all__ = ["EncoderTask"]
 
 CAMERA = Augmentation(
-    color=0.5,
-    gray=0.03,
+    color=0.25,
+    gray=0.02,
     blur=1.4,
     noise=0.1,
     coarse=0.2,
@@ -58,8 +58,8 @@ CAMERA = Augmentation(
     shift=0.04,
     cover=0.15,
 )
-NEW_BACKGROUND = 0.75  # share of the photographed pictures
-NEW_CLOTHES = 0.4
+NEW_BACKGROUND = 0.5  # share of the photographed pictures
+NEW_CLOTHES = 0.3
 POPULATION = 4096  # people who tell how far w spreads
 
 
@@ -75,7 +75,7 @@ class EncoderOptions:
     phase_shares: tuple[float, ...] = (0.7, 0.2, 0.1)  # of the steps: w only, images at 1/2 and 1/1
     image_batch_size: int = 16  # in the image phases, which also draw the portrait
     image_rate_scale: float = 0.5  # of the learning rate, in the image phases
-    photographed: float = 0.65  # share of the pictures that are changed as photographs are
+    photographed: float = 0.5  # share of the pictures that are changed as photographs are
     weight_w: float = 1.0  # squared distance to the exact w, in units of its spread
     weight_delta: float = 2e-3  # e4e's 2e-4 is per layer and unscaled; ours is a mean over layers
     weight_pixel: float = 1.0

@@ -3,7 +3,7 @@
 An attribute mapping A gives w, the generator must reproduce the render: G(A(attributes)) = image.
 An hour on a CPU core then gives what adversarial training takes days for. The official mapping
 z -> w is learned beside it, without images, because the world's population is a function of
-Gaussian noise: mapping(z) = A(attributes_from_noise(z)).
+Gaussian noise: mapping(z) = A(people_of_z(z)).
 
 Turns:
 
@@ -34,11 +34,12 @@ from faceedit.backbones.layers import EqualConv2d, EqualLinear, StyledConv, ToRG
 from faceedit.backbones.segmenter import Segmenter
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from faceedit.hub import load_network, save_network
-from faceedit.world import NOISE_DIM, REGIONS, attributes_from_noise
+from faceedit.world import NOISE_DIM, REGIONS
 from training.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
     load_attribute_mapping,
+    people_of_z,
     save_attribute_mapping,
 )
 from training.config import ConfigError, TrainConfig
@@ -97,6 +98,7 @@ class GeneratorOptions:
     distil_batch_size: int = 128  # people drawn for the mapping network in every step
     distil_steps: int = 1000  # of the mapping network alone, at the end
     distil_learning_rate: float = 1e-3
+    distil_power: float = 2.0  # of the distance in w; 1 prefers clear people to averages
     adversarial_steps: int = 0  # from the paired ones' end; 0: none
     adversarial_batch_size: int = 8
     adversarial_rate_scale: float = 0.5  # of the paired learning rate
@@ -106,6 +108,7 @@ class GeneratorOptions:
     r1_gamma: float = 1.0
     r1_every: int = 16  # steps
     start: str = ""  # folder of a generator (with its attribute mapping) to go on from
+    hold_mappings: bool = False  # w keeps its meaning: only the synthesis network learns
     heldout_images: int = 256  # for the PSNR at the end; a quarter of them for each sheet
 
     def __post_init__(self) -> None:
@@ -214,7 +217,8 @@ class PairedStep(nn.Module):
 
     def __init__(self, task: GeneratorTask) -> None:
         super().__init__()
-        self.attribute_mapping = task.attribute_mapping
+        if not task.options.hold_mappings:
+            self.attribute_mapping = task.attribute_mapping
         self.blocks = task.generator.blocks  # all of the generator but its mapping network
         self.const = task.generator.const
         self._task = (task,)
@@ -238,7 +242,7 @@ class PairedStep(nn.Module):
 
 
 class DistilStep(nn.Module):
-    """Teach the mapping network which person a z is: mapping(z) = A(attributes_from_noise(z))."""
+    """Teach the mapping network which person a z is: mapping(z) = A(people_of_z(z))."""
 
     def __init__(self, task: GeneratorTask) -> None:
         super().__init__()
@@ -252,12 +256,12 @@ class DistilStep(nn.Module):
         options = task.options
         z = torch.randn(options.distil_batch_size, options.z_dim, device=task.device)
         with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
-            people = attributes_from_noise(z[:, :NOISE_DIM])
-            wanted = task.averaged_or_live("attribute_mapping")(people)
+            wanted = task.averaged_or_live("attribute_mapping")(people_of_z(z))
         with torch.autocast(z.device.type, enabled=False):
             w = self.mapping(z)
         spread = wanted.var(0).mean().clamp(min=1e-6)
-        return {"distance": (w - wanted).square().mean() / spread}
+        distance = (w - wanted).square().mean(dim=1) / spread  # of each person
+        return {"distance": (distance + 1e-6).pow(options.distil_power / 2).mean()}
 
 
 class DiscriminatorStep(nn.Module):
@@ -301,10 +305,8 @@ class GeneratorTask(Task):
         if device.type == "cpu":
             keep_freed_memory()
         if options.start:
-            self.generator = load_network(Generator, Path(options.start))
+            self.generator = _started(Path(options.start), options.generator_config())
             self.attribute_mapping = load_attribute_mapping(Path(options.start))
-            if self.generator.config != options.generator_config():
-                raise ConfigError(f"the generator in {options.start} has another size")
         else:
             self.generator = Generator(options.generator_config())
             mapping_config = AttributeMappingConfig(w_dim=options.w_dim)
@@ -352,7 +354,7 @@ class GeneratorTask(Task):
     def phases(self) -> Sequence[Phase]:
         """Return the growing sizes, the adversarial finish, the mapping network alone."""
         options = self.options
-        both = ("paired", "distil")
+        both = ("paired",) if options.hold_mappings else ("paired", "distil")
         sizes = [options.resolution // 4, options.resolution // 2, options.resolution]
         phases = [
             Phase(f"{size} px", share, turns=both)
@@ -391,7 +393,8 @@ class GeneratorTask(Task):
 
     def reconstruct(self, batch: WorldBatch, size: int) -> Tensor:
         """Return G(A(attributes)) with the networks in training, [n, 3, size, size]."""
-        w = self.attribute_mapping(batch.attributes)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.hold_mappings):
+            w = self.attribute_mapping(batch.attributes)
         w_plus = self.generator.broadcast(w)
         return self.generator.synthesis(w_plus, noise_mode="none", resolution=size)
 
@@ -469,7 +472,7 @@ class GeneratorTask(Task):
         made, real = self._heldout_pairs(self.options.heldout_images, self.options.resolution)
         noise = torch.Generator().manual_seed(1)
         z = torch.randn(1024, self.options.z_dim, generator=noise).to(self.device)
-        wanted = self.averaged_or_live("attribute_mapping")(attributes_from_noise(z[:, :NOISE_DIM]))
+        wanted = self.averaged_or_live("attribute_mapping")(people_of_z(z))
         w = self.averaged_or_live("generator").mapping(z)
         missed = (w - wanted).square().mean() / wanted.var(0).mean()
         return {"psnr": float(psnr(made, real).mean()), "mapping_error": float(missed)}
@@ -480,6 +483,23 @@ class GeneratorTask(Task):
         mapping = self.averaged_or_live("attribute_mapping")
         assert isinstance(mapping, AttributeMapping)
         save_attribute_mapping(mapping, folder)
+
+
+def _started(folder: Path, config: GeneratorConfig) -> Generator:
+    """Return the generator of a folder; a mapping network of another depth begins anew.
+
+    Raises:
+        ConfigError: If its synthesis network has another size.
+    """
+    generator: Generator = load_network(Generator, folder)
+    if generator.config == config:
+        return generator
+    if replace(generator.config, mapping_layers=config.mapping_layers) != config:
+        raise ConfigError(f"the generator in {folder} has another size")
+    fresh = Generator(config)
+    kept = {k: v for k, v in generator.state_dict().items() if not k.startswith("mapping.")}
+    fresh.load_state_dict(kept, strict=False)
+    return fresh
 
 
 def _frozen_segmenter(

@@ -1,0 +1,20 @@
+"""The Space's page, in pieces; `app.py` puts them together.
+
+It lives beside the package, not inside it: `faceedit` must not need gradio, and one file with
+every tab would be too long to read. Nothing here does model mathematics; all edits go through
+`FaceEditor`.
+
+    settings.py   what the operator can switch, by environment variables
+    loading.py    the networks, loaded in the background; ZeroGPU
+    words.py      errors and short texts for people
+    people.py     faces that nobody has, rendered ahead of time
+    truth.py      a sentence as the renderer's own exact change
+    subject.py    whose face is being edited
+    measures.py   what is said of a result: sentence, identity, collateral, layers
+    files.py      pictures and zips on disk, labelled, deleted after an hour
+    compare.py    the four tabs: what they do and how they look
+    strength.py
+    compose.py
+    guide.py
+    look.py       CSS and the little JavaScript
+"""

@@ -1,0 +1,136 @@
+"""The Compose tab: one edit after another on the same face, and back again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from demo.compare import COMPUTE, label
+from demo.desk import LIGHT, Desk
+from demo.files import Shelf
+from demo.loading import GPU
+from demo.offers import Offers, title
+from demo.subject import Studio, is_person
+from demo.words import need, plain_words, seconds
+from faceedit.provenance import Provenance, SourceType
+
+MOST_STEPS = 12
+
+
+@dataclass
+class Chain:
+    """The edits that were made one on the other."""
+
+    whose: tuple[Any, ...] | None = None  # another face starts anew
+    start: str = ""  # path of the face before all of them
+    results: list[Any] = field(default_factory=list)  # of FaceEditor.edit
+    tiles: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Compose:
+    """What the tab does."""
+
+    def __init__(self, studio: Studio, shelf: Shelf, offers: Offers) -> None:
+        self.studio = studio
+        self.shelf = shelf
+        self.offers = offers
+
+    def add(
+        self,
+        photo: str | None = None,
+        person: int | None = None,
+        face_index: int | None = None,
+        prompt: str = "",
+        region: str = "",
+        method: str = "styleclip_global",
+        strength: float = 1.0,
+        chain: Chain | None = None,
+    ) -> tuple[Any, ...]:
+        """Edit the face as the last step left it; steps are kept for each session.
+
+        Args:
+            photo: The photo. Not needed where `person` is given.
+            person: The number of a sampled face, from the endpoint `sample`; -1 for none.
+            face_index: Which face of several, 0 for the largest; -1 for the one that stands out.
+            prompt: What is wanted next, like "red hair".
+            region: Where it may change; "" is everywhere.
+            method: The method's name.
+            strength: 0 changes nothing, 1 is the usual edit, below 0 is the opposite.
+            chain: Kept by gradio.
+
+        Returns:
+            Before all steps and after the last; one picture a step.
+        """
+        with plain_words():
+            need(prompt and prompt.strip(), "Say what should change, like 'red hair'.")
+            need(method, "Choose a method.")
+            editor = self.studio.loader.get()
+            subject = self.studio.subject(photo, person, face_index)
+            whose = (person,) if is_person(person) else (photo, face_index)
+            if chain is None or chain.whose != whose:
+                redrawn = Provenance(SourceType.GENERATED, models=(self.studio.base,))
+                start = self.shelf.picture(subject.face.to_pil(), "before", redrawn)
+                chain = Chain(whose, start)
+            need(len(chain.results) < MOST_STEPS, f"{MOST_STEPS} steps are the most; undo some.")
+            mask = {"mask": region} if region else {}
+            before = chain.results[-1] if chain.results else subject.face
+            result = editor.edit(before, prompt, method=method, strength=strength, **mask)
+            note = label(result, self.studio.base, subject)
+            path = self.shelf.picture(result.face, f"step{len(chain.results) + 1}", note)
+            words = f"{len(chain.results) + 1}: {prompt} · {strength:g} · {title(method)}"
+            chain.results.append(result)
+            chain.tiles.append((path, f"{words} · {seconds(result.seconds)}"))
+            return show(chain)
+
+    def undo(self, chain: Chain) -> tuple[Any, ...]:
+        """Take the last step back."""
+        if chain.results:
+            chain.results.pop()
+            chain.tiles.pop()
+        return show(chain)
+
+
+def show(chain: Chain) -> tuple[Any, ...]:
+    """Return what the widgets show."""
+    pair = (chain.start, chain.tiles[-1][0]) if chain.tiles else None
+    many = bool(chain.tiles)
+    return pair, list(chain.tiles), gr.update(interactive=many), gr.update(interactive=many), chain
+
+
+def build(page: Compose, desk: Desk) -> gr.Dropdown:
+    """Make the tab's widgets, connect them, and return the choice of method."""
+    fast = page.offers.fast()
+    gr.Markdown("Write an edit, add it, write the next: each works on what the last one left.")
+    with gr.Row():
+        method = gr.Dropdown(
+            fast, value=fast[0][1] if fast else None, label="Method", elem_id="compose-method"
+        )
+        strength = gr.Slider(-2, 3, value=1, step=0.1, label="Strength")
+    with gr.Row():
+        add = gr.Button("Add this edit", variant="primary", elem_id="add")
+        undo = gr.Button("Undo", interactive=False, elem_id="undo")
+        again = gr.Button("Start over", interactive=False, elem_id="again")
+    pair = gr.ImageSlider(
+        label="Before all steps, after the last", type="filepath", format="png",
+        interactive=False, buttons=["download", "fullscreen"], max_height=420, elem_id="chain",
+    )  # fmt: skip
+    steps = gr.Gallery(
+        label="Steps", format="png", columns=4, fit_columns=False, height="auto",
+        object_fit="contain", allow_preview=False, interactive=False, elem_id="steps",
+    )  # fmt: skip
+    chain = gr.State(Chain(), time_to_live=3600)
+
+    outputs = [pair, steps, undo, again, chain]
+    add.click(
+        GPU(page.add),
+        [*desk.inputs, method, strength, chain],
+        outputs,
+        api_name="compose",
+        show_progress_on=[pair],
+        **COMPUTE,
+    )
+    undo.click(page.undo, chain, outputs, **LIGHT)
+    again.click(lambda: show(Chain()), None, outputs, **LIGHT)
+    return method

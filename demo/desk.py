@@ -1,0 +1,167 @@
+"""The left column that all tabs share: whose face, what should change, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from demo.subject import ANY_FACE, NOBODY, Studio, faces_of, is_person, thumbnails
+from demo.words import plain_words
+
+PROMPTS = [
+    "red hair",
+    "a smiling woman",
+    "a man with a full beard",
+    "a person with glasses",
+    "an old person",
+    "curly blond hair",
+    "surprised",
+    "green eyes",
+]
+REGIONS = [
+    ("everywhere", ""),
+    ("hair", "hair"),
+    ("mouth", "mouth"),
+    ("eyes", "eyes"),
+    ("skin", "skin"),
+    ("background", "background"),
+]
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+LIGHT: dict[str, Any] = {"queue": False, "show_progress": "hidden", **PRIVATE}
+
+
+def path_of(upload: Any) -> str | None:
+    """Return the uploaded file's path as it is.
+
+    gradio's own step opens the file first, and a damaged one ends there, without words for the
+    user.
+    """
+    return upload.path if upload is not None else None
+
+
+class Desk:
+    """The widgets of the left column, and what happens when they are used."""
+
+    def __init__(self, studio: Studio, shelf: Any) -> None:
+        self.studio = studio
+        self.shelf = shelf
+
+    def build(self) -> None:
+        """Make the widgets; call it inside a column."""
+        self.photo = gr.Image(
+            label="Face",
+            type="filepath",
+            format="png",
+            sources=["upload", "webcam", "clipboard"],
+            height=300,
+            elem_id="photo",
+        )
+        self.photo.preprocess = path_of  # type: ignore[method-assign]
+        with gr.Row():
+            self.sample_button = gr.Button("Sample a face", size="sm", elem_id="sample")
+        with gr.Group(visible=False) as self.picker_box:
+            self.picker = gr.Gallery(
+                label="Several faces: pick one",
+                format="png",
+                columns=4,
+                height=130,
+                allow_preview=False,
+                interactive=False,
+                elem_id="picker",
+            )
+            self.picked = gr.Radio([], label="Which face, the largest first", elem_id="picked")
+        self.prompt = gr.Textbox(
+            label="What should change?",
+            placeholder=PROMPTS[0],
+            max_lines=2,
+            max_length=500,
+            elem_id="prompt",
+        )
+        with gr.Row(elem_id="chips"):
+            self.chips = [
+                gr.Button(words, size="sm", min_width=60, elem_classes="fe-chip")
+                for words in PROMPTS
+            ]
+        self.region = gr.Dropdown(REGIONS, value="", label="Where may it change?", elem_id="region")
+        # Not for eyes, but parameters of every endpoint:
+        self.person = gr.Number(NOBODY, label="person", precision=0, visible="hidden")
+        self.face_index = gr.Number(ANY_FACE, label="face_index", precision=0, visible="hidden")
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What every endpoint gets first: photo, person, face_index, prompt, region."""
+        return [self.photo, self.person, self.face_index, self.prompt, self.region]
+
+    def connect(self) -> None:
+        """Say what happens when the widgets are used."""
+        self.sample_button.click(
+            self.sample,
+            None,
+            [self.photo, self.person],
+            api_name="sample",
+            concurrency_limit=2,
+            concurrency_id="render",
+        )
+        for words, chip in zip(PROMPTS, self.chips, strict=True):
+            chip.click(None, None, self.prompt, js=f"() => {words!r}", **LIGHT)
+        own = [self.photo.upload, self.photo.clear, self.photo.input]
+        gr.on(own, lambda: (NOBODY, ANY_FACE), None, [self.person, self.face_index], **LIGHT)
+        self.photo.change(
+            self.look,
+            [self.photo, self.person],
+            [self.picker_box, self.picker, self.picked],
+            show_progress="hidden",
+            concurrency_limit=2,
+            concurrency_id="look",
+            **PRIVATE,
+        )
+        self.picked.input(_index, self.picked, self.face_index, **LIGHT)
+        self.picker.select(_selected, None, [self.picked, self.face_index], **LIGHT)
+
+    def sample(self) -> tuple[str, int]:
+        """Draw a face that nobody has; the exact edit of such a face is known.
+
+        Returns:
+            The portrait and its number, to be given back as `person`.
+        """
+        from faceedit.provenance import Provenance, SourceType
+
+        with plain_words():
+            someone = self.studio.crowd.next()
+            note = Provenance(SourceType.RENDERED)
+            return self.shelf.picture(
+                someone.to_pil(), f"person-{someone.seed}", note
+            ), someone.seed
+
+    def look(self, photo: str | None, person: int | None) -> Iterator[tuple[Any, Any, Any]]:
+        """Show the picker if a photo has several faces."""
+        hidden = (gr.update(visible=False), None, gr.update(choices=[], value=None))
+        if photo is None or is_person(person):
+            yield hidden
+            return
+        try:
+            count = len(faces_of(photo))
+            small = thumbnails(photo) if count > 1 else []
+        except Exception:  # the edit itself will say what is wrong with the photo
+            yield hidden
+            return
+        if count < 2:
+            yield hidden
+            return
+        names = [f"Face {i + 1}" for i in range(count)]
+        choices = [(name, i) for i, name in enumerate(names)]
+        yield (
+            gr.update(visible=True),
+            list(zip(small, names, strict=True)),
+            gr.update(choices=choices, value=None),
+        )
+
+
+def _index(picked: int | None) -> int:
+    return ANY_FACE if picked is None else int(picked)
+
+
+def _selected(event: gr.SelectData) -> tuple[int, int]:
+    return int(event.index), int(event.index)

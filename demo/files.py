@@ -1,0 +1,109 @@
+"""Pictures and zips on disk: labelled with what they are, deleted after an hour."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demo.measures import Tile
+from faceedit import __version__, provenance
+from faceedit.provenance import Provenance
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+logger = logging.getLogger(__name__)
+
+KEPT = 3600  # seconds after which uploads and results are deleted
+PREFIX = "faceedit-results-"
+
+
+class Shelf:
+    """A folder of results, inside gradio's cache so that gradio serves them as they are.
+
+    gradio would encode pictures again, and lose what their metadata says.
+    """
+
+    def __init__(self, labelled: bool = True, kept: float = KEPT) -> None:
+        self.labelled = labelled
+        self.kept = kept
+        parent = Path(os.environ.get("GRADIO_TEMP_DIR", Path(tempfile.gettempdir()) / "gradio"))
+        parent.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent.resolve()))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Delete old results from now on, in the background; also those of dead processes."""
+        threading.Thread(target=self._keep_clean, daemon=True).start()
+
+    def picture(self, image: Image.Image, name: str, note: Provenance) -> str:
+        """Save a picture as PNG with its note and return the path."""
+        path = self._place() / f"{name}.png"
+        provenance.save(image, path, note if self.labelled else None)
+        return str(path)
+
+    def zip(
+        self, tiles: Sequence[Tile], before: Mapping[str, str], settings: Mapping[str, Any]
+    ) -> str:
+        """Pack results with settings.json and return the path.
+
+        Args:
+            tiles: The results.
+            before: Name to path of the pictures that they started from.
+            settings: What was asked, for settings.json.
+        """
+        path = self._place() / "faceedit.zip"
+        told = {
+            "faceedit": __version__,
+            **settings,
+            "results": [tile.facts() for tile in tiles],
+        }
+        with zipfile.ZipFile(path, "w") as packed:  # PNG does not get smaller
+            packed.writestr("settings.json", json.dumps(told, indent=1) + "\n")
+            for name, picture in before.items():
+                packed.write(picture, f"{name}.png")
+            for tile in tiles:
+                packed.write(tile.face, f"{tile.name}.png")
+                if tile.whole != tile.face:
+                    packed.write(tile.whole, f"{tile.name}_photo.png")
+                if tile.mask is not None:
+                    packed.write(tile.mask, f"{tile.name}_mask.png")
+        return str(path)
+
+    def sweep(self, now: float | None = None) -> int:
+        """Delete results that are older than an hour; returns how many folders went."""
+        now = time.time() if now is None else now
+        gone = 0
+        for shelf in self.folder.parent.glob(f"{PREFIX}*"):
+            for place in shelf.iterdir():
+                if now - place.stat().st_mtime > self.kept:
+                    shutil.rmtree(place, ignore_errors=True)
+                    gone += 1
+            if shelf != self.folder and now - shelf.stat().st_mtime > 2 * self.kept:
+                shutil.rmtree(shelf, ignore_errors=True)
+        return gone
+
+    def _place(self) -> Path:
+        """Return a new folder with a name that nobody can guess."""
+        place = self.folder / secrets.token_urlsafe(16)
+        place.mkdir()
+        return place
+
+    def _keep_clean(self) -> None:
+        while True:
+            try:
+                self.sweep()
+            except OSError:
+                logger.exception("old results cannot be deleted")
+            time.sleep(self.kept / 6)

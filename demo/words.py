@@ -1,0 +1,52 @@
+"""Errors and short texts, as people read them."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from faceedit.errors import FaceEditError
+
+logger = logging.getLogger(__name__)
+
+QUIET: dict[str, Any] = {"print_exception": False}  # of gr.Error: it is the user's, not ours
+
+
+@contextlib.contextmanager
+def plain_words() -> Iterator[None]:
+    """Show an error as a message in the page; a bug is logged and only named there."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except FaceEditError as error:
+        raise gr.Error(sentence(error), title="That did not work", **QUIET) from None
+    except Exception as error:
+        logger.exception("an unexpected error")
+        raise gr.Error(
+            "This is a fault of the program, not yours. The log has the details.",
+            title="Something broke",
+            **QUIET,
+        ) from error
+
+
+def sentence(error: BaseException) -> str:
+    """Return an error's message with a capital letter and nothing that a page could execute."""
+    words = str(error) or type(error).__name__
+    return html.escape(words[0].upper() + words[1:], quote=False)
+
+
+def need(condition: Any, words: str) -> None:
+    """Raise these words as a message to the user unless the condition holds."""
+    if not condition:
+        raise gr.Error(words, **QUIET)
+
+
+def seconds(duration: float) -> str:
+    """Return a duration as people say it: "0.4 s", "8 s"."""
+    return f"{duration:.1f} s" if duration < 9.95 else f"{duration:.0f} s"

@@ -1,0 +1,376 @@
+"""From files to a folder: read, tell what they are, convert, write, note where they came from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from faceedit import hub
+from faceedit.backbones.clip import TOKENIZER, Clip
+from faceedit.backbones.encoder import EncoderConfig
+from faceedit.backbones.stylegan2 import GeneratorConfig
+from faceedit.convert import METHODS, NETWORKS, networks
+from faceedit.convert.detection import find_kind, part, tensors_of
+from faceedit.convert.directions import convert_boundaries, convert_components, convert_global
+from faceedit.convert.feat import from_ganvinci
+from faceedit.convert.ffclip import from_official
+from faceedit.convert.maniclip import from_maniclip
+from faceedit.convert.pickles import FileError
+from faceedit.convert.reading import Source, attributes, read_source
+from faceedit.convert.styleclip_mapper import from_styleclip
+from faceedit.convert.stylegan2 import from_rosinality
+from faceedit.errors import RepoError
+from faceedit.method import EditMethod, save_method
+from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion, ClipPaeDiffusionConfig
+from faceedit.methods.maniclip import ManiClip
+from faceedit.methods.styleclip_mapper import StyleClipMapper
+from faceedit.variants import save_variants
+
+MANICLIP_LAYERS = 14  # of the generator that it was trained with, which its file does not hold
+FEAT_ALPHA, FEAT_THRESHOLD = 0.5, 0.8  # of GanVinci's training, and of its inference
+WANTED = ("generator", "encoder", "clip")  # what edits of photographs need at least
+EXAMPLES = {
+    "generator": "stylegan2-ffhq-config-f.pt",
+    "encoder": "e4e_ffhq_encode.pt",
+    "clip": "ViT-B-32.pt",
+}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion wrote."""
+
+    kind: str  # one of `faceedit.convert.KINDS`
+    folder: Path  # with config.json and model.safetensors; variants are in folders inside
+    name: str  # of the network in the base, or of the method
+    parameters: int  # numbers that were learned
+    notes: tuple[str, ...] = ()  # what the user should know
+
+
+def run(
+    paths: Sequence[Path], into: Path, kind: str | None, base: Path | str | None, half: bool
+) -> Converted:
+    """Convert files; see `faceedit.convert.convert`.
+
+    Raises:
+        FileError: If a file cannot be used.
+        RepoError: If a folder cannot be used.
+    """
+    if not paths:
+        raise FileError("no file was named")
+    vocabularies = [path for path in paths if _is_vocabulary(path)]
+    sources = [read_source(path) for path in paths if path not in vocabularies]
+    if not sources:
+        raise FileError(f"{paths[0]} is a vocabulary; name the weights of CLIP beside it")
+    found = find_kind(sources, kind)
+    names = ", ".join(source.path.name for source in sources)
+    try:
+        if found in NETWORKS:
+            return _add_network(found, sources, vocabularies, into, half)
+        return _add_method(found, sources, into, base, half)
+    except FileError as error:
+        raise FileError(f"{names}: {error}" if names not in str(error) else str(error)) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        if isinstance(error, RepoError):
+            raise
+        what = {**NETWORKS, **METHODS}[found].split(" (")[0]
+        raise FileError(f"{names} cannot be converted as {found}, {what}: {error}") from error
+
+
+def _is_vocabulary(path: Path) -> bool:
+    return path.name == TOKENIZER or path.name.endswith((".txt", ".txt.gz"))
+
+
+def _origin(kind: str, sources: Sequence[Source]) -> dict[str, Any]:
+    """Return where weights came from, for config.json."""
+    return {
+        "kind": kind,
+        "files": {source.path.name: source.digest() for source in sources},
+    }
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+def _add_network(
+    kind: str, sources: Sequence[Source], vocabularies: Sequence[Path], into: Path, half: bool
+) -> Converted:
+    """Write a network into a base folder."""
+    if len(sources) > 1:
+        raise FileError("name one file of weights at a time")
+    source = sources[0]
+    if kind == "stylegan2":
+        network = networks.convert_generator(source)
+    elif kind == "clip":
+        network = networks.convert_clips(source, vocabularies)
+    elif kind == "ir-se50":
+        network = networks.convert_recognition(source)
+    else:
+        network = networks.convert_encoders(source, kind, _layers(into))
+    networks.check_sizes(network, into)
+    notes = [*network.notes, *_decoder_notes(source, into)]
+    folder = networks.write_component(network, into, _origin(kind, sources), half)
+    present = hub.read_base(into)["components"]
+    missing = [f"{name} ({EXAMPLES[name]})" for name in WANTED if name not in present]
+    if missing:
+        notes.append(f"to edit photographs, {into} still needs: {', '.join(missing)}")
+    return Converted(kind, folder, network.component, network.parameters(), tuple(notes))
+
+
+def _layers(base: Path) -> int | None:
+    """Return the layers of a base's generator, if there is one."""
+    if not (base / hub.CONFIG).is_file():
+        return None
+    config = networks.read_component(base, "generator", GeneratorConfig)
+    return None if config is None else config.num_ws
+
+
+def _decoder_notes(source: Source, base: Path) -> list[str]:
+    """Say so where a file was trained with another generator than the base's.
+
+    Encoders, mappers and FEAT edits come with the generator that they were trained with.
+    """
+    tensors = tensors_of(source)
+    prefix = next((p for p in ("decoder.", "generator.") if f"{p}input.input" in tensors), None)
+    if prefix is None or not (base / hub.CONFIG).is_file():
+        return []
+    place = hub.read_base(base)["components"].get("generator")
+    if place is None:
+        return []
+    theirs = part(tensors, prefix)
+    try:
+        _, decoder = from_rosinality(
+            {name: value for name, value in theirs.items() if isinstance(value, Tensor)}
+        )
+    except ValueError:
+        return []
+    return [] if _same(decoder, base / place) else [OTHER_GENERATOR]
+
+
+OTHER_GENERATOR = "it was trained with another generator than this base's; edits may do little"
+
+
+def _same(decoder: dict[str, Tensor], folder: Path) -> bool:
+    """Whether two generators have the same weights, as far as 16 bits tell; noise may differ."""
+    from safetensors import safe_open
+
+    with safe_open(folder / hub.WEIGHTS, "pt") as stored:
+        for name in ("const", "mapping.1.weight", "blocks.1.conv0.weight", "blocks.2.conv1.bias"):
+            if name not in decoder or name not in stored.keys():  # noqa: SIM118
+                return False
+            mine = stored.get_tensor(name).float()
+            if mine.shape != decoder[name].shape or not torch.allclose(
+                mine, decoder[name].float(), rtol=2e-3, atol=1e-4
+            ):
+                return False
+    return True
+
+
+# Methods ------------------------------------------------------------------------------------------
+
+
+def _add_method(
+    kind: str, sources: Sequence[Source], into: Path, base: Path | str | None, half: bool
+) -> Converted:
+    """Write a method's folder."""
+    base = _checked_base(base, into, kind)
+    made = _convert_method(kind, sources, base)
+    first = next(iter(made.values()))
+    _check_fit(first, base)
+    prints, name = hub.fingerprint(base), _base_name(base, into)
+    if len(made) == 1:
+        save_method(first, into, base=name, fingerprint=prints, half=half)
+    else:
+        save_variants(made, into, base=name, fingerprint=prints, half=half)
+    if kind == "ddpm":
+        _add_denoiser(sources[0], into, half)
+    _remember(into, _origin(kind, sources))
+    notes = sorted({note for source in sources for note in _decoder_notes(source, base)})
+    if kind == "maniclip" and _layers(base) != MANICLIP_LAYERS:
+        notes.append(f"its generator had {MANICLIP_LAYERS} layers (256 px), this base has another")
+    place = base.resolve().parent / first.name.replace("_", "-")
+    if into.resolve() != place:
+        notes.append(
+            f"`--repo {base} --method {first.name}` finds it as {place}; "
+            f"`--repo {into}` finds it anywhere"
+        )
+    return Converted(kind, into, first.name, _learned(kind, sources, made), tuple(notes))
+
+
+def _learned(kind: str, sources: Sequence[Source], made: Mapping[str, EditMethod]) -> int:
+    """Return how many numbers a conversion took over."""
+    if kind == "ddpm":
+        return sum(tensor.numel() for tensor in tensors_of(sources[0]).values())
+    trained = sum(tensor.numel() for method in made.values() for tensor in method.parameters())
+    fitted = sum(tensor.numel() for method in made.values() for tensor in method.buffers())
+    return trained or fitted  # those that were fitted have buffers only
+
+
+def _add_denoiser(source: Source, into: Path, half: bool) -> None:
+    """Write a denoiser into the repo of the method that runs it.
+
+    Raises:
+        FileError: If diffusers, whose format it is, is not installed.
+    """
+    try:
+        from faceedit.convert.diffusion import save_denoiser
+
+        tensors = tensors_of(source)
+        levels = {key.split(".")[1] for key in tensors if key.startswith("down.")}
+        # these networks all go down to 8 px
+        save_denoiser(tensors, into, sample_size=8 * 2 ** (len(levels) - 1), half=half)
+    except ImportError as error:
+        raise FileError("denoisers need diffusers: pip install 'faceedit[diffusion]'") from error
+
+
+def _checked_base(base: Path | str | None, into: Path, kind: str) -> Path:
+    """Return the base folder that a method belongs to.
+
+    Raises:
+        RepoError: If none was named, or it lacks a network.
+    """
+    if base is None:
+        raise RepoError(
+            f"{kind} is a method and belongs to a base: name the folder with its networks as "
+            f"--base, and another one as --into, like {into.parent / kind}"
+        )
+    folder = Path(base).expanduser()
+    components = hub.read_base(folder)["components"]
+    missing = [name for name in ("generator", "clip") if name not in components]
+    if missing:
+        raise RepoError(f"{folder} has no {' and no '.join(missing)} yet; convert that first")
+    if (into / hub.CONFIG).is_file() and hub.read_config(into).get("kind") == "base":
+        raise RepoError(f"{into} is a base; a method needs a folder of its own, like {kind}")
+    return folder
+
+
+def _base_name(base: Path, into: Path) -> str:
+    """Return the name by which the method's folder finds its base."""
+    if base.resolve().parent == into.resolve().parent:
+        return f"{hub.OWNER}/{base.resolve().name}"  # a neighbour, wherever both are moved
+    return str(base.resolve())
+
+
+def _remember(folder: Path, origin: dict[str, Any]) -> None:
+    """Note in config.json where the weights came from."""
+    path = folder / hub.CONFIG
+    config = hub.read_config(folder)
+    path.write_text(json.dumps({**config, "converted_from": origin}, indent=2) + "\n", "utf-8")
+
+
+def _convert_method(kind: str, sources: Sequence[Source], base: Path) -> dict[str, EditMethod]:
+    """Return the methods that files hold, by the sentence that each has learned, if one each."""
+    generator = networks.read_component(base, "generator", GeneratorConfig)
+    if kind == "styleclip-global":
+        return {kind: convert_global(sources, generator)}
+    if kind in ("interfacegan", "ganspace"):
+        return {kind: _named_edits(kind, sources, base, generator)}
+    if kind in ("maniclip", "ffclip", "ddpm") and len(sources) > 1:
+        raise FileError("name one file of weights at a time")
+    if kind == "ddpm":
+        return {kind: ClipPaeDiffusion(ClipPaeDiffusionConfig())}
+    return {sentence_of(source, kind): _trained(source, kind) for source in sources}
+
+
+def _named_edits(
+    kind: str, sources: Sequence[Source], base: Path, generator: GeneratorConfig
+) -> EditMethod:
+    """Return InterFaceGAN or GANSpace, whose wordings the base's CLIP reads."""
+    clip = Clip.from_folder(base / hub.read_base(base)["components"]["clip"])
+    method: Any
+    if kind == "interfacegan":
+        method = convert_boundaries(sources, clip.embed_dim)
+    elif len(sources) > 1:
+        raise FileError("name one file of components at a time")
+    else:
+        method = convert_components(sources[0], clip.embed_dim, generator.num_ws)
+    method.names.embed(clip)
+    return method
+
+
+def _trained(source: Source, kind: str) -> EditMethod:
+    """Return a trained method from a checkpoint."""
+    tensors = {name: tensor.float() for name, tensor in tensors_of(source).items()}
+    if kind == "ffclip":
+        return from_official(tensors)
+    if kind == "feat":
+        return _feat(source, tensors)
+    method: EditMethod
+    if kind == "maniclip":
+        of_maniclip, state = from_maniclip(tensors)
+        method = networks.filled(lambda: ManiClip(of_maniclip), state)
+    else:
+        own = part(tensors, "mapper.")
+        of_mapper, state = from_styleclip(own, sentence_of(source, kind))
+        method = networks.filled(lambda: StyleClipMapper(of_mapper), state)
+    return method
+
+
+def _feat(source: Source, tensors: Mapping[str, Tensor]) -> EditMethod:
+    """Return an edit of GanVinci's FEAT, with the threshold that it is used with."""
+    method = from_ganvinci(tensors, _first_layer(source), _alpha(source), FEAT_THRESHOLD)
+    if method.config.layers[1] >= method.config.num_ws:  # there the images are blended
+        method.config = replace(method.config, blend_image=True)
+    return method
+
+
+def sentence_of(source: Source, kind: str) -> str:
+    """Return what a checkpoint has learned: from its settings, else from the file's name."""
+    data = source.data if isinstance(source.data, dict) else {}
+    options = {**attributes(data.get("opts")), **attributes(data.get("args"))}
+    for key in ("description", "text", "prompt"):
+        if kind in ("styleclip-mapper", "feat") and isinstance(options.get(key), str):
+            return str(options[key]).strip()
+    return re.sub(r"[_\s]+", " ", re.sub(r"^\d+_", "", source.stem)).strip()
+
+
+def _first_layer(source: Source) -> int:
+    """Return the first layer that a FEAT edit moves: from its settings, or a folder named 0-8.
+
+    Raises:
+        FileError: If neither tells.
+    """
+    options = attributes(source.data.get("args"))
+    if isinstance(options.get("att_start"), int):
+        return options["att_start"]
+    for folder in source.path.resolve().parents:
+        if match := re.fullmatch(r"(\d+)-(\d+)", folder.name):
+            return int(match[1])
+    raise FileError(
+        f"{source.path} does not say which layers it moves; put it into a folder named after them, "
+        "like 0-8"
+    )
+
+
+def _alpha(source: Source) -> float:
+    """Return how far a FEAT edit was trained to move."""
+    alpha = attributes(source.data.get("args")).get("alpha")
+    return float(alpha) if isinstance(alpha, int | float) else FEAT_ALPHA
+
+
+def _check_fit(method: EditMethod, base: Path) -> None:
+    """Raise unless a method has the sizes of its base's networks.
+
+    Raises:
+        FileError: If it has not; the message names both.
+    """
+    generator = networks.read_component(base, "generator", GeneratorConfig)
+    encoder = networks.read_component(base, "encoder", EncoderConfig)
+    clip = hub.read_config(base / hub.read_base(base)["components"]["clip"])
+    sizes = {
+        "w_dim": generator.w_dim,
+        "num_ws": generator.num_ws if encoder is None else encoder.num_ws,
+        "embed_dim": clip["projection_dim"],
+        "text_dim": clip["projection_dim"],
+    }
+    for name, size in sizes.items():
+        mine = getattr(method.config, name, size)
+        if mine not in (size, 0):
+            raise FileError(f"it has {name} {mine}, the networks in {base} have {size}")

@@ -1,0 +1,205 @@
+"""Guided denoising: each step's estimate is pulled down a score's gradient, in one of three ways.
+
+Papers: "Diffusion Models Beat GANs on Image Synthesis", Dhariwal & Nichol 2021, arXiv:2105.05233,
+algorithm 2 (guided DDIM); the weighing and blending of K. Crowson's CLIP-guided diffusion.
+
+Notation (here -> paper): image -> x_t, estimate.noise -> epsilon_theta, estimate.clean -> x_0 as
+predicted at t, level -> alpha-bar_t, score -> minus the classifier's log likelihood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from faceedit.backbones.diffusion import Diffusion, Estimate, Trajectory
+from faceedit.errors import RequestError
+
+__all__ = ["GradientMode", "Guidance", "Progress", "denoise", "spherical_distance"]
+
+GradientMode = Literal["x0", "full", "jacobian_free"]
+Score = Callable[[Tensor], Tensor]  # images [n, 3, h, w] -> one number each, [n]; lower is better
+
+X0_RATE = 0.04  # root mean square change of the predicted clean image, a unit of scale
+NOISE_RATE = 300.0  # of scale, where gradients change the predicted noise
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How strongly, when and by which gradient a run is pulled.
+
+    Raises:
+        RequestError: If a setting is out of range.
+    """
+
+    mode: GradientMode = "x0"
+    # "x0": descend from the predicted clean image; no gradient through the network, cheapest
+    # "full": the gradient with respect to x_t, through the network
+    # "jacobian_free": as if the predicted noise did not depend on x_t
+    scale: float = 3.0  # 0 does nothing, about 1 to 10 edits, negative numbers push away
+    inner_steps: int = 2  # of descent a denoising step, for "x0"
+    start: float = 0.0  # shares of the run between which it pulls; the last steps only clean up
+    stop: float = 0.9
+    blend: bool = False  # score a mix with x_t instead of the clean image alone ("full" only)
+    max_rms: float = 0.05  # a gradient's root mean square is cut to this
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(GradientMode):
+            known = ", ".join(get_args(GradientMode))
+            raise RequestError(f"grad_mode is {self.mode!r}; choose from {known}")
+        if not 0 <= self.start <= self.stop <= 1:
+            raise RequestError(
+                f"guidance acts from {self.start} to {self.stop}; it needs 0 <= start <= stop <= 1"
+            )
+        if self.inner_steps < 1:
+            raise RequestError(f"inner_steps is {self.inner_steps}; it must be at least 1")
+
+    def weight(self, index: int, count: int) -> float:
+        """Return the factor of the scale at a step: 1, falling to 0 over the last third."""
+        progress = index / count
+        if not self.start <= progress < self.stop:
+            return 0.0
+        return min(1.0, 3 * (self.stop - progress) / max(self.stop - self.start, 1e-9))
+
+
+@dataclass
+class Progress:
+    """A run after one of its steps. `image` may be replaced before the run goes on."""
+
+    index: int  # steps done before this one
+    count: int  # steps in all
+    time: int  # the timestep that was left
+    image: Tensor  # x at the next cleaner timestep, [n, 3, h, w]
+    clean: Tensor  # the predicted clean image, for previews
+
+
+def denoise(
+    diffusion: Diffusion,
+    start: Tensor,
+    path: Trajectory,
+    steps: int,
+    score: Score,
+    guidance: Guidance,
+    *,
+    mask: Tensor | None = None,
+    eta: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Iterator[Progress]:
+    """Denoise from `start` down the timesteps of `path`, guided; yields after each step.
+
+    Args:
+        diffusion: The network and its schedule.
+        start: x at the last of the path's timesteps, [n, 3, h, w].
+        path: The source at every level. Its corrections are added where eta is 0.
+        steps: Steps that the whole schedule would take.
+        score: What to descend.
+        guidance: How.
+        mask: [n, 1, h, w] in [0, 1]; where it is 0 the result follows the path.
+        eta: 0 is DDIM, 1 is DDPM.
+        generator: Of eta's noise.
+
+    Raises:
+        RequestError: If eta is outside [0, 1].
+    """
+    if not 0 <= eta <= 1:
+        raise RequestError(f"eta is {eta}; it must lie in [0, 1]")
+    gap, count, image = diffusion.count // steps, len(path.times), start
+    for index, place in enumerate(reversed(range(count))):
+        time = path.times[place]
+        # Not around the loop: a suspended generator would leave the mode on for its caller.
+        with torch.inference_mode(False):
+            image = image.detach().clone()
+            estimate = guided(
+                diffusion, image, time, score, guidance, guidance.weight(index, count)
+            )
+            image = diffusion.cleaner(estimate, time - gap, time, eta, generator)
+            if path.corrections and eta == 0:
+                image = image + path.corrections[place]
+            if mask is not None:
+                image = torch.lerp(path.images[place].to(image), image, mask)
+            state = Progress(index, count, time, image, estimate.clean)
+        yield state
+        image = state.image
+
+
+def guided(
+    diffusion: Diffusion,
+    image: Tensor,
+    time: int,
+    score: Score,
+    guidance: Guidance,
+    weight: float,
+) -> Estimate:
+    """Return the network's estimate, pulled towards a lower score.
+
+    Args:
+        diffusion: The network and its schedule.
+        image: x_t, [n, 3, h, w].
+        time: Its timestep.
+        score: What to descend.
+        guidance: How.
+        weight: Factor of the scale; 0 asks the network only.
+    """
+    scale = weight * guidance.scale
+    if scale == 0 or guidance.mode != "full":
+        with torch.no_grad():
+            estimate = diffusion.estimate(image, time)
+        if scale == 0:
+            return estimate
+    if guidance.mode == "x0":
+        return _descended(diffusion, image, time, estimate, score, guidance.inner_steps, scale)
+    with torch.enable_grad():
+        if guidance.mode == "full":
+            x = image.requires_grad_(True)
+            estimate = diffusion.estimate(x, time)
+            spread = (1 - diffusion.level(time)) ** 0.5 if guidance.blend else 1.0
+            seen = torch.lerp(x, estimate.clean, spread)
+            gradient = torch.autograd.grad(score(seen).sum(), x)[0]
+        else:
+            clean = estimate.clean.requires_grad_(True)
+            gradient = torch.autograd.grad(score(clean).sum(), clean)[0]
+            gradient = gradient / diffusion.level(time) ** 0.5
+    gradient = gradient * (guidance.max_rms / rms(gradient)).clamp(max=1.0)
+    spread = (1 - diffusion.level(time)) ** 0.5
+    noise = estimate.noise.detach() + NOISE_RATE * scale * spread * gradient
+    return _with_noise(diffusion, image.detach(), noise, time)
+
+
+def _descended(
+    diffusion: Diffusion,
+    image: Tensor,
+    time: int,
+    estimate: Estimate,
+    score: Score,
+    inner_steps: int,
+    scale: float,
+) -> Estimate:
+    """Move the predicted clean image by steps of one length, and the noise with it."""
+    clean = estimate.clean
+    for _ in range(inner_steps):
+        with torch.enable_grad():
+            leaf = clean.detach().requires_grad_(True)
+            gradient = torch.autograd.grad(score(leaf).sum(), leaf)[0]
+        clean = clean - X0_RATE * scale / inner_steps * gradient / rms(gradient)
+    level = diffusion.level(time)
+    return Estimate((image - level**0.5 * clean) / (1 - level) ** 0.5, clean)
+
+
+def _with_noise(diffusion: Diffusion, image: Tensor, noise: Tensor, time: int) -> Estimate:
+    level = diffusion.level(time)
+    return Estimate(noise, (image - (1 - level) ** 0.5 * noise) / level**0.5)
+
+
+def rms(x: Tensor) -> Tensor:
+    """Return each image's root mean square, [n, 1, 1, 1]; never 0."""
+    return x.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
+
+
+def spherical_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return 2 arcsin(|a - b| / 2)^2 of unit vectors [n, d]: half the squared angle, [n]."""
+    chord = (a - b).square().sum(dim=-1).clamp(min=1e-12).sqrt()
+    return 2 * (chord / 2).clamp(max=1 - 1e-6).arcsin().square()

@@ -1,0 +1,318 @@
+"""CLIP-PAE in diffusion: a face DDPM, pulled towards the face's own embedding moved by CLIP-PAE.
+
+Paper: Zhou et al., "CLIP-PAE: Projection-Augmentation Embedding to Extract Relevant Features for a
+Disentangled, Interpretable, and Controllable Text-Guided Face Manipulation", SIGGRAPH 2023,
+arXiv:2210.03919; the guidance is that of CLIP-guided diffusion (`faceedit.guidance`).
+Notation (here -> paper): source.image -> the original image, alpha -> the augmenting power, depth
+-> the share of the noise schedule that an edit goes through; the rest is in `faceedit.pae`, where
+the target is made, and in `faceedit.backbones.diffusion`.
+Differs from the paper: it edits a GAN's codes, and names no recipe for diffusion. Here the photo is
+inverted to a partly noisy image by DDIM, and denoised while the gradient of the distance to the
+target pulls the predicted clean image. What inversion misses is put back at every step, so that no
+guidance gives the photo back. The network may be smaller than the photo: then its change is drawn
+larger, and the photo's own detail stays wherever little has changed. `strength` multiplies the
+guidance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from faceedit.backbones import Backbones
+from faceedit.backbones.diffusion import (
+    DEPTH,
+    ITERATIONS,
+    STEPS,
+    Diffusion,
+    Trajectory,
+    draw_noise,
+    resize,
+)
+from faceedit.errors import RequestError
+from faceedit.guidance import GradientMode, Guidance, Progress, denoise, spherical_distance
+from faceedit.method import EditMethod, MethodConfig
+from faceedit.pae import PaeSettings, pae_sentence
+from faceedit.sentence import embed
+from faceedit.types import Face, Latent, Sentence, Space
+
+Target = Literal["pae", "text", "directional"]
+Start = Literal["ddim", "sdedit", "noise"]
+DETAIL_FADES = 0.12  # change of a pixel's mean over its channels that takes its detail to 1 / e
+
+
+@dataclass(frozen=True)
+class ClipPaeDiffusionConfig(MethodConfig):
+    """Settings of the target, of the run and of the score."""
+
+    target: Target = "pae"  # "text": the sentence itself; "directional": its difference to neutral
+    projection: str = "span"  # a `pae.Projection`
+    alpha: float = 2.0  # augmenting power
+    alpha_plain: float = 8.0  # the same where no characteristic fits the sentence
+    components: int = 10  # of a PCA or contrast basis, at most
+    characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words
+    text: Literal["projected", "full"] = "projected"
+    start: Start = "ddim"  # inverted, noised at random, or pure noise (a new face)
+    steps: int = STEPS  # of the whole schedule
+    depth: float = DEPTH  # share of them that an edit goes through, in (0, 1]
+    iterations: int = ITERATIONS  # network calls a step of inversion
+    resolution: int | None = None  # px to denoise at; None = what the network was trained with
+    eta: float = 0.0
+    mode: GradientMode = "x0"
+    scale: float = 3.0
+    inner_steps: int = 2
+    guidance_start: float = 0.0
+    guidance_stop: float = 0.9
+    blend: bool = False
+    max_rms: float = 0.05
+    cutouts: int = 4  # crops that CLIP sees; the first is the whole image
+    smallest_cutout: float = 0.7  # share of the side
+    weight_clip: float = 1.0
+    weight_identity: float = 0.3
+    weight_pixels: float = 0.5  # mean square difference to the source
+    weight_range: float = 0.05  # mean square of what lies outside [-1, 1]
+    weight_smooth: float = 0.15  # mean square difference of neighbours, beyond the source's
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a run is after, and where it comes from."""
+
+    sentence: Sentence  # with the target that is descended to
+    image: Tensor | None  # the source at full size, [n, 3, H, W]; None = a new face
+    small: Tensor | None  # the source as the denoiser draws, [n, 3, h, w]
+    seen: Tensor | None  # its unit embedding, [n, d]
+
+
+class ClipPaeDiffusion(EditMethod):
+    """Edit by guided denoising of the inverted photo."""
+
+    name = "clip_pae_diffusion"
+    kind = "optimized"
+    config_class = ClipPaeDiffusionConfig
+    space = Space.X_T
+    needs = frozenset({"diffusion", "clip", "identity"})
+    brings = frozenset({"diffusion"})
+
+    def __init__(self, config: ClipPaeDiffusionConfig) -> None:
+        super().__init__(config)
+        for setting, known in (("target", Target), ("start", Start)):
+            if getattr(config, setting) not in get_args(known):
+                given, names = getattr(config, setting), ", ".join(get_args(known))
+                raise RequestError(f"{setting} is {given!r}; choose from {names}")
+        if config.cutouts < 1 or not 0 < config.smallest_cutout <= 1:
+            raise RequestError("cutouts must be at least 1, and their smallest share in (0, 1]")
+        self.settings = PaeSettings(
+            projection=config.projection,  # type: ignore[arg-type]  # a name is turned into one
+            alpha=config.alpha,
+            alpha_plain=config.alpha_plain,
+            components=config.components,
+            characteristics=config.characteristics,
+            text=config.text,
+        )
+
+    def forward(
+        self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
+    ) -> Face:
+        """Return the guided reconstruction of the source, and its own inversion as its code."""
+        if not len(source.image):
+            return source
+        goal = self.goal(source.image, sentence, backbones)
+        for state in self.run(goal, backbones, strength, mask=source.mask):
+            edited = state.image
+        code = backbones.diffusion.inverted(edited).end
+        return Face(self.view(goal, edited), Latent(code, self.space), source.mask)
+
+    def objective(
+        self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones
+    ) -> dict[str, Tensor]:
+        """Return the distance to the target and the terms that keep the face."""
+        goal = self.goal(source.image, sentence, backbones)
+        terms = self._terms(edited.image, goal, backbones, [edited.image])
+        return {name: term.mean() for name, term in terms.items()}
+
+    def goal(self, image: Tensor | None, sentence: Sentence, backbones: Backbones) -> Goal:
+        """Return what an edit of images [n, 3, h, w] is to reach; it stays the same all along."""
+        if image is None:
+            return Goal(sentence, None, None, None)
+        clip = backbones.clip
+        with torch.no_grad():
+            if self.config.target == "pae":
+                sentence = pae_sentence(sentence, image, clip, embed, self.settings)
+            seen = clip.encode_image(image)
+        return Goal(sentence, image, resize(image, self._size(backbones.diffusion)), seen)
+
+    def run(
+        self,
+        goal: Goal,
+        backbones: Backbones,
+        strength: float = 1.0,
+        *,
+        mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        path: Trajectory | None = None,
+    ) -> Iterator[Progress]:
+        """Denoise towards a goal, one step at a time; the last state holds the edited image.
+
+        Args:
+            goal: What `goal` returned.
+            backbones: Needs `diffusion` and `clip`; `identity` where its weight is not 0.
+            strength: Factor of the guidance.
+            mask: [n, 1, h, w] in [0, 1]: where the image may change.
+            generator: Of every draw; None = torch's own.
+            path: The source's inversion, if it is known already.
+        """
+        config, diffusion = self.config, backbones.diffusion
+        path = path or self.path(goal, diffusion, generator)
+        start = path.end
+        if mask is not None:
+            mask = resize(mask.to(start), start.shape[-1]).clamp(0, 1)
+        boxes = torch.Generator().manual_seed(_draw_seed(generator))
+
+        def score(small: Tensor) -> Tensor:
+            image = self.view(goal, small)
+            crops = cutouts(image, config.cutouts, config.smallest_cutout, boxes)
+            terms = self._terms(image, goal, backbones, crops)
+            return torch.stack(list(terms.values())).sum(dim=0)
+
+        guidance = Guidance(
+            mode=config.mode,
+            scale=strength * config.scale,
+            inner_steps=config.inner_steps,
+            start=config.guidance_start,
+            stop=config.guidance_stop,
+            blend=config.blend,
+            max_rms=config.max_rms,
+        )
+        yield from denoise(
+            diffusion, start, path, config.steps, score, guidance,
+            mask=mask, eta=config.eta, generator=generator,
+        )  # fmt: skip
+
+    def path(
+        self,
+        goal: Goal,
+        diffusion: Diffusion,
+        generator: torch.Generator | None = None,
+        after_step: Callable[[int], None] | None = None,
+    ) -> Trajectory:
+        """Return the source at every level, from clean to where the run starts.
+
+        Args:
+            goal: What `goal` returned.
+            diffusion: The network and its schedule.
+            generator: Of the noise, where the start draws some.
+            after_step: Called with the number of each step of an inversion.
+
+        Raises:
+            RequestError: If steps or depth do not fit the schedule, or a new face does not start
+                from noise.
+        """
+        config = self.config
+        if config.start == "ddim" and goal.small is not None:
+            plan = config.steps, config.depth, config.iterations
+            return diffusion.inverted(goal.small, *plan, after_step)
+        if goal.small is None and config.start != "noise":
+            raise RequestError(f"start {config.start!r} needs an image; without one use 'noise'")
+        size, n = self._size(diffusion), len(goal.sentence.target)
+        clean = torch.zeros(n, 3, size, size) if goal.small is None else goal.small
+        clean = clean.to(goal.sentence.target)
+        noise = draw_noise(clean.shape, generator).to(clean)
+        times = diffusion.plan(config.steps, 1.0 if config.start == "noise" else config.depth)
+        images = [clean, *(diffusion.noised(clean, noise, time) for time in times)]
+        if config.start == "noise":
+            images[-1] = noise
+        return Trajectory(tuple(images), tuple(times))
+
+    def _size(self, diffusion: Diffusion) -> int:
+        """Return the side to denoise at, px."""
+        size = self.config.resolution or diffusion.resolution
+        if size < 1 or size % diffusion.multiple:
+            raise RequestError(
+                f"resolution is {size}; this denoiser takes multiples of {diffusion.multiple} px "
+                f"and was trained with {diffusion.resolution}"
+            )
+        return size
+
+    def view(self, goal: Goal, small: Tensor) -> Tensor:
+        """Return what the denoiser drew as large as the source, with the source's own detail."""
+        if goal.image is None or goal.small is None or self.config.start == "noise":
+            return small if goal.image is None else resize(small, goal.image.shape[-1])
+        return keep_detail(small, goal.small, goal.image)
+
+    def _terms(
+        self, image: Tensor, goal: Goal, backbones: Backbones, crops: list[Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the weighted terms of each image, [n] each."""
+        config = self.config
+        distances = torch.stack([self._clip_distance(crop, goal, backbones) for crop in crops])
+        beyond = image - image.clamp(-1, 1)
+        terms = {
+            "clip": config.weight_clip * distances.mean(dim=0),
+            "range": config.weight_range * beyond.square().mean((1, 2, 3)),
+        }
+        if goal.image is None or config.start == "noise":
+            return terms
+        change = image - goal.image
+        terms["pixels"] = config.weight_pixels * change.square().mean((1, 2, 3))
+        rows, columns = change.diff(dim=-2), change.diff(dim=-1)
+        roughness = rows.square().mean((1, 2, 3)) + columns.square().mean((1, 2, 3))
+        terms["smooth"] = config.weight_smooth * roughness
+        if config.weight_identity and backbones.identity is not None:
+            with torch.no_grad():
+                before = backbones.identity.embed(goal.image)
+            after = backbones.identity.embed(image)
+            terms["identity"] = config.weight_identity * (1 - (after * before).sum(dim=-1))
+        return terms
+
+    def _clip_distance(self, crop: Tensor, goal: Goal, backbones: Backbones) -> Tensor:
+        """Return the distance of crops [n, 3, h, w] to the target, [n]."""
+        after = backbones.clip.encode_image(crop)
+        wanted = goal.sentence.target
+        if self.config.target == "directional" and goal.seen is not None:
+            moved = after - goal.seen
+            return 1 - F.cosine_similarity(moved, wanted - goal.sentence.neutral_embedding, dim=-1)
+        return spherical_distance(after, wanted.expand(len(after), -1))
+
+
+def keep_detail(small: Tensor, before: Tensor, source: Tensor) -> Tensor:
+    """Return an edit made at a smaller size, at the source's size and with its detail.
+
+    Equals the source where nothing changed; where much changed the source's detail would be that
+    of things that are gone, and is left out.
+
+    Args:
+        small: The edit, [n, 3, h, w].
+        before: The source as small, [n, 3, h, w].
+        source: The source, [n, 3, H, W].
+    """
+    if small.shape == source.shape:
+        return small
+    size = source.shape[-1]
+    change = resize(small - before, size)
+    smooth = resize(before, size)
+    amount = (small - before).abs().mean(dim=1, keepdim=True)
+    amount = resize(F.avg_pool2d(amount, 3, 1, 1, count_include_pad=False), size)
+    return smooth + change + (source - smooth) * (-(amount / DETAIL_FADES).square()).exp()
+
+
+def cutouts(image: Tensor, count: int, smallest: float, generator: torch.Generator) -> list[Tensor]:
+    """Return crops of images: the whole, then random squares of at least a share of the side."""
+    side = image.shape[-1]
+    crops = [image]
+    for draws in torch.rand(count - 1, 3, generator=generator).tolist():
+        size = max(1, round(side * (smallest + (1 - smallest) * draws[0])))
+        top, left = (round(draw * (side - size)) for draw in draws[1:])
+        crops.append(image[..., top : top + size, left : left + size])
+    return crops
+
+
+def _draw_seed(generator: torch.Generator | None) -> int:
+    """Draw the crops' own seed, so that their number does not change any other draw."""
+    device = "cpu" if generator is None else generator.device
+    return int(torch.randint(2**62, (), generator=generator, device=device))

@@ -1,0 +1,252 @@
+"""Counterfactual: our own editor, which learns from true edits instead of from CLIP's opinion.
+
+Paper: none. Every published text-guided editor is trained against CLIP, because nobody has the
+photograph of the same person with red hair. A rendered world has it: render a person, render the
+same person with what the sentence says changed. This method learns the step from the one code to
+the other; it cannot be trained where no counterfactual is known, which is everywhere but in such a
+world. Parts that are others' ideas: sentences modulate features as in Perez et al., "FiLM: Visual
+Reasoning with a General Conditioning Layer", AAAI 2018, arXiv:1709.07871; learning displacements
+between codes without images is close to Lyu et al., "DeltaEdit", CVPR 2023, arXiv:2303.06285.
+Notation: A(a) is the code of attributes a; the true edit of a person to a' is A(a') - A(a), and
+delta = f(w_plus, sentence, sign) is what is learned of it.
+
+Two designs, to be compared (`CounterfactualConfig.design`):
+
+- "film": one residual network from the code and the sentence straight to the displacement;
+- "factored": reads what the face is, c = P(w_plus), lets the sentence change that, d = Q(c, t), and
+  returns M(c + d) - M(c) with one map M, so that no change of c is no edit by construction.
+
+The edit is w_plus + strength * delta, so it is linear in strength on either side of 0. What is to
+be taken away (strength -1) is another question than what is to be added, for a face that shows it
+already: its answer is the step that most likely led there. Hence `sign` is an input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceedit import losses
+from faceedit.backbones import Backbones
+from faceedit.descent import w_plus_unit
+from faceedit.method import EditMethod, MethodConfig
+from faceedit.types import Face, Latent, Sentence, Space
+
+REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was chosen for
+LEVELS = 3  # coarse, medium and fine layers; within one, an encoder's codes hardly differ
+SMOOTH = 1e-3  # the norm of a miss is rounded off below this, in deviations
+CHANGED = 0.04  # mean difference of two pixels, of 2, from which a place counts as changed
+REACH = 2  # px by which the changed region is enlarged at 128 px
+
+
+@dataclass(frozen=True)
+class Counterfactual(Sentence):
+    """A sentence whose true edit is known; only training has such."""
+
+    truth: Face | None = None  # where the edit should end, code and image
+
+
+@dataclass(frozen=True)
+class CounterfactualConfig(MethodConfig):
+    """Sizes and loss weights."""
+
+    w_dim: int = 256
+    embed_dim: int = 128  # of CLIP
+    design: Literal["film", "factored"] = "factored"
+    width: int = 320
+    blocks: int = 3
+    traits: int = 128  # numbers of c in the factored design
+    weight_code: float = 1.0  # distance to the true code, where it is known
+    weight_image: float = 4.0  # and to the true image
+    weight_outside: float = 3.0  # how much more a pixel counts that should not move
+    weight_clip: float = 1.0  # where no truth is known: CLIP's distance and the step's length
+    weight_latent_l2: float = 0.008
+
+
+class FilmBlock(nn.Module):
+    """A residual block whose features are scaled and shifted by what the sentence says."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.film = nn.Linear(width, 2 * width)
+        self.up = nn.Linear(width, 2 * width)
+        self.down = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor, words: Tensor) -> Tensor:
+        """Features and words, both [n, width] -> features."""
+        scale, shift = self.film(words).chunk(2, dim=-1)
+        hidden = self.norm(x) * (1 + scale) + shift
+        return x + self.down(F.silu(self.up(hidden)))
+
+
+class Words(nn.Module):
+    """What is wanted, and whether it is to be added or taken away, as features."""
+
+    def __init__(self, config: CounterfactualConfig) -> None:
+        super().__init__()
+        self.scale = config.embed_dim**0.5  # entries of a unit vector become about 1
+        self.first = nn.Linear(config.embed_dim + 1, config.width)
+        self.second = nn.Linear(config.width, config.width)
+
+    def forward(self, target: Tensor, sign: Tensor) -> Tensor:
+        """Sentence embeddings [n, embed_dim] and signs [n, 1] -> [n, width]."""
+        x = torch.cat([target * self.scale, sign], dim=-1)
+        return F.silu(self.second(F.silu(self.first(x))))
+
+
+def by_level(code: Tensor) -> Tensor:
+    """Return the mean codes of the coarse, medium and fine layers, [n, LEVELS * w_dim]."""
+    levels = code.tensor_split(LEVELS, dim=1)
+    return torch.cat([level.mean(dim=1) for level in levels], dim=-1)
+
+
+class Film(nn.Module):
+    """Design "film": code and sentence straight to the displacement."""
+
+    def __init__(self, config: CounterfactualConfig) -> None:
+        super().__init__()
+        self.words = Words(config)
+        self.face = nn.Linear(LEVELS * config.w_dim, config.width)
+        self.blocks = nn.ModuleList(FilmBlock(config.width) for _ in range(config.blocks))
+        self.output = nn.Linear(config.width, config.w_dim)
+
+    def forward(self, code: Tensor, target: Tensor, sign: Tensor) -> Tensor:
+        """Whitened codes [n, num_ws, w_dim] -> whitened displacements in w, [n, w_dim]."""
+        words = self.words(target, sign)
+        x = self.face(by_level(code))
+        for block in self.blocks:
+            x = block(x, words)
+        return self.output(x)
+
+
+class Factored(nn.Module):
+    """Design "factored": read the face, change what was read, draw the difference."""
+
+    def __init__(self, config: CounterfactualConfig) -> None:
+        super().__init__()
+        width, traits = config.width, config.traits
+        self.words = Words(config)
+        self.read = nn.Sequential(
+            nn.Linear(LEVELS * config.w_dim, width), nn.SiLU(), nn.Linear(width, traits)
+        )
+        self.enter = nn.Linear(traits, width)
+        self.blocks = nn.ModuleList(FilmBlock(width) for _ in range(config.blocks))
+        self.change = nn.Linear(width, traits)
+        self.line = nn.Linear(traits, config.w_dim, bias=False)  # M = line + bend
+        self.bend = nn.Sequential(
+            nn.Linear(traits, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, config.w_dim),
+        )
+
+    def forward(self, code: Tensor, target: Tensor, sign: Tensor) -> Tensor:
+        """Whitened codes [n, num_ws, w_dim] -> whitened displacements in w, [n, w_dim]."""
+        words = self.words(target, sign)
+        traits = self.read(by_level(code))
+        x = self.enter(traits)
+        for block in self.blocks:
+            x = block(x, words)
+        change = self.change(x)
+        return self.line(change) + self.bend(traits + change) - self.bend(traits)
+
+
+class CounterfactualEditor(EditMethod):
+    """Edit by the learned true displacement: w_plus + strength * delta."""
+
+    name = "counterfactual"
+    kind = "trained"
+    config_class = CounterfactualConfig
+    space = Space.W_PLUS
+    needs = frozenset({"generator", "clip"})
+
+    def __init__(self, config: CounterfactualConfig) -> None:
+        super().__init__(config)
+        designs = {"film": Film, "factored": Factored}
+        if config.design not in designs:
+            raise ValueError(f"unknown design {config.design!r}; choose from {sorted(designs)}")
+        self.delta = designs[config.design](config)
+
+    @classmethod
+    def build(cls, backbones: Backbones, **settings: Any) -> Self:
+        """Size the method for a generator and a CLIP."""
+        generator = backbones.require("generator", cls.name)
+        sizes = {
+            "w_dim": generator.config.w_dim,
+            "embed_dim": backbones.require("clip", cls.name).embed_dim,
+        }
+        return cls(CounterfactualConfig(**{**sizes, **settings}))
+
+    def displacement(
+        self, w_plus: Tensor, sentence: Sentence, generator: Any, sign: float = 1.0
+    ) -> Tensor:
+        """Return delta, the step of strength 1, the same in every layer: [n, 1, w_dim].
+
+        Args:
+            w_plus: [n, num_ws, w_dim].
+            sentence: With n targets, or one for all.
+            generator: Tells the mean w and how far each entry spreads.
+            sign: 1 to bring about what is said, -1 for the step that `strength` takes back.
+        """
+        deviation = w_plus_unit(generator).to(w_plus) / 2
+        code = (w_plus - generator.w_avg.to(w_plus)) / deviation
+        target = sentence.target.to(w_plus).expand(len(w_plus), -1)
+        signs = target.new_full((len(target), 1), sign)
+        return (self.delta(code, target, signs) * deviation)[:, None]
+
+    def forward(
+        self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
+    ) -> Face:
+        """Return G(w_plus + strength * delta)."""
+        generator, w_plus = backbones.generator, source.latent.code
+        sign = 1.0 if strength >= 0 else -1.0
+        code = w_plus + strength * self.displacement(w_plus, sentence, generator, sign)
+        return Face(generator.synthesis(code), Latent(code, self.space), source.mask)
+
+    def objective(
+        self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones
+    ) -> dict[str, Tensor]:
+        """Return how far the edit is from the true one; without truth, what CLIP thinks of it.
+
+        The distance of codes is a norm, not its square: where it is uncertain what a face shows,
+        the median commits itself while a mean would edit everything by half.
+        """
+        config, deviation = self.config, w_plus_unit(backbones.generator) / 2
+        truth = sentence.truth if isinstance(sentence, Counterfactual) else None
+        before, after = source.latent.code, edited.latent.code
+        if truth is None:
+            entries = REFERENCE_ENTRIES / before[0].numel()
+            near = entries * losses.latent_l2(after, before, 2 * deviation)
+            far = losses.clip_distance(backbones.clip, edited.image, sentence)
+            return {
+                "clip": config.weight_clip * far,
+                "latent_l2": config.weight_latent_l2 * near,
+            }
+        miss = ((after - truth.latent.code) / deviation).square().mean(dim=(1, 2))
+        distance = (miss + SMOOTH**2).sqrt().mean()
+        image = image_distance(source.image, edited.image, truth.image, config.weight_outside)
+        return {
+            "code": config.weight_code * distance,
+            "image": config.weight_image * image,
+        }
+
+
+def image_distance(source: Tensor, edited: Tensor, truth: Tensor, weight_outside: float) -> Tensor:
+    """Return the mean difference from the true edit; where that changes nothing, it counts more.
+
+    Args:
+        source: Images before, [n, 3, h, w], RGB in [-1, 1].
+        edited: After the edit.
+        truth: As they should be.
+        weight_outside: What a pixel weighs more that is the same in `source` and `truth`.
+    """
+    reach = max(1, round(REACH * source.shape[-1] / 128))
+    moved = (truth - source).abs().mean(dim=1, keepdim=True).gt(CHANGED).float()
+    moved = F.max_pool2d(moved, 2 * reach + 1, stride=1, padding=reach)
+    return ((edited - truth).abs() * (1 + weight_outside * (1 - moved))).mean()

@@ -1,0 +1,275 @@
+"""CLIP-PAE in diffusion: the run keeps what nothing asks to change, and comes nearer to its aim."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from faceedit import FaceEditor, hub
+from faceedit.backbones.diffusion import Diffusion
+from faceedit.errors import RepoError, RequestError
+from faceedit.guidance import Guidance
+from faceedit.inversion import to_space
+from faceedit.method import save_method
+from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion, cutouts, keep_detail
+from faceedit.sentence import read
+from faceedit.types import Space
+
+FEW = {"steps": 10, "iterations": 1}
+
+
+@pytest.fixture
+def source(face, backbones):
+    return to_space(face, Space.X_T, backbones)
+
+
+def build(backbones, **settings) -> ClipPaeDiffusion:
+    return ClipPaeDiffusion.build(backbones, **{**FEW, **settings})
+
+
+def test_no_guidance_gives_the_photo_back(source, sentence, backbones):
+    edited = build(backbones, scale=0.0).edit(source, sentence, backbones)
+    assert torch.allclose(edited.image, source.image, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["x0", "full", "jacobian_free"])
+@pytest.mark.parametrize("target", ["pae", "text", "directional"])
+def test_edit_comes_nearer_to_its_target(mode, target, source, sentence, backbones):
+    method = build(backbones, mode=mode, target=target, scale=2.0)
+    torch.manual_seed(1)
+    edited = method.edit(source, sentence, backbones)
+    goal = method.goal(source.image, sentence, backbones)
+    with torch.no_grad():
+        before, after = (
+            method._clip_distance(face.image, goal, backbones).mean() for face in (source, edited)
+        )
+    assert after < before
+
+
+def test_negative_strength_goes_the_other_way(source, sentence, backbones):
+    method = build(backbones)
+    distances = []
+    for strength in (1.0, -1.0):
+        torch.manual_seed(1)
+        edited = method.edit(source, sentence, backbones, strength=strength)
+        distances.append(method.objective(source, edited, sentence, backbones)["clip"])
+    assert distances[0] < distances[1]
+
+
+def test_each_image_of_a_batch_is_edited_as_if_alone(source, sentence, backbones):
+    method = build(backbones)
+    torch.manual_seed(1)
+    both = method.edit(source, sentence, backbones)
+    torch.manual_seed(1)
+    first = dataclasses.replace(
+        source,
+        image=source.image[:1],
+        latent=dataclasses.replace(source.latent, code=source.latent.code[:1]),
+    )
+    alone = method.edit(first, sentence, backbones)
+    assert torch.allclose(both.image[:1], alone.image, atol=1e-3)
+
+
+def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):
+    from faceedit.backbones.diffusion import reconstruct, resize
+
+    edited = build(backbones).edit(source, sentence, backbones)
+    drawn = reconstruct(backbones.diffusion, edited.latent.code)
+    assert (drawn - resize(edited.image, 16)).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("start", ["sdedit", "noise"])
+def test_random_starts_follow_the_seed(start, source, sentence, backbones):
+    method = build(backbones, start=start)
+    images = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        images.append(method.edit(source, sentence, backbones).image)
+    assert torch.equal(images[0], images[1])
+    assert not torch.allclose(images[0], images[2], atol=1e-3)
+
+
+def test_fresh_noise_on_the_way_changes_the_edit(source, sentence, backbones):
+    images = []
+    for eta in (0.0, 1.0):
+        torch.manual_seed(1)
+        images.append(build(backbones, eta=eta).edit(source, sentence, backbones).image)
+    assert not torch.allclose(*images, atol=1e-3)
+
+
+def test_it_edits_at_another_resolution_of_the_network(source, sentence, backbones):
+    edited = build(backbones, resolution=32).edit(source, sentence, backbones)
+    assert edited.image.shape == source.image.shape
+    assert edited.latent.code.shape[-1] == 32
+
+
+def test_edit_under_inference_mode_is_the_same(source, sentence, backbones):
+    method, images = build(backbones), []
+    for mode in (False, True):
+        torch.manual_seed(1)
+        backbones.diffusion._known.clear()
+        with torch.inference_mode(mode):
+            images.append(method.edit(source, sentence, backbones).image)
+    assert torch.equal(*images)
+
+
+def test_detail_of_the_source_stays_where_nothing_changed():
+    torch.manual_seed(0)
+    source = torch.rand(1, 3, 32, 32)
+    small = torch.nn.functional.avg_pool2d(source, 2)
+    assert torch.allclose(keep_detail(small, small, source), source, atol=1e-6)
+    edited = small.clone()
+    edited[..., :4] += 1
+    result = keep_detail(edited, small, source)
+    assert torch.allclose(result[..., 16:], source[..., 16:], atol=1e-4)
+    smooth = torch.nn.functional.interpolate(edited, (32, 32), mode="bicubic")
+    assert torch.allclose(result[..., :4], smooth[..., :4], atol=0.05)
+
+
+def test_crops_are_squares_of_the_sizes_asked_for():
+    crops = cutouts(torch.zeros(2, 3, 40, 40), 5, 0.5, torch.Generator().manual_seed(0))
+    sides = [crop.shape[-1] for crop in crops]
+    assert sides[0] == 40
+    assert all(20 <= side <= 40 for side in sides)
+    assert all(crop.shape[-2] == crop.shape[-1] for crop in crops)
+
+
+def test_guidance_acts_within_its_window():
+    guidance = Guidance(start=0.2, stop=0.8)
+    weights = [guidance.weight(index, 10) for index in range(10)]
+    assert weights[:2] == [0, 0] and weights[8:] == [0, 0]
+    assert weights[2] == 1 and weights[7] < weights[5] <= 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"depth": 0.0}, "strength is 0.0"),
+        ({"depth": 1.5}, "strength is 1.5"),
+        ({"steps": 30}, "30 steps do not divide"),
+        ({"steps": 0}, "0 steps do not divide"),
+        ({"mode": "fast"}, "grad_mode is 'fast'"),
+        ({"target": "image"}, "target is 'image'"),
+        ({"start": "middle"}, "start is 'middle'"),
+        ({"eta": 2.0}, "eta is 2.0"),
+        ({"resolution": 15}, "multiples of 2"),
+        ({"guidance_start": 0.9, "guidance_stop": 0.1}, "guidance acts from 0.9 to 0.1"),
+        ({"inner_steps": 0}, "inner_steps is 0"),
+        ({"cutouts": 0}, "cutouts must be"),
+        ({"characteristics": ("wings",)}, "no corpus for"),
+    ],
+)
+def test_bad_settings_are_named(settings, words, source, sentence, backbones):
+    with pytest.raises(ValueError, match=words):
+        build(backbones, **settings).edit(source, sentence, backbones)
+
+
+def test_a_new_face_needs_noise_to_start_from(sentence, backbones):
+    method = build(backbones)
+    goal = method.goal(None, sentence, backbones)
+    with pytest.raises(RequestError, match="needs an image"):
+        list(method.run(goal, backbones))
+
+
+# Through the editor -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repo(tmp_path, base_folder, backbones):
+    """The method's repo as it is published, with its denoiser inside."""
+    import shutil
+
+    shutil.copytree(base_folder, tmp_path / base_folder.name)
+    folder = tmp_path / "clip-pae-diffusion"
+    method = build(backbones)
+    save_method(method, folder, base=f"faceedit/{base_folder.name}", fingerprint={})
+    backbones.diffusion.save(folder, half=False)
+    return folder
+
+
+def test_editor_finds_the_denoiser_in_the_repo_of_the_method(repo, drawing):
+    editor = FaceEditor.from_pretrained(repo)
+    assert isinstance(editor.backbones.diffusion, Diffusion)
+    result = editor.edit(drawing, "red hair")
+    assert result.request.method == "clip_pae_diffusion"
+    again = FaceEditor.from_pretrained(repo.parent / "portraits-tiny")
+    assert "clip_pae_diffusion" in again.available()
+    other = again.edit(drawing, "red hair", method="clip_pae_diffusion")
+    assert other.face.tobytes() == result.face.tobytes()
+
+
+def test_editor_edits_the_photo_itself(repo, drawing):
+    editor = FaceEditor.from_pretrained(repo)
+    photo = editor._portrait(drawing, None, 0)
+    source = photo.source(Space.X_T, editor.backbones)
+    assert not torch.equal(source.image, photo.face.image)
+    next_edit = editor.edit(editor.edit(drawing, "red hair"), "a smiling face")
+    assert next_edit.image.size == drawing.size
+
+
+def test_editor_saves_the_denoiser_with_the_method(repo, tmp_path):
+    FaceEditor.from_pretrained(repo).save_pretrained(tmp_path / "copy", save_base=True)
+    assert FaceEditor.from_pretrained(tmp_path / "copy").backbones.diffusion is not None
+
+
+@pytest.mark.parametrize("part", ["unet", "scheduler"])
+def test_a_repo_without_a_part_of_the_denoiser_says_so(part, repo):
+    import shutil
+
+    shutil.rmtree(repo / part)
+    with pytest.raises(RepoError, match=f"no {part}/"):
+        FaceEditor.from_pretrained(repo)
+
+
+def test_a_damaged_denoiser_says_so(repo):
+    (repo / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(RepoError, match="no denoiser that can be read"):
+        FaceEditor.from_pretrained(repo)
+
+
+def test_a_denoiser_with_a_missing_tensor_says_so(repo):
+    from safetensors.torch import load_file, save_file
+
+    path = repo / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    tensors.pop("conv_out.bias")
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(RepoError):
+        FaceEditor.from_pretrained(repo)
+
+
+def test_published_base_of_other_methods_lacks_no_network_in_silence(base_folder, backbones):
+    editor = FaceEditor.from_pretrained(base_folder)
+    hub_name = "faceedit/clip-pae-diffusion"
+    if hub.find_local(hub_name, base_folder) is None:
+        with pytest.raises(RepoError, match="clip-pae-diffusion"):
+            editor.method("clip_pae_diffusion")
+
+
+def test_methods_are_listed_without_diffusers():
+    code = (
+        "import sys\n"
+        "from faceedit.methods import METHODS\n"
+        "import faceedit.editor\n"
+        "print('diffusers' in sys.modules, 'clip_pae_diffusion' in METHODS)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "True"]
+
+
+@pytest.fixture
+def drawing():
+    """A small square picture, which is taken as an aligned face when no face is found in it."""
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((64, 64), Image.Resampling.BICUBIC)
+
+
+def test_one_sentence_an_image(source, backbones):
+    sentences = read(["red hair", "glasses"], "a face", backbones.clip)
+    edited = build(backbones).edit(source, sentences, backbones)
+    assert edited.image.shape == source.image.shape

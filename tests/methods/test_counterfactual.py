@@ -1,0 +1,133 @@
+"""The method that learns from true edits: both designs, both signs, and what its score says."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from faceedit.methods.counterfactual import (
+    Counterfactual,
+    CounterfactualConfig,
+    CounterfactualEditor,
+    image_distance,
+)
+from faceedit.sentence import read
+from faceedit.types import Face, Latent, Space
+
+DESIGNS = ("film", "factored")
+
+
+@pytest.fixture(params=DESIGNS)
+def method(request, backbones):
+    return CounterfactualEditor.build(backbones, design=request.param, width=16, traits=8)
+
+
+@pytest.fixture
+def source(backbones):
+    w_plus = backbones.generator.sample_w_plus(3, torch.Generator().manual_seed(5), 0.7)
+    with torch.no_grad():
+        return Face(backbones.generator(w_plus), Latent(w_plus, Space.W_PLUS))
+
+
+@pytest.fixture
+def sentence(backbones):
+    return read(["red hair", "glasses", "an old face"], "a face", backbones.clip)
+
+
+def with_truth(sentence, source, delta, backbones):
+    """A sentence whose true edit adds `delta` to the code."""
+    code = source.latent.code + delta
+    with torch.no_grad():
+        truth = Face(backbones.generator(code), Latent(code, Space.W_PLUS))
+    return Counterfactual(*(getattr(sentence, f.name) for f in dataclasses.fields(sentence)), truth)
+
+
+def moved(source, delta, backbones):
+    code = source.latent.code + delta
+    return Face(backbones.generator(code), Latent(code, Space.W_PLUS))
+
+
+def test_unknown_design_is_refused():
+    with pytest.raises(ValueError, match=r"choose from \['factored', 'film'\]"):
+        CounterfactualEditor(CounterfactualConfig(design="magic"))
+
+
+def test_edit_is_linear_in_strength_on_either_side(method, source, sentence, backbones):
+    start = source.latent.code
+    for sign in (1, -1):
+        steps = [
+            method.edit(source, sentence, backbones, sign * a).latent.code - start for a in (0.5, 2)
+        ]
+        assert torch.allclose(4 * steps[0], steps[1], atol=1e-5)
+
+
+def test_taking_away_is_another_question_than_adding(method, source, sentence, backbones):
+    generator, code = backbones.generator, source.latent.code
+    with torch.no_grad():
+        added, taken = (method.displacement(code, sentence, generator, s) for s in (1.0, -1.0))
+    assert not torch.allclose(added, taken)
+
+
+def test_one_sentence_serves_a_batch_of_faces(method, source, sentence, backbones):
+    one = read("red hair", "a face", backbones.clip)
+    edited = method.edit(source, one, backbones)
+    alone = Face(source.image[:1], Latent(source.latent.code[:1], Space.W_PLUS))
+    expected = method.edit(alone, sentence_of(sentence, 0), backbones)
+    assert torch.allclose(edited.latent.code[:1], expected.latent.code, atol=1e-5)
+
+
+def sentence_of(sentence, index):
+    chosen = slice(index, index + 1)
+    return dataclasses.replace(
+        sentence,
+        prompt=sentence.prompt[chosen],
+        target=sentence.target[chosen],
+        neutral_embedding=sentence.neutral_embedding[chosen],
+    )
+
+
+def test_true_edit_scores_best(method, source, sentence, backbones):
+    delta = 0.3 * torch.randn(3, 1, 16)
+    known = with_truth(sentence, source, delta, backbones)
+    scores = []
+    for share in (0.0, 0.5, 1.0, 1.5):
+        edited = moved(source, share * delta, backbones)
+        scores.append(sum(method.objective(source, edited, known, backbones).values()).item())
+    assert min(scores) == scores[2]
+
+
+def test_without_truth_clip_decides(method, source, sentence, backbones):
+    edited = moved(source, 0.1, backbones)
+    assert set(method.objective(source, edited, sentence, backbones)) == {"clip", "latent_l2"}
+
+
+def test_pixels_that_should_not_move_count_more():
+    source, truth = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    truth[..., :8] = 1.0
+    inside, outside = truth.clone(), truth.clone()
+    inside[..., 0] -= 0.5
+    outside[..., -1] -= 0.5
+    near = image_distance(source, inside, truth, weight_outside=3.0)
+    far = image_distance(source, outside, truth, weight_outside=3.0)
+    assert far.item() == pytest.approx(4 * near.item())
+
+
+def test_learns_a_true_edit_that_depends_on_the_face(method, source, sentence, backbones):
+    """What is asked for moves a face to a place of the sentence's, wherever it comes from."""
+    torch.manual_seed(1)
+    generator = backbones.generator
+    places = torch.randn(3, 16) * 0.3
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(100):
+        w_plus = generator.sample_w_plus(3, torch.Generator().manual_seed(len(losses)), 1.0)
+        face = Face(source.image, Latent(w_plus, Space.W_PLUS))
+        truth = Face(source.image, Latent(w_plus + places[:, None], Space.W_PLUS))
+        known = Counterfactual((), "", sentence.target, sentence.target, truth)
+        edited = method(face, known, backbones)
+        loss = method.objective(face, edited, known, backbones)["code"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]

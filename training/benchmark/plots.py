@@ -1,0 +1,107 @@
+"""Two plots: what success costs, over five strengths, and what quality costs in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["write_plots"]
+
+INK = "#28282c"
+PALE = {"no_edit", "oracle", "oracle_inverted", "random_face", "random_direction"}
+MARKERS = "osD^vP*Xph<>8d"
+Lines = Mapping[str, Mapping[str, Any]]
+
+
+def write_plots(lines: Lines, folder: Path, name: str) -> list[str]:
+    """Write the plots of a set; return a line a file, or why there is none.
+
+    Args:
+        lines: The rows of the table.
+        folder: Where the pictures go.
+        name: The set's name, the start of the files' names.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        return ["no plots: matplotlib is not installed (pip install matplotlib)"]
+    matplotlib.use("Agg")
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for kind, draw in (("preservation", _preservation), ("time", _time)):
+        path = folder / f"{name}-{kind}.png"
+        draw(lines, path)
+        written.append(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    return written
+
+
+def _axes(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.grid(alpha=0.25)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _style(place: int, name: str) -> dict[str, Any]:
+    from matplotlib import colormaps
+
+    color = "#8a8a90" if name in PALE else colormaps["tab20"](place % 20)
+    return {"color": color, "marker": MARKERS[place % len(MARKERS)], "label": name}
+
+
+def _preservation(lines: Lines, path: Path) -> None:
+    """Draw success against identity, one curve a row over its strengths, with 95% bands."""
+    figure, axes = _axes(9, 6)
+    for place, (name, line) in enumerate(lines.items()):
+        points = line["curve"]
+        success = [point["success"]["value"] for point in points]
+        identity = [point["identity"]["value"] for point in points]
+        style = _style(place, name)
+        axes.plot(identity, success, linewidth=1.6, markersize=5, **style)
+        if len(points) > 1:
+            low, high = (_ends(points, "success", end) for end in ("low", "high"))
+            axes.fill_between(identity, low, high, color=style["color"], alpha=0.13, linewidth=0)
+            near, far = (_ends(points, "identity", end) for end in ("low", "high"))
+            axes.fill_betweenx(success, near, far, color=style["color"], alpha=0.08, linewidth=0)
+    axes.set_xlabel("the person stays: the judge's cosine of edited and source face")
+    axes.set_ylabel("the sentence is true, as the judge reads it")
+    axes.set_ylim(-0.02, 1.02)
+    axes.invert_xaxis()  # an edit leaves the source at the left and loses the person to the right
+    axes.legend(fontsize=7, ncols=2, frameon=False)
+    axes.set_title("What success costs, at five strengths (bands: 95%)", color=INK, fontsize=10)
+    figure.savefig(path, dpi=110)
+
+
+def _ends(points: Any, name: str, end: str) -> list[float]:
+    """Return one end of the intervals; the value itself where there is no interval."""
+    return [p[name][end] if p[name][end] is not None else p[name]["value"] for p in points]
+
+
+def _time(lines: Lines, path: Path) -> None:
+    """Draw the harmonic mean of success and identity against the time of an edit."""
+    figure, axes = _axes(8, 5)
+    for place, (name, line) in enumerate(lines.items()):
+        if line["kind"] != "method" or not line["seconds"]:
+            continue
+        style = _style(place, name)
+        axes.plot([line["seconds"]], [line["summary"]], linestyle="", markersize=8, **style)
+        axes.annotate(
+            name,
+            (line["seconds"], line["summary"]),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=7,
+            color=INK,
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("seconds an edit")
+    axes.set_ylabel("harmonic mean of success and identity")
+    axes.set_title("Time against quality", color=INK, fontsize=10)
+    figure.savefig(path, dpi=110)

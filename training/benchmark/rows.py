@@ -1,0 +1,390 @@
+"""Who edits: baselines that bracket every method, and the methods themselves.
+
+A row answers one question: what does the face of this case look like after this sentence at this
+strength? The baselines do not read the sentence; they know the truth, or nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from faceedit import hub
+from faceedit.editor import FaceEditor, repo_of
+from faceedit.errors import FaceEditError, RequestError
+from faceedit.inversion import invert, to_space
+from faceedit.method import EditMethod
+from faceedit.methods import METHODS, method_class
+from faceedit.sentence import read
+from faceedit.types import Face, Latent, Space
+from faceedit.world.statements import find
+from training.benchmark.faces import Case
+from training.benchmark.prompts import Prompt
+from training.config import ROOT, ConfigError
+
+__all__ = ["BASELINES", "STRENGTHS", "Edit", "MethodRow", "Row", "method_rows"]
+
+STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0)
+NEUTRAL = "a face"
+RANDOM_SHARE = 0.5  # of a face's distance from the mean face: a random step where no truth is known
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edited picture, and how long it took where somebody waits for it."""
+
+    image: Tensor  # [1, 3, h, w]
+    face: Face | None = None  # with its code, where it can be edited further
+    seconds: float = 0.0
+
+
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: A method's name, or a baseline's.
+        slow: Whether an edit takes seconds, so that fewer are made.
+        slowest: Whether it takes tens of seconds, so that still fewer are made.
+        strengths: At which it can be shown.
+        needs_truth: Whether it exists only where the true edit is known.
+        method: Whether it is a method, or a baseline.
+        of_photo: Whether it changes the photo itself, and not the generator's version of it.
+    """
+
+    name: str
+    slow = False
+    slowest = False
+    strengths: tuple[float, ...] = STRENGTHS
+    needs_truth = False
+    method = False
+    of_photo = False
+
+    def supports(self, prompt: Prompt) -> bool:
+        """Return whether the row is meant for a prompt."""
+        del prompt
+        return True
+
+    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
+        """Return the edit at every strength; `text` words what is asked for."""
+        raise NotImplementedError
+
+    def undo(self, case: Case, edited: Face, text: str) -> Tensor | None:
+        """Return an edit's picture after the same edit with strength -1; None if it has none."""
+        del case, edited, text
+        return None
+
+    def key(self) -> str:
+        """Return what the row depends on beside the base, the judges and the set."""
+        return ""
+
+
+# ------------------------------------------------------------------------------ baselines
+class NoEdit(Row):
+    """The face as it was: the floor of success, the ceiling of preservation."""
+
+    name = "no_edit"
+    strengths = (1.0,)
+
+    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
+        """Return the source."""
+        del text
+        return [Edit(case.source.image, case.source) for _ in strengths]
+
+
+class Oracle(Row):
+    """The true edit, rendered: what the judge makes of a perfect answer."""
+
+    name = "oracle"
+    strengths = (1.0,)
+    needs_truth = True
+    of_photo = True
+
+    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
+        """Return the render of the true edit."""
+        del text
+        return [Edit(_known(case.truth)) for _ in strengths]
+
+
+class OracleInverted(Row):
+    """The true edit as the generator draws it: the ceiling of whoever moves a code.
+
+    Strength goes along the straight line from the source's code to the true edit's.
+    """
+
+    name = "oracle_inverted"
+    needs_truth = True
+
+    def __init__(self, editor: FaceEditor) -> None:
+        self.editor = editor
+
+    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
+        """Return G(w + strength * (w_true - w))."""
+        del text
+        step = true_code(case, self.editor) - case.source.latent.code
+        return [moved(case.source, a * step, self.editor) for a in strengths]
+
+
+class RandomFace(Row):
+    """Another person who has what was asked for: success without any preservation."""
+
+    name = "random_face"
+    strengths = (1.0,)
+    needs_truth = True
+    of_photo = True
+
+    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
+        """Return the stranger."""
+        del text
+        return [Edit(_known(case.stranger)) for _ in strengths]
+
+
+class RandomDirection(Row):
+    """A step of the true edit's size in a random direction: change without meaning."""
+
+    name = "random_direction"
+
+    def __init__(self, editor: FaceEditor) -> None:
+        self.editor = editor
+
+    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
+        """Return G(w + strength * |w_true - w| d) for a random unit vector d."""
+        del text
+        code = case.source.latent.code
+        if case.truth is not None:
+            size = (true_code(case, self.editor) - code).norm()
+        else:
+            size = RANDOM_SHARE * (code - self.editor.backbones.generator.w_avg).norm()
+        draws = torch.Generator().manual_seed(case.item.index)
+        direction = torch.randn(code.shape, generator=draws).to(code)
+        step = size * direction / direction.norm()
+        return [moved(case.source, a * step, self.editor) for a in strengths]
+
+
+def _known(image: Tensor | None) -> Tensor:
+    if image is None:
+        raise ConfigError("this baseline needs a set whose true edits are known: --set renders")
+    return image
+
+
+@torch.no_grad()
+def true_code(case: Case, editor: FaceEditor) -> Tensor:
+    """Return the code of the true edit as the encoder finds it; kept with the case."""
+    if "true_code" not in case.cache:
+        face = invert(_known(case.truth), Space.W_PLUS, editor.backbones)
+        case.cache["true_code"] = face.latent.code
+    code: Tensor = case.cache["true_code"]
+    return code
+
+
+@torch.no_grad()
+def moved(source: Face, step: Tensor, editor: FaceEditor) -> Edit:
+    """Return a face whose code is moved by a step, drawn anew."""
+    generator, space = editor.backbones.generator, source.latent.space
+    draw = generator.synthesis_from_styles if space is Space.S else generator.synthesis
+    code = source.latent.code + step
+    image = draw(code)
+    return Edit(image, Face(image, Latent(code, space)))
+
+
+BASELINES = ("no_edit", "oracle", "oracle_inverted", "random_face", "random_direction")
+
+
+def baselines(editor: FaceEditor, has_truth: bool) -> list[Row]:
+    """Return the baselines that a set allows."""
+    rows: list[Row] = [
+        NoEdit(),
+        Oracle(),
+        OracleInverted(editor),
+        RandomFace(),
+        RandomDirection(editor),
+    ]
+    return [row for row in rows if has_truth or not row.needs_truth]
+
+
+# ------------------------------------------------------------------------------ methods
+class MethodRow(Row):
+    """A method as a user gets it, with the strength that it is published with.
+
+    A descent is done once for all strengths, because these methods define strength as the place on
+    the straight line from the source to the optimum.
+
+    Args:
+        editor: Loads the method.
+        name: A name in METHODS.
+        label: The row's name; None: the method's.
+        settings: Settings of its config that are to be others, for ablations.
+    """
+
+    method = True
+
+    def __init__(
+        self,
+        editor: FaceEditor,
+        name: str,
+        label: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.editor = editor
+        self.method_name = name
+        self.name = label or name
+        self.settings = dict(settings or {})
+        self.kind = method_class(name).kind
+        self.slow = self.kind == "optimized"
+        self.slowest = self.of_photo = method_class(name).space is Space.X_T
+        self.line = self.slow and not self.slowest
+        if self.slowest:  # every strength would be a guided denoising of its own
+            self.strengths = (1.0,)
+        self.folder = hub.find_local(repo_of(name), editor.base_folder)
+        self.variants = variant_sentences(self.folder)
+        self._loaded: dict[str | None, EditMethod] = {}
+
+    def supports(self, prompt: Prompt) -> bool:
+        """Return whether the method has learned a prompt, or reads any."""
+        return not self.variants or self.variant(prompt) is not None
+
+    def variant(self, prompt: Prompt) -> str | None:
+        """Return which of the sentences that it has learned says the same as a prompt."""
+        for key in prompt.statements[:1] if len(prompt.statements) == 1 else ():
+            known = {_plain(text) for text in (*prompt.texts, *_wordings(key))}
+            for sentence, place in self.variants.items():
+                if _plain(sentence) in known:
+                    return place
+        return None
+
+    def load(self, prompt: Prompt) -> EditMethod:
+        """Return the method with the weights for a prompt."""
+        variant = self.variant(prompt) if self.variants else None
+        if variant not in self._loaded:
+            method = self.editor.method(self.method_name, variant)
+            if self.settings:
+                config = replace(method.config, **self.settings)
+                changed = type(method)(config)
+                changed.load_state_dict(method.state_dict())
+                device = self.editor.backbones.generator.w_avg.device
+                method = changed.to(device).eval().requires_grad_(False)
+            self._loaded[variant] = method
+        return self._loaded[variant]
+
+    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
+        """Return the method's edits; seconds are those of one edit with reading the sentence."""
+        method = self.load(case.item.prompt)
+        if not self.line:
+            given = replace(case.source, image=case.photo) if self.of_photo else case.source
+            return [self._edit(method, case, given, text, a) for a in strengths]
+        full = self._edit(method, case, case.source, text, 1.0)
+        assert full.face is not None
+        source = to_space(case.source, method.space, self.editor.backbones)
+        step = full.face.latent.code - source.latent.code
+        found = []
+        for strength in strengths:
+            there = moved(source, strength * step, self.editor)
+            found.append(full if strength == 1 else replace(there, seconds=full.seconds))
+        return found
+
+    def undo(self, case: Case, edited: Face, text: str) -> Tensor | None:
+        """Return the edit of an edit with strength -1."""
+        if edited.latent.space is Space.X_T:
+            return None
+        method = self.load(case.item.prompt)
+        return self._edit(method, case, edited, text, -1.0).image
+
+    def _edit(self, method: EditMethod, case: Case, face: Face, text: str, strength: float) -> Edit:
+        backbones = self.editor.backbones
+        source = to_space(face, method.space, backbones)  # not the method's time
+        start = _now(face.image.device)
+        with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+            torch.manual_seed(case.item.index)
+            sentence = read(text, NEUTRAL, backbones.clip)
+            edited = method.edit(source, sentence, backbones, strength)
+        return Edit(edited.image, edited, _now(face.image.device) - start)
+
+    def key(self) -> str:
+        """Return a hash of the method's code, settings and weights."""
+        content = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode())
+        code = ROOT / "faceedit" / "methods" / f"{self.method_name}.py"
+        content.update(code.read_bytes())
+        if self.folder is None:
+            built = method_class(self.method_name).config_class()
+            content.update(json.dumps(asdict(built), sort_keys=True, default=str).encode())
+            return content.hexdigest()[:12]
+        for path in sorted(self.folder.rglob("*")):
+            if path.name in (hub.CONFIG, hub.WEIGHTS):
+                content.update(path.read_bytes())
+        return content.hexdigest()[:12]
+
+    def megabytes(self) -> dict[str, float]:
+        """Return what has to be downloaded for it: its own weights, and the networks it needs."""
+        own = 0 if self.folder is None else _bytes(self.folder.rglob(hub.WEIGHTS))
+        base = self.editor.base_folder
+        needs = method_class(self.method_name).needs | {"clip", "generator", "encoder"}
+        places = [] if base is None else [base / name / hub.WEIGHTS for name in sorted(needs)]
+        return {"own_mb": own / 1e6, "base_mb": _bytes(places) / 1e6}
+
+
+def _bytes(paths: Any) -> int:
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def variant_sentences(folder: Path | None) -> dict[str, str]:
+    """Return the sentences that a method learned one at a time, with their weights' folders."""
+    if folder is None:
+        return {}
+    listed = hub.read_config(folder).get("variants", {})
+    return dict(listed) if isinstance(listed, dict) else {}
+
+
+def _wordings(key: str) -> tuple[str, ...]:
+    statement = find(key)
+    return (*statement.train, *statement.heldout)
+
+
+def _plain(text: str) -> str:
+    """Leave out the words that say nothing: "a person with red hair" -> "red hair"."""
+    fillers = {"a", "an", "the", "is", "has", "wears", "wearing", "with", "person", "face", "head"}
+    return " ".join(word for word in text.lower().split() if word not in fillers)
+
+
+def _check_there(editor: FaceEditor, name: str) -> None:
+    """Raise unless a method can be used without asking the Hub."""
+    wanted = method_class(name)
+    absent = sorted(n for n in wanted.needs if getattr(editor.backbones, n) is None)
+    lacking = [network for network in absent if network not in wanted.brings]
+    if lacking:
+        raise RequestError(f"the base has no {', '.join(lacking)}")
+    if (absent or wanted.kind != "optimized") and name not in editor.available():
+        raise RequestError("not trained yet")
+
+
+def method_rows(editor: FaceEditor, wanted: str) -> tuple[list[Row], dict[str, str]]:
+    """Return rows for "all" or a list like "styleclip_global,clip_pae", and what is left out.
+
+    All methods are those whose repos lie beside the base, and those that need none.
+
+    Raises:
+        UnknownMethodError: If there is no method of such a name.
+    """
+    words = [word.strip() for word in wanted.split(",") if word.strip()]
+    names = list(METHODS) if "all" in words else words
+    rows: list[Row] = []
+    skipped: dict[str, str] = {}
+    for name in names:
+        try:
+            _check_there(editor, name)
+            rows.append(MethodRow(editor, name))
+        except FaceEditError as error:
+            skipped[name] = str(error)
+    return rows, skipped

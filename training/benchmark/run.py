@@ -1,0 +1,347 @@
+"""Run the benchmark: `python -m training.evaluate --set renders --methods all`.
+
+Everything is resumable: pictures of the set and records of the edits are kept, and whatever is
+there for these weights is not made again. Several processes share the work:
+`accelerate launch --num_processes 2 --cpu training/evaluate.py --set renders --cpu`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from faceedit import hub
+from faceedit.editor import FaceEditor
+from faceedit.errors import FaceEditError
+from training.benchmark import tables
+from training.benchmark.columns import Judges
+from training.benchmark.cost import cost
+from training.benchmark.faces import (
+    GRID_FACES,
+    GRID_ITEMS,
+    EvaluationSet,
+    Item,
+    PhotoSet,
+    RenderSet,
+    SampleSet,
+    set_digest,
+)
+from training.benchmark.measuring import Measurer
+from training.benchmark.plots import write_plots
+from training.benchmark.records import Records
+from training.benchmark.rows import MethodRow, Row, baselines, method_rows
+from training.benchmark.sheets import missing_cells, sheet_name, write_sheet
+from training.benchmark.summary import brackets, flags, summarize
+from training.config import ROOT, ConfigError
+from training.measures import Setting
+from training.provenance import commit
+
+__all__ = ["Benchmark", "Plan", "main"]
+
+RECORD_VERSION = "1"  # raised whenever a number of a record would be another one
+WAIT = timedelta(hours=12)  # that one process may take longer than another
+TARGETS = ("pae", "text")
+SLOWEST_SHARE = 3  # rows that take tens of seconds an edit make this many times fewer
+SLOWEST_LINES = 2  # of their contact sheets
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, on what, and where it goes."""
+
+    set: str = "renders"
+    methods: str = "all"
+    count: int = 200  # edits of a quick row
+    slow_count: int = 24  # edits of a row that descends for every face
+    photos: Path | None = None
+    targets: bool = False  # also compare CLIP-PAE's targets
+    sheets: bool = True
+    costs: bool = True
+    compiled: bool = False
+    cpu: bool = False
+    data: Path = ROOT / ".data/world"
+    base: Path = ROOT / "hub_cards/portraits-128"
+    judges: Path = ROOT / "hub_cards/judges"
+    cache: Path = ROOT / ".data/benchmark"
+    work: Path = ROOT / ".runs/benchmark"
+    out: Path = ROOT / "hub_cards/benchmark"
+    page: Path = ROOT / "docs/benchmark.md"
+    plots: Path = ROOT / "docs/plots"
+    sheet_dir: Path = ROOT / "docs/sheets"
+    supersampling: int = field(default=2)  # of the renders; less is for tests
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure from command-line arguments; return the exit status (2: something to correct)."""
+    typed = vars(_parser().parse_args(arguments))
+    paths = {k: ROOT / v for k, v in typed.items() if isinstance(v, str) and k in _PATHS}
+    photos = Path(typed["photos"]) if typed["photos"] else None
+    plan = Plan(**{**typed, **paths, "photos": photos})
+    try:
+        benchmark = Benchmark(plan)
+        benchmark.run()
+    except (ConfigError, FaceEditError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if benchmark.main_process:
+        print("\n".join(benchmark.written))
+    return 0
+
+
+_PATHS = ("data", "base", "judges", "cache", "work", "out", "page", "plots", "sheet_dir")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="evaluate", description=__doc__.split("\n")[0])
+    add, plan = parser.add_argument, Plan()
+    add("--set", choices=tables.SETS, default=plan.set, help="on which faces")
+    add("--methods", default=plan.methods, metavar="A,B", help="which methods; all is the default")
+    add("--count", type=int, default=plan.count, help="edits of a quick row")
+    add("--slow_count", type=int, default=plan.slow_count, help="edits of a row that descends")
+    add("--photos", default="", metavar="DIR", help="the photos of --set photos")
+    add("--targets", action="store_true", help="also compare the targets of CLIP-PAE")
+    add("--no_sheets", dest="sheets", action="store_false", help="write no contact sheets")
+    add("--no_costs", dest="costs", action="store_false", help="measure no memory")
+    add("--compiled", action="store_true", help="render with torch.compile")
+    add("--cpu", action="store_true", help="use the CPU although an accelerator is present")
+    for name in _PATHS:
+        flag = "--data_dir" if name == "data" else "--results_dir" if name == "out" else f"--{name}"
+        default = getattr(plan, name).relative_to(ROOT)
+        add(flag, dest=name, default=str(default), help=f"default: {default}")
+    return parser
+
+
+class Benchmark:
+    """One set, all rows: edits that are missing are made, then everything is written.
+
+    Args:
+        plan: What is wanted.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        from accelerate import PartialState
+
+        if plan.count < 1 or plan.slow_count < 1:
+            raise ConfigError("--count and --slow_count must be at least 1")
+        if plan.set == "photos" and plan.photos is None:
+            raise ConfigError("--set photos needs --photos DIR")
+        self.plan = plan
+        self.state = PartialState(cpu=plan.cpu, timeout=WAIT)
+        self.device = torch.device("cpu") if plan.cpu else self.state.device
+        self.editor = FaceEditor.from_pretrained(plan.base, device=self.device)
+        setting = Setting(plan.data, plan.base, plan.judges, device=self.device)
+        self.judges = Judges.load(setting)
+        self.measurer = Measurer(self.editor, self.judges)
+        self.rows, self.skipped = method_rows(self.editor, plan.methods)
+        self.written: list[str] = []
+
+    @property
+    def main_process(self) -> bool:
+        """Whether this process writes the tables."""
+        return bool(self.state.is_main_process)
+
+    @cached_property
+    def faces(self) -> EvaluationSet:
+        """The evaluation set."""
+        plan = self.plan
+        if plan.set == "renders":
+            return RenderSet(self.editor, plan.count, plan.cache, plan.compiled, plan.supersampling)
+        if plan.set == "samples":
+            return SampleSet(self.editor, self.judges, plan.count)
+        assert plan.photos is not None
+        return PhotoSet(self.editor, self.judges, plan.count, plan.photos)
+
+    @cached_property
+    def base_key(self) -> str:
+        """A hash of what every number depends on: base, judges, set, and how it is measured."""
+        content = hashlib.sha256(f"{RECORD_VERSION} {self.faces.version}".encode())
+        content.update(json.dumps(hub.fingerprint(self.plan.base), sort_keys=True).encode())
+        for name in ("attributes", "identity"):
+            content.update((self.plan.judges / name / hub.WEIGHTS).read_bytes())
+        return content.hexdigest()[:12]
+
+    def records(self, row: Row) -> Records:
+        """Return what is kept of a row."""
+        name = f"{row.name.replace(':', '-')}-{row.key()}".strip("-")
+        folder = self.plan.work / f"{self.plan.set}-{self.base_key}" / name
+        return Records(folder, int(self.state.process_index))
+
+    # Making -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Make what is missing and write everything that follows."""
+        self._prepare()
+        rows = [*baselines(self.editor, self.faces.has_truth), *self.rows]
+        for row in rows:
+            self._edit_all(row)
+        targets = self._target_rows()
+        for row in targets:
+            self._edit_all(row)
+        self.state.wait_for_everyone()
+        if self.main_process:
+            self._write(rows, targets)
+        if self.plan.sheets and self.plan.set == "renders":
+            for row in self.rows:
+                self._edit_sheet(row)
+            self.state.wait_for_everyone()
+            if self.main_process:
+                self._write_sheets()
+
+    def _prepare(self) -> None:
+        total = self.faces.pictures() if isinstance(self.faces, RenderSet) else 0
+        share = -(-total // int(self.state.num_processes))
+        with self._bar(share, "renders of the set") as bar:
+            self.faces.prepare(int(self.state.process_index), int(self.state.num_processes), bar)
+        self.state.wait_for_everyone()
+
+    def _target_rows(self) -> list[MethodRow]:
+        """Return CLIP-PAE with each of its targets, everything else equal."""
+        if not self.plan.targets or "clip_pae" in self.skipped:
+            return []
+        return [
+            MethodRow(self.editor, "clip_pae", f"clip_pae:{target}", {"target": target})
+            for target in TARGETS
+        ]
+
+    def _mine(self, items: Sequence[Item]) -> list[Item]:
+        return list(items[int(self.state.process_index) :: int(self.state.num_processes)])
+
+    def _edit_all(self, row: Row) -> None:
+        """Make and measure the edits of a row that are not recorded; a failure ends the row."""
+        items = self.faces.items[: self._count(row)]
+        records = self.records(row)
+        known = records.read()
+        missing = [i for i in items if i.index not in known and row.supports(i.prompt)]
+        try:
+            for item in self._watched(self._mine(missing), row.name):
+                record, image = self.measurer.record(row, self.faces.case(item))
+                if row.method and self.plan.sheets and item.index < GRID_ITEMS:
+                    records.keep_picture(item.index, image)
+                records.write(record)
+        except FaceEditError as error:
+            self.skipped[row.name] = str(error)
+
+    def _count(self, row: Row) -> int:
+        """Return how many edits of a row are measured."""
+        if row.slowest:
+            return max(1, self.plan.slow_count // SLOWEST_SHARE)
+        return self.plan.slow_count if row.slow else self.plan.count
+
+    def _edit_sheet(self, row: Row) -> None:
+        """Make the cells of a row's contact sheet that were not among the measured edits."""
+        if row.name in self.skipped:
+            return
+        records = self.records(row)
+        lines = SLOWEST_LINES if row.slowest else GRID_FACES
+        cells = missing_cells(self.faces.items, records, lines)
+        cells = [item for item in cells if row.supports(item.prompt)]
+        for item in self._watched(self._mine(cells), f"sheet of {row.name}"):
+            edit = row.sweep(self.faces.case(item), item.prompt.text, (1.0,))[0]
+            records.keep_picture(item.index, edit.image)
+
+    def _watched(self, items: Sequence[Item], words: str) -> Iterator[Item]:
+        with self._bar(len(items), words) as bar:
+            for item in items:
+                yield item
+                bar.update(1)
+
+    def _bar(self, total: int, words: str) -> Any:
+        hidden = True if not self.main_process or total == 0 else None
+        return tqdm(total=total, desc=words, unit="edit", disable=hidden, mininterval=1)
+
+    # Writing ----------------------------------------------------------------------------------
+
+    def _write(self, rows: Sequence[Row], targets: Sequence[Row]) -> None:
+        plan = self.plan
+        found = {row.name: self.records(row).read() for row in rows}
+        result = self.result(rows, found)
+        result["targets"] = self._lines(targets, {r.name: self.records(r).read() for r in targets})
+        plan.out.mkdir(parents=True, exist_ok=True)
+        path = tables.results_file(plan.out, plan.set)
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        tables.write_csv(found, plan.out / f"{plan.set}.csv")
+        self.written += [str(path), str(plan.out / f"{plan.set}.csv")]
+        self.written += write_plots(result["rows"], plan.plots, plan.set)
+        tables.write_page(tables.read_results(plan.out), plan.page, _relative(plan))
+        self.written.append(str(plan.page))
+
+    def result(self, rows: Sequence[Row], found: Mapping[str, Any]) -> dict[str, Any]:
+        """Return everything that is known of a set, as JSON values; "rows" is keyed by name."""
+        lines = self._lines(rows, found)
+        return {
+            "format_version": 1,
+            "set": f"{self.faces.version}, {len(self.faces.items)} items, "
+            f"digest {set_digest(self.faces.items)}",
+            "base": self.plan.base.name,
+            "key": self.base_key,
+            "device": torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else f"CPU, {torch.get_num_threads()} threads",
+            "commit": commit(),
+            "rows": lines,
+            "brackets": brackets(lines),
+            "skipped": {**self.skipped, **getattr(self.faces, "failed", {})},
+        }
+
+    def _lines(self, rows: Sequence[Row], found: Mapping[str, Any]) -> dict[str, Any]:
+        known = {row.name: self.records(row).read() for row in baselines(self.editor, True)}
+        oracle = known["oracle"] if self.faces.has_truth else None
+        reference = self._reference(known)
+        lines = {}
+        for row in rows:
+            if not found[row.name]:
+                continue
+            line = summarize(found[row.name], oracle, reference)
+            line["kind"] = "method" if row.method else "baseline"
+            line["cost"] = self._cost(row) if isinstance(row, MethodRow) else {}
+            line["flags"] = flags(line)
+            lines[row.name] = line
+        return lines
+
+    def _reference(self, known: Mapping[str, Any]) -> torch.Tensor | None:
+        """Return what pictures should look like: the true edits, or the unedited faces."""
+        records = known["oracle" if self.faces.has_truth else "no_edit"]
+        vectors = [record["pooled"] for record in records.values()]
+        return torch.tensor(vectors) if vectors else None
+
+    def _cost(self, row: MethodRow) -> dict[str, Any]:
+        """Return time and memory of a method, measured once for its weights."""
+        path = self.records(row).folder / "cost.json"
+        sizes = {name: round(value, 3) for name, value in row.megabytes().items()}
+        if path.is_file():
+            return {**sizes, **json.loads(path.read_text(encoding="utf-8"))}
+        if not self.plan.costs or row.settings:
+            return sizes
+        measured = cost(self.plan.base, row.method_name, self.plan.cpu)
+        if "problem" not in measured:
+            path.write_text(json.dumps(measured) + "\n", encoding="utf-8")
+        return {**sizes, **measured}
+
+    def _write_sheets(self) -> None:
+        for row in self.rows:
+            records = self.records(row)
+            if row.name in self.skipped or not any(records.folder.glob("*.png")):
+                continue
+            path = self.plan.sheet_dir / sheet_name(row.name)
+            lines = SLOWEST_LINES if row.slowest else GRID_FACES
+            size = write_sheet(self.faces, records, path, lines)
+            self.written.append(f"{path}: {size / 1000:.0f} kB")
+
+
+def _relative(plan: Plan) -> str:
+    """Return the way from the page to the plots."""
+    try:
+        return plan.plots.relative_to(plan.page.parent).as_posix()
+    except ValueError:
+        return plan.plots.as_posix()

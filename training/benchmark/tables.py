@@ -1,0 +1,236 @@
+"""The results as JSON, as CSV and as the page `docs/benchmark.md`.
+
+The page is written anew each time from the results of all sets; what stands between the markers of
+its conclusions is kept.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.benchmark.prompts import PROMPTS
+from training.benchmark.summary import Record
+
+__all__ = ["RESULTS", "page", "read_results", "results_file", "write_csv", "write_page"]
+
+RESULTS = "results.json"  # of the set of renders; the others' names end in the set's
+SETS = ("renders", "samples", "photos")
+BEGIN, END = "<!-- conclusions: kept when the page is written anew -->", "<!-- end -->"
+TO_BE_WRITTEN = "_No conclusions yet: write them here; they stay._"
+CSV_COLUMNS = (
+    *("row", "item", "face", "prompt", "strength", "success", "share", "progress", "identity"),
+    *("identity_photo", "collateral", "psnr_in", "psnr_out", "kept_out", "feature_in"),
+    *("feature_out", "clip_gain", "seconds"),
+)
+
+
+def results_file(folder: Path, name: str) -> Path:
+    """Return the file of a set's results."""
+    return folder / (RESULTS if name == "renders" else f"results-{name}.json")
+
+
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the results of all sets that have been measured, by the set's name."""
+    found = {}
+    for name in SETS:
+        path = results_file(folder, name)
+        if path.is_file():
+            found[name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def write_csv(rows: Mapping[str, Mapping[int, Record]], path: Path) -> None:
+    """Write a line for every edit at every strength."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        for name, records in rows.items():
+            for record in (records[item] for item in sorted(records)):
+                for strength, numbers in record["strengths"].items():
+                    table.writerow(
+                        {**record, **_rounded(numbers), "row": name, "strength": strength}
+                    )
+    partial.replace(path)
+
+
+def _rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: None if v is None else round(v, 3) for k, v in numbers.items()}
+
+
+# ------------------------------------------------------------------------------ the page
+INTRODUCTION = """\
+# Every method on the same faces, sentences and strengths
+
+Written by `python -m training.evaluate --set renders --methods all`; every number, with its 95%
+interval, is in `hub_cards/benchmark/results.json`, every edit in `hub_cards/benchmark/*.csv`.
+The judges have another shape and seed than the networks that methods are trained with, and no
+training reads them. `oracle` is the true edit, rendered; `oracle_inverted` is that picture as the
+generator draws it, the ceiling of whoever moves a code; `random_face` is someone else of whom the
+sentence is true; `random_direction` a step of the true edit's size. The judge does not read
+everything right, so compare success with the oracle's, not with 1.
+"""
+
+HOW_TO_READ = """\
+- **true**: share of edits whose sentence the judge reads as true. **all true**: of sentences with
+  several statements. **floor**, **ceiling**: the same of the source and of the true edit, on the
+  row's own edits.
+- **identity**: the judge's cosine of edited and source face, of edits that do not touch identity.
+  **others change**: share of the other visible attributes that the judge reads differently.
+- **PSNR in, out**: dB to the true edit where it changes the picture, and elsewhere; **features
+  in, out**: distance to it in the judge's features. **kept out**: dB to the source elsewhere.
+- **at equal success**: identity and others change at the strength where success first reaches 70%
+  of the true edit's; "-" where no strength reaches it.
+- **linear**: Spearman's correlation of strength and the judge's score. **undone**: feature distance
+  to the source after the edit and its reverse. **paraphrase**: deviation of the score over three
+  wordings. **KID** x 1000 against renders, in the judge's features.
+- Flags: **no-op** (keeps the face, makes nothing true), **replacement** (another person),
+  **adversarial** (pleases the CLIP of training, not the judge).
+"""
+
+TITLES = {
+    "renders": "Renders whose true edits are known",
+    "samples": "Random samples of the generator",
+    "photos": "Photographs",
+}
+
+
+def write_page(results: Mapping[str, Mapping[str, Any]], path: Path, plots: str = "plots") -> None:
+    """Write the page; conclusions that stand in it already are kept."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    earlier = path.read_text(encoding="utf-8") if path.is_file() else ""
+    path.write_text(page(results, conclusions(earlier), plots), encoding="utf-8")
+
+
+def conclusions(text: str) -> str:
+    """Return what stands between the markers of a page."""
+    if BEGIN not in text or END not in text:
+        return TO_BE_WRITTEN
+    return text.split(BEGIN, 1)[1].split(END, 1)[0].strip() or TO_BE_WRITTEN
+
+
+def page(
+    results: Mapping[str, Mapping[str, Any]], concluded: str = TO_BE_WRITTEN, plots: str = "plots"
+) -> str:
+    """Return the page."""
+    parts = [INTRODUCTION, "## What to conclude", "", BEGIN, concluded, END, ""]
+    for name in SETS:
+        if name in results:
+            parts += [f"## {TITLES[name]}", "", *_set(name, results[name], plots)]
+    return "\n".join([*parts, "## How to read it", "", HOW_TO_READ.rstrip(), ""])
+
+
+def _set(name: str, result: Mapping[str, Any], plots: str) -> list[str]:
+    rows = result["rows"]
+    lines = [*main_table(rows), "", *second_table(rows), ""]
+    lines += [f"![success and preservation]({plots}/{name}-preservation.png)", ""]
+    lines += [f"![time and quality]({plots}/{name}-time.png)", ""]
+    if result.get("targets"):
+        lines += ["### The targets of CLIP-PAE", "", *targets_table(result["targets"]), ""]
+    lines += ["### By sentence", "", *prompt_table(rows), ""]
+    notes = [f"{row}: {', '.join(line['flags'])}" for row, line in rows.items() if line["flags"]]
+    lines.append(f"Flagged: {'; '.join(notes) or 'none'}.")
+    broken = result.get("brackets", [])
+    lines.append(f"Outside the bracket of no edit and true edit: {'; '.join(broken) or 'none'}.")
+    skipped = [f"{row} ({why})" for row, why in result.get("skipped", {}).items()]
+    lines.append(f"Not measured: {', '.join(skipped) or 'none'}.")
+    lines += [f"Set: {result['set']}; measured on {result['device']}.", ""]
+    return lines
+
+
+def main_table(rows: Mapping[str, Any]) -> list[str]:
+    """Return the table of what matters most, the best summary first below the baselines."""
+    head = "| row | n | true | all true | floor | ceiling | identity | others change |"
+    head += " at equal success: identity | others change | flags |"
+    lines = [head, "| --- | ---: |" + " --- |" * 9]
+    for name, line in ordered(rows):
+        at = line["matched"]
+        equal = [_number(at[k]) if at["reached"] else "-" for k in ("identity", "collateral")]
+        cells = [name, str(line["n"]), _interval(line["success"]), _interval(line["all_true"])]
+        cells += [_number(line["floor"]), _number(line["ceiling"])]
+        cells += [_interval(line["identity_kept"]), _interval(line["collateral"])]
+        lines.append(_row([*cells, *equal, ", ".join(line["flags"]) or "-"]))
+    return lines
+
+
+def second_table(rows: Mapping[str, Any]) -> list[str]:
+    """Return the table of everything else."""
+    names = ("psnr_in", "psnr_out", "feature_in", "feature_out", "kept_out", "linearity")
+    extras = ("undone", "paraphrase_std")
+    head = "| row | PSNR in | out | features in | out | kept out | linear | undone | paraphrase |"
+    head += " KID | s an edit | MiB at most | MB own | MB networks |"
+    lines = [head, "| --- |" + " ---: |" * 13]
+    for name, line in ordered(rows):
+        cells = [name, *(_number(line[key]) for key in (*names, *extras))]
+        cost = line.get("cost", {})
+        cells += [
+            _plain(line["kid"]),
+            _plain(line["seconds"] if line["kind"] == "method" else None),
+        ]
+        cells += [_plain(cost.get("peak_mib")), _plain(cost.get("own_mb"))]
+        lines.append(_row([*cells, _plain(cost.get("base_mb"))]))
+    return lines
+
+
+def targets_table(rows: Mapping[str, Any]) -> list[str]:
+    """Return how CLIP-PAE's targets compare at equal steps."""
+    lines = ["| target | n | true | identity | others change | at equal success: identity |"]
+    lines.append("| --- | ---: | --- | --- | --- | --- |")
+    for name, line in rows.items():
+        at = line["matched"]
+        cells = [name, str(line["n"]), _interval(line["success"]), _interval(line["identity"])]
+        cells += [_interval(line["collateral"]), _number(at["identity"]) if at["reached"] else "-"]
+        lines.append(_row(cells))
+    return lines
+
+
+def prompt_table(rows: Mapping[str, Any]) -> list[str]:
+    """Return success by sentence: how well the judge reads the true edit, then each method."""
+    first = [name for name in ("no_edit", "oracle", "oracle_inverted") if name in rows]
+    shown = first + [name for name, line in ordered(rows) if line["kind"] == "method"]
+    lines = ["| sentence | " + " | ".join(shown) + " |", "| --- |" + " ---: |" * len(shown)]
+    for key, prompt in PROMPTS.items():
+        found = [rows[name]["by_prompt"].get(key) for name in shown]
+        if any(found):
+            cells = [f"{f['success']:.2f} ({f['n']})" if f else "-" for f in found]
+            lines.append(_row([prompt.text, *cells]))
+    return lines
+
+
+def ordered(rows: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the rows, baselines first, then methods from the best summary down."""
+    pairs = list(rows.items())
+    plain = [pair for pair in pairs if pair[1]["kind"] != "method"]
+    methods = [pair for pair in pairs if pair[1]["kind"] == "method"]
+    return plain + sorted(methods, key=lambda pair: -(pair[1]["summary"] or 0))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _number(interval: Mapping[str, Any]) -> str:
+    return _plain(interval["value"])
+
+
+def _plain(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.2f}" if abs(value) >= 1 or value == 0 else f"{value:.3f}"
+
+
+def _interval(interval: Mapping[str, Any]) -> str:
+    """Write "0.71 (0.65-0.77)"."""
+    if interval["value"] is None:
+        return "-"
+    text = f"{interval['value']:.2f}"
+    if interval["low"] is None:
+        return text
+    return f"{text} ({interval['low']:.2f}-{interval['high']:.2f})"

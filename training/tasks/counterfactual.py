@@ -1,0 +1,315 @@
+"""Trains `counterfactual`: faces with known attributes, sentences with known meaning, true edits.
+
+The base has A, the network from attributes to w (`training/attribute_mapping.py`), and G(A(a)) is
+nearly the render of a. So the true edit of a person is A(a') - A(a), known without drawing
+anything, and it is learned from thousands of edits a second. What the method gets at editing time
+is no A(a), so the codes that it learns on are of three kinds: inversions of renders, the mapping
+network's codes, and A(a) with the error of an inversion added.
+
+The step is the user's edit followed by the method's own objective, as for every method. Only the
+generator that they are given draws nothing (`Undrawn`), until an optional last phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from faceedit import hub
+from faceedit.backbones import Backbones, load_backbones
+from faceedit.method import EditMethod
+from faceedit.methods.counterfactual import Counterfactual
+from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.world import NOISE_DIM, FaceAttributes, sample_attributes
+from training.attribute_mapping import load_attribute_mapping
+from training.config import TrainConfig
+from training.data import WorldShards, augment_seed
+from training.edit_banks import FaceBank, SentenceBank, encoded, imagined, kept, sentences
+from training.task import Phase, Turn
+from training.tasks.method import HELDOUT, MethodOptions, MethodTask
+from training.true_edits import TrueEdits
+
+__all__ = ["CounterfactualOptions", "CounterfactualTask", "Undrawn"]
+
+OTHERS = 4  # people asked what they look like where something is taken away
+DRAWS = 16  # uniform numbers that an item has
+POPULATION = 20_000  # people whose A(a) is learned on
+Pair = tuple[Face, Counterfactual]
+
+
+@dataclass(frozen=True)
+class CounterfactualOptions(MethodOptions):
+    """Where the codes and the sentences come from; prompts are those of the sample sheet."""
+
+    faces: int = 10_000  # renders that are inverted
+    photographed: float = 0.25  # share of them that is changed as photos are
+    imagined: int = 10_000  # random codes of the mapping network
+    sentences: int = 24_000
+    share_encoded: float = 0.45  # of the faces; share_imagined more; the rest is A(a) + error
+    share_imagined: float = 0.2
+    share_negative: float = 0.25  # of the edits; their strength is -1
+    least_psi: float = 0.6  # truncation of the mapping network's codes, from here to 1
+    most_error: float = 1.2  # how much of an inversion's error is added to A(a), from 0 to here
+    image_share: float = 0.0  # of the steps: a last phase that also compares images
+    image_batch_size: int = 8
+    absent: tuple[str, ...] = ()  # statements that no training sentence makes
+    apart: tuple[tuple[str, ...], ...] = ()  # statements that no training sentence makes together
+    heldout_faces: int = 512
+
+
+class Undrawn:
+    """A generator that draws nothing: images have one pixel, everything else is the generator's."""
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def synthesis(self, w_plus: Tensor) -> Tensor:
+        """Return one black pixel a code."""
+        return w_plus.new_zeros(len(w_plus), 3, 1, 1)
+
+
+class CounterfactualStep(nn.Module):
+    """Edit with strength 1 and -1 as a user would, then score both by the method's objective."""
+
+    def __init__(self, task: CounterfactualTask) -> None:
+        super().__init__()
+        self.method = task.method
+        self._task = (task,)
+
+    def forward(self, added: Pair, taken: Pair) -> dict[str, Tensor]:
+        """Return the terms, each the mean over all edits of both kinds."""
+        backbones = self._task[0].used
+        total = len(added[0].image) + len(taken[0].image)
+        terms: dict[str, Tensor] = {}
+        for strength, (source, sentence) in ((1.0, added), (-1.0, taken)):
+            share = len(source.image) / total
+            if share == 0:
+                continue
+            edited = self.method(source, sentence, backbones, strength)
+            scores = self.method.objective(source, edited, sentence, backbones)
+            for name, value in scores.items():
+                terms[name] = terms.get(name, 0.0) + share * value
+        return terms
+
+
+class CounterfactualTask(MethodTask):
+    """True edits of people with known attributes."""
+
+    options_class = CounterfactualOptions
+    options: CounterfactualOptions
+
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        super().__init__(config, device)
+        self.edits = TrueEdits()
+        mapping = load_attribute_mapping(config.base_path / "generator")
+        self.attribute_mapping = mapping.requires_grad_(False)
+        self.population = sample_attributes(POPULATION, config.seed).values
+        self.used: Backbones = replace(self.backbones, generator=Undrawn(self.faces.generator))
+        self.drawing = False
+        self.encoded: FaceBank
+        self.imagined: FaceBank
+        self.said: SentenceBank
+
+    def turns(self) -> Sequence[Turn]:
+        """One turn: the objective of edits of either sign."""
+        return (Turn("method", CounterfactualStep(self)),)
+
+    def phases(self) -> Sequence[Phase]:
+        """Codes alone; then, if asked for, images too."""
+        o = self.options
+        if o.image_share == 0:
+            return (Phase("codes"),)
+        images = Phase("images", o.image_share, batch_size=o.image_batch_size)
+        return (Phase("codes", 1 - o.image_share), images)
+
+    def enter(self, phase: Phase) -> None:
+        """Draw in the phase of images."""
+        self.drawing = phase.name == "images"
+        generator = self.faces.generator
+        drawn = generator if self.drawing else Undrawn(generator)
+        self.used = replace(self.backbones, generator=drawn)
+
+    # What it learns from ------------------------------------------------------------------
+
+    def open_data(self, recorded: dict[str, Any] | None) -> dict[str, Any]:
+        """Compute or read the banks."""
+        state, o = super().open_data(recorded), self.options
+        faces, imagined_, said = o.faces, o.imagined, o.sentences
+        if self.config.dry_run:
+            faces, imagined_, said = 64, 64, 64
+        self.encoded = self._faces("train", faces, o.photographed)
+        generator = self.faces.generator
+        if generator.config.z_dim >= NOISE_DIM:
+            self.imagined = imagined(generator, imagined_)
+        else:  # a tiny generator that has no such noise
+            self.imagined = self.encoded
+        self.said = self._sentences(said, 0, absent=o.absent, apart=o.apart)
+        with torch.no_grad():
+            exact = self.attribute_mapping(FaceAttributes(self.encoded.values))
+        self.errors = self.encoded.code - exact[:, None].half()
+        return state
+
+    def _faces(self, split: str, count: int, photographed: float) -> FaceBank:
+        """Return inverted renders of a split, computed once for an encoder."""
+        data = WorldShards(self.config.data_path / split)
+        key = [hub.fingerprint(self.config.base_path)["encoder"], data.state(), count, photographed]
+
+        def make() -> FaceBank:
+            networks = load_backbones(self.config.base_path, ["encoder"]).to(self.device)
+            return encoded(data, networks.encoder, count, photographed)
+
+        return kept(self.banks, FaceBank, key, make)
+
+    def _sentences(self, count: int, seed: int, **wanted: Any) -> SentenceBank:
+        """Return sentences, read once by a CLIP."""
+        key = [hub.fingerprint(self.config.base_path)["clip"], count, seed, wanted]
+        clip = self.backbones.clip
+        return kept(self.banks, SentenceBank, key, lambda: sentences(count, clip, seed, **wanted))
+
+    @property
+    def banks(self) -> Any:
+        """The folder of all runs' banks."""
+        return self.config.output_path.parent / "edit_banks"
+
+    def batch(self, positions: range) -> tuple[Pair, Pair]:
+        """Return edits to be made with strength 1, and those for strength -1."""
+        draws = [
+            torch.Generator().manual_seed(augment_seed(self.config.seed, p)) for p in positions
+        ]
+        u = torch.stack([torch.rand(DRAWS, generator=draw) for draw in draws])
+        negative = u[:, 0] < self.options.share_negative
+        return self._added(u[~negative]), self._taken(u[negative])
+
+    def _added(self, u: Tensor) -> Pair:
+        """Return faces with sentences to be made true."""
+        values, code = self._people(u)
+        said = _pick(u[:, 1], len(self.said))
+        which, shift = self.said.which[said], self.said.shift[said]
+        return self._pair(code, values, self.edits.apply(values, which, shift), said)
+
+    def _taken(self, u: Tensor) -> Pair:
+        """Return faces with sentences whose edit is to be taken back; half were just made true."""
+        values, code = self._people(u)
+        said = _pick(u[:, 1], len(self.said))
+        which, shift = self.said.which[said], self.said.shift[said]
+        others = self.population[_pick(u[:, -OTHERS:], len(self.population))]
+        made = self.edits.apply(values, which, shift)
+        moved = code + self._step(values, made)
+        just = u[:, 2] < 0.5
+        code = torch.where(just[:, None, None], moved, code)
+        now = torch.where(just[:, None], made, values)
+        before = self.edits.undo(now, which, shift, others)
+        return self._pair(code, now, before, said)
+
+    def _people(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Return people: attributes [n, A] and a code in w_plus [n, num_ws, w_dim]."""
+        o, generator = self.options, self.faces.generator
+        # inverted renders
+        row = _pick(u[:, 3], len(self.encoded.code))
+        values, code = self.encoded.values[row], self.encoded.code[row].float()
+        # the mapping network's
+        other = _pick(u[:, 4], len(self.imagined.code))
+        psi = (o.least_psi + (1 - o.least_psi) * u[:, 5])[:, None, None]
+        mean = generator.w_avg.cpu()
+        drawn = (mean + psi * (self.imagined.code[other].float() - mean)).expand_as(code)
+        # exact ones, with an inversion's error
+        exact = self.population[_pick(u[:, 6], len(self.population))]
+        error = self.errors[_pick(u[:, 7], len(self.errors))].float()
+        with torch.no_grad():
+            w = self.attribute_mapping(FaceAttributes(exact))[:, None]
+        near = w + (o.most_error * u[:, 8])[:, None, None] * error
+        is_encoded = u[:, 9] < o.share_encoded
+        is_drawn = ~is_encoded & (u[:, 9] < o.share_encoded + o.share_imagined)
+        chosen, known = is_drawn[:, None, None], is_drawn[:, None]
+        code = torch.where(is_encoded[:, None, None], code, torch.where(chosen, drawn, near))
+        theirs = torch.where(known, self.imagined.values[other], exact)
+        return torch.where(is_encoded[:, None], values, theirs), code
+
+    @torch.no_grad()
+    def _step(self, before: Tensor, after: Tensor) -> Tensor:
+        """Return A(after) - A(before), [n, 1, w_dim]."""
+        both = self.attribute_mapping(FaceAttributes(torch.cat([before, after])))
+        start, end = both.chunk(2)
+        return (end - start)[:, None]
+
+    @torch.no_grad()
+    def _pair(self, code: Tensor, before: Tensor, after: Tensor, said: Tensor) -> Pair:
+        """Put together the face, the sentence and where its edit should end."""
+        goal = (code + self._step(before, after)).to(self.device)
+        code, target = code.to(self.device), self.said.target[said].to(self.device)
+        return self._face(code), Counterfactual(
+            ("",) * len(said), "", target, torch.zeros_like(target), self._face(goal)
+        )
+
+    def _face(self, code: Tensor) -> Face:
+        return Face(self.used.generator.synthesis(code), Latent(code, Space.W_PLUS))
+
+    # What comes out -----------------------------------------------------------------------
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Measure edits of held-out inversions against the true ones, in codes.
+
+        For each set of sentences: `error`, the mean distance from the true edit as a share of its
+        length; `size`, how long the edit is along the true one (1: as long). `still`: how far an
+        edit moves what is true already, and `undone`: what strength 1 and then -1 leaves behind,
+        both as shares of a mean edit.
+        """
+        o, count = self.options, self.options.heldout_faces
+        bank = self._faces("heldout", count, 0.0)
+        sets: dict[str, dict[str, Any]] = {
+            "seen": {"absent": o.absent, "apart": o.apart},
+            "wordings": {"absent": o.absent, "apart": o.apart, "split": "heldout"},
+        }
+        if o.apart:
+            sets["combinations"] = {"only": o.apart}
+        if o.absent:
+            sets["values"] = {"only": [(key,) for key in o.absent]}
+        found: dict[str, float] = {}
+        for place, (name, wanted) in enumerate(sets.items()):
+            said = self._sentences(len(bank.code), HELDOUT + place, **wanted)
+            found |= {f"{name}_{k}": v for k, v in self._measure(bank, said).items()}
+        return found
+
+    def _measure(self, bank: FaceBank, said: SentenceBank) -> dict[str, float]:
+        """Compare edits of a bank's faces, each with its own sentence, with the true ones."""
+        method, generator = self._best(), self.faces.generator
+        sentence = Sentence((), "", said.target.to(self.device), said.target)
+        code = bank.code.float().to(self.device)
+        after = self.edits.apply(bank.values, said.which, said.shift)
+        wanted = self._step(bank.values, after).to(self.device)
+        made = _displacement(method, code, sentence, generator, 1.0)
+        back = _displacement(method, code + made, sentence, generator, -1.0)
+        length, miss = wanted.norm(dim=(1, 2)), (made - wanted).norm(dim=(1, 2))
+        moves = (after != bank.values).any(1).to(self.device)
+        mean = length[moves].mean()
+        along = (made * wanted).sum((1, 2))[moves] / length[moves].square()
+        scores = {
+            "error": (miss / length)[moves].mean(),
+            "size": along.mean(),
+            "undone": (made - back).norm(dim=(1, 2))[moves].mean() / mean,
+        }
+        if not bool(moves.all()):
+            scores["still"] = made.norm(dim=(1, 2))[~moves].mean() / mean
+        return {name: float(value) for name, value in scores.items()}
+
+
+def _displacement(
+    method: EditMethod, code: Tensor, sentence: Sentence, generator: Any, sign: float
+) -> Tensor:
+    """Return the step of strength 1 or -1 as the method makes it, [n, 1, w_dim]."""
+    source = Face(Undrawn(generator).synthesis(code), Latent(code, Space.W_PLUS))
+    drawn_by = Backbones(generator=Undrawn(generator))
+    return ((method(source, sentence, drawn_by, sign).latent.code - code) * sign)[:, :1]
+
+
+def _pick(u: Tensor, count: int) -> Tensor:
+    """Turn uniform numbers into indices below `count`."""
+    return (u * count).long().clamp(max=count - 1)
