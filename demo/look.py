@@ -33,7 +33,7 @@ CSS = """
 .fe-guide nav ul { display: flex; flex-wrap: wrap; gap: .2rem .9rem; list-style: none; padding: 0 }
 .fe-guide section { border-top: 1px solid var(--border-color-primary); padding: .6rem 0 }
 .fe-guide ol { padding-left: 1.3rem }
-.fe-guide a { text-decoration: underline }
+.fe-guide a { text-decoration: underline; margin: 0; padding: 0 }
 .fe-notice { font-size: .8rem }
 :focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px }
 @media (max-width: 640px) {

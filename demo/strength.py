@@ -156,7 +156,7 @@ def build(page: Strength, desk: Desk) -> gr.Dropdown:
             "height": 320,
             "buttons": ["download"],
         }
-        before = gr.Image(label="Before", **settings)
+        before = gr.Image(label="Before", elem_id="strength-before", **settings)
         after = gr.Image(label="After", elem_id="strength-after", **settings)
     go = gr.Button("Show five strengths", elem_id="strip-go")
     strip = gr.Gallery(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from faceedit import __version__
 from faceedit.convert import KINDS, convert
 from faceedit.errors import FaceEditError, RequestError
+from faceedit.provenance import Provenance, SourceType, save
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -70,6 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_settings(compare)
     _add_output(compare, "compared.png")
 
+    _add_batch(commands)
+
     sample = _command(commands, "sample", run_sample, "draw a face that no photo shows")
     sample.add_argument("--seed", type=int, default=0, help="which one (default: 0)")
     sample.add_argument(
@@ -80,6 +83,36 @@ def build_parser() -> argparse.ArgumentParser:
     _command(commands, "info", run_info, "what is installed and which methods work here")
     _add_convert(commands)
     return parser
+
+
+def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that edits a folder of photos."""
+    batch = _command(
+        commands,
+        "batch",
+        run_batch,
+        "edit a folder of photos; what is done already is skipped, a bad file stops nothing",
+    )
+    batch.epilog = (
+        "several processes share the photos: accelerate launch -m faceedit batch ..., "
+        "torchrun --nproc-per-node 2 -m faceedit batch ..., or --shard 0/2 and --shard 1/2. "
+        "Exit code: 0 if every photo is edited, 1 if some could not be, 2 if none was tried."
+    )
+    batch.add_argument("folder", help="its photos are taken, those of its subfolders not")
+    batch.add_argument("prompt", help='what is wanted, like "red hair"')
+    batch.add_argument("-m", "--method", help="see `faceedit info` for the names")
+    batch.add_argument("--variant", help="which sentence, for methods that learn one at a time")
+    batch.add_argument("--layers", metavar="FIRST:END", help="w_plus layers that may change")
+    _add_settings(batch)
+    batch.add_argument("-o", "--output", metavar="FOLDER", help="default: FOLDER-edited beside it")
+    batch.add_argument(
+        "--format", choices=[suffix[1:] for suffix in SUFFIXES], default="png", help="default: png"
+    )
+    batch.add_argument(
+        "--batch-size", type=int, default=8, metavar="N", help="photos inverted at once (8)"
+    )
+    batch.add_argument("--shard", metavar="I/N", help="take only each N-th photo, from the I-th on")
+    batch.add_argument("--overwrite", action="store_true", help="edit again what is there")
 
 
 def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -163,7 +196,7 @@ def run_edit(arguments: argparse.Namespace) -> int:
         face_index=arguments.face_index,
         refine_steps=arguments.refine_steps,
     )
-    _save(result.image, output)
+    _save(result.image, output, _note(arguments, str(result.request.method)))
     scores = ", ".join(f"{name} {value:+.3f}" for name, value in result.scores.items())
     _say(f"{output}: {result.request.method}, {result.seconds:.1f} s, {scores}")
     return 0
@@ -193,16 +226,59 @@ def run_compare(arguments: argparse.Namespace) -> int:
             pictures.append(("inverted", result.reconstruction))
         pictures.append((str(result.request.method), result.image))
         _say(f"{result.request.method}: {result.seconds:.1f} s")
-    _save(_sheet(pictures), output)
+    _save(_sheet(pictures), output, _note(arguments, ", ".join(name for name, _ in pictures[1:])))
     _say(str(output))
     return 0
+
+
+def run_batch(arguments: argparse.Namespace) -> int:
+    """Edit a folder of photos and list those that could not be edited."""
+    from faceedit import batch
+    from faceedit.batch_files import output_folder
+    from faceedit.types import EditRequest
+
+    request = EditRequest(
+        arguments.prompt,
+        arguments.method,
+        arguments.strength,
+        arguments.neutral,
+        arguments.variant,
+        seed=arguments.seed,
+        layers=_read_layers(arguments.layers),
+        mask=arguments.mask,
+    )
+    job = batch.Job(
+        request,
+        not arguments.face_only,
+        arguments.face_index,
+        arguments.refine_steps,
+        arguments.batch_size,
+    )
+    folder = Path(arguments.folder).expanduser()
+    output = output_folder(folder, arguments.output)
+    report, tells = batch.run(
+        lambda device: _load(argparse.Namespace(repo=arguments.repo, device=device)),
+        folder,
+        output,
+        job,
+        _save,
+        device=arguments.device,
+        shard=arguments.shard,
+        suffix=f".{arguments.format}",
+        overwrite=arguments.overwrite,
+    )
+    if tells:
+        counts = f"{report.edited} edited, {report.kept} there already, {len(report.failed)} failed"
+        _say(f"{output}: {counts}")
+        sys.stderr.writelines(f"faceedit: {line}\n" for line in batch.failures(report))
+    return 1 if report.failed else 0
 
 
 def run_sample(arguments: argparse.Namespace) -> int:
     """Draw a face and write it."""
     output = _checked_output(arguments.output)
     face = _load(arguments).sample(arguments.seed, arguments.truncation_psi)
-    _save(face.to_pil(), output)
+    _save(face.to_pil(), output, Provenance(SourceType.GENERATED, models=(_base_id(arguments),)))
     _say(str(output))
     return 0
 
@@ -286,12 +362,25 @@ def _checked_output(name: str) -> Path:
     return path
 
 
-def _save(image: PIL.Image.Image, path: Path) -> None:
-    """Write a picture beside its place and rename it, so that no half of one is ever there."""
+def _note(arguments: argparse.Namespace, methods: str) -> Provenance:
+    """Return what an edited picture's metadata say of it."""
+    repos = [f"faceedit/{name.replace('_', '-')}" for name in methods.split(", ")]
+    models = dict.fromkeys([_base_id(arguments), *repos])
+    return Provenance(SourceType.EDITED, methods, tuple(models), arguments.prompt)
+
+
+def _base_id(arguments: argparse.Namespace) -> str:
+    """Return the id of --repo, or of a folder only its name: a path is nobody's business."""
+    folder = Path(arguments.repo).expanduser()
+    return folder.resolve().name if folder.is_dir() else str(arguments.repo)
+
+
+def _save(image: PIL.Image.Image, path: Path, note: Provenance | None = None) -> None:
+    """Write a picture that says what it is, beside its place, and rename it: never half of one."""
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
     os.close(handle)
     try:
-        image.save(draft, quality=95)
+        save(image, draft, note or Provenance(), quality=95)
         os.chmod(draft, 0o666 & ~_umask())
         os.replace(draft, path)
     finally:

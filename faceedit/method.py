@@ -17,8 +17,8 @@ from faceedit.backbones import Backbones
 from faceedit.errors import RepoError, RequestError
 from faceedit.types import Face, Latent, Sentence, Space
 
-# Networks that judge faces: a method that learns reads them while it learns, and not in an edit.
-JUDGES = frozenset({"identity", "segmenter", "attributes"})
+# Networks that describe faces: a method that learns reads them while it learns, not in an edit.
+OBSERVERS = frozenset({"identity", "segmenter", "attributes"})
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class EditMethod(nn.Module, ABC):
 
     @classmethod
     def edit_needs(cls) -> frozenset[str]:
-        """Return the networks an edit reads: `needs`, without the judges if it has learned."""
-        return cls.needs if cls.kind == "optimized" else cls.needs - JUDGES
+        """Return the networks an edit reads: `needs`, without the observers if it has learned."""
+        return cls.needs if cls.kind == "optimized" else cls.needs - OBSERVERS
 
     @abstractmethod
     def forward(

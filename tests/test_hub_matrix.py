@@ -29,7 +29,7 @@ def shelf(base_folder, backbones, tmp_path_factory) -> Path:
     shutil.copytree(base_folder, shelf / BASE)
     prints = hub.fingerprint(base_folder)
     latents = backbones.generator.sample_w_plus(16, torch.Generator().manual_seed(1), 1.0)
-    for repo, settings in ((FITTED, {}), (OPTIMIZED, {"steps": 2})):
+    for repo, settings in ((FITTED, {"images": 2}), (OPTIMIZED, {"steps": 2})):
         method = METHODS[repo.replace("-", "_")].build(backbones, **settings)
         if method.kind == "fitted":
             method.fit(latents, None, backbones)

@@ -58,7 +58,6 @@ class AttributesConfig:
         widths: Channels of the stem and of each stage after it; each stage halves the resolution.
         depth: Residual convolutions in each stage.
         hidden: Width of the layer before the heads.
-        separable: Depthwise-separable residual convolutions, for a network of another kind.
         dropout: Probability on the hidden layer, in training only.
     """
 
@@ -68,7 +67,6 @@ class AttributesConfig:
     widths: tuple[int, ...] = (32, 64, 96, 128)
     depth: int = 1
     hidden: int = 192
-    separable: bool = False
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -99,20 +97,11 @@ def _conv(in_channels: int, channels: int, stride: int = 1) -> nn.Sequential:
 
 
 class _Residual(nn.Module):
-    """x + conv(x), the convolution dense or depthwise-separable."""
+    """x + conv(x)."""
 
-    def __init__(self, channels: int, separable: bool) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        if separable:
-            self.conv = nn.Sequential(
-                nn.Conv2d(channels, channels, 5, 1, 2, groups=channels, bias=False),
-                nn.BatchNorm2d(channels),
-                nn.Conv2d(channels, channels, 1, bias=False),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(),
-            )
-        else:
-            self.conv = _conv(channels, channels)
+        self.conv = _conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv(x)
@@ -130,7 +119,7 @@ class AttributeReader(nn.Module):
         self.stem = _conv(3 * config.fold**2, widths[0])
         self.stages = nn.ModuleList()
         for before, width in pairwise(widths):
-            residuals = [_Residual(width, config.separable) for _ in range(config.depth)]
+            residuals = [_Residual(width) for _ in range(config.depth)]
             self.stages.append(nn.Sequential(_conv(before, width, stride=2), *residuals))
         # A learned spatial weighting a channel keeps where something is (raised brows, a parting),
         # which averaging would lose.

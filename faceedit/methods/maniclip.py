@@ -21,7 +21,7 @@ multiplies it by 0.7 (`scale`). The entropy is summed over 14 x 512 entries ther
 that count here. The background term leaves out hats, and the face colour term glasses and beards,
 which sentences may ask for. `initial_scale` makes the first offsets small, for short trainings. The
 weights of the terms are official, but cosines of a small CLIP spread wider than OpenAI's, so a
-recipe may raise the others.
+recipe may raise the others, and choose how the CLIP term compares (`aim`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from faceedit import losses
+from faceedit.aim import Aim, text_distance
 from faceedit.backbones import Backbones
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
@@ -64,6 +65,7 @@ class ManiClipConfig(MethodConfig):
     initial_scale: float = 1.0  # of the offset before training
     mode: Literal["single", "decoupled", "sequential"] = "single"
     entropy: Literal["minmax", "l1"] = "minmax"  # how sizes of entries become shares
+    aim: Aim = "global"  # of the CLIP term: the paper's; see `faceedit.aim`
     weight_clip: float = 1.0
     weight_identity: float = 0.05
     weight_background: float = 1.0
@@ -201,7 +203,7 @@ class ManiClip(EditMethod):
         offset = (edited.latent.code - source.latent.code) / self.unit / config.scale
         return {
             "clip": config.weight_clip
-            * losses.clip_distance(backbones.clip, edited.image, sentence),
+            * text_distance(config.aim, source.image, edited.image, sentence, backbones.clip),
             "identity": config.weight_identity
             * losses.identity_distance(backbones.identity, before, after),
             "background": config.weight_background

@@ -33,7 +33,8 @@ def save_methods(shelf: Path, backbones) -> None:
         if method_class.brings or not method_class.needs <= set(backbones.present()):
             continue
         names = {field.name for field in dataclasses.fields(method_class.config_class)}
-        method = method_class.build(backbones, **({"steps": 2} if "steps" in names else {}))
+        small = {"steps": 2, "images": 2}
+        method = method_class.build(backbones, **{k: v for k, v in small.items() if k in names})
         if method.kind == "fitted" and name not in SLOW_FITS:
             method.fit(latents, None, backbones)
         folder = shelf / name.replace("_", "-")

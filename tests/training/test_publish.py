@@ -23,7 +23,7 @@ def finished_checkout(base_folder, backbones, tmp_path_factory):
     shelf = root / "hub_cards"
     shutil.copytree(base_folder, shelf / BASE)
     latents = backbones.generator.sample_w_plus(16, torch.Generator().manual_seed(1), 1.0)
-    method = METHODS["styleclip_global"].build(backbones)
+    method = METHODS["styleclip_global"].build(backbones, images=2)
     method.fit(latents, None, backbones)
     prints = hub.fingerprint(shelf / BASE)
     save_method(method, shelf / METHOD, base=f"faceedit/{BASE}", fingerprint=prints, half=False)

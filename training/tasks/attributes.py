@@ -49,7 +49,6 @@ class AttributesOptions:
     widths: tuple[int, ...] = (32, 64, 96, 128)
     depth: int = 1
     hidden: int = 192
-    separable: bool = False
     dropout: float = 0.1
     robust: float = 1.0  # strength of blur, noise and misalignment; 0 trains on clean renders
     out_of_sight: float = 0.1  # weight of attributes that the picture hides
@@ -151,7 +150,6 @@ class AttributesTask(Task):
                 widths=o.widths,
                 depth=o.depth,
                 hidden=o.hidden,
-                separable=o.separable,
                 dropout=o.dropout,
             )
         )

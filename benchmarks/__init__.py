@@ -1,0 +1,1 @@
+"""Speed and memory, each beside the textbook formulation that a user would otherwise run."""

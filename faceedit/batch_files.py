@@ -1,0 +1,156 @@
+"""The files of a batch: which photos there are, who edits them, which of them are done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceedit.errors import RequestError
+from faceedit.types import EditRequest
+
+# Files that are meant to be photos; those that cannot be read (HEIC) are listed with the reason.
+PHOTO_SUFFIXES = {
+    *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"),
+    *(".bmp", ".gif", ".ppm", ".avif", ".heic", ".heif"),
+}
+MANIFEST = "manifest-{}-of-{}.jsonl"  # one a process, so that none waits for another
+KEYS = ("output", "source", "settings", "picture")  # of a row: a name and three digests
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which share of the photos this process takes: number `index` of `count`."""
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise RequestError(
+                f"the shard is {self.index}/{self.count}; it must be I/N with I from 0 to N - 1"
+            )
+
+    @classmethod
+    def read(cls, text: str | None, environment: Mapping[str, str]) -> Shard:
+        """Return what "1/4" says, else what a launcher says, else everything.
+
+        Raises:
+            RequestError: If it is not two whole numbers.
+        """
+        if text is None:
+            text = f"{environment.get('RANK', '0')}/{environment.get('WORLD_SIZE', '1')}"
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal()):
+            raise RequestError(f"the shard is {text!r}; it must be I/N, like 0/4")
+        return cls(int(index), int(count))
+
+
+def output_folder(folder: Path, named: str | None) -> Path:
+    """Return where results go: as named, else beside the photos: holiday -> holiday-edited."""
+    if named is not None:
+        return Path(named).expanduser()
+    whole = folder.resolve()
+    return whole.with_name(f"{whole.name or 'photos'}-edited")
+
+
+def plan(folder: Path, output: Path, suffix: str) -> dict[Path, Path]:
+    """Return the photos of a folder by name, each with where its result goes.
+
+    Results are called as their photos; where two photos differ in suffix only, both keep theirs.
+
+    Raises:
+        RequestError: If there is no such folder, no photo in it, or `output` is the folder itself.
+    """
+    if not folder.is_dir():
+        raise RequestError(f"there is no folder {str(folder)!r}; check the path")
+    if output.exists() and (not output.is_dir() or output.samefile(folder)):
+        raise RequestError(f"the results cannot go to {str(output)!r}; name another folder")
+    photos = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PHOTO_SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+    if not photos:
+        raise RequestError(f"{str(folder)!r} holds no photo ({', '.join(sorted(PHOTO_SUFFIXES))})")
+    # Compared without case, because some disks know no case.
+    stems = Counter(path.stem.lower() for path in photos)
+    alone = {path: stems[path.stem.lower()] == 1 for path in photos}
+    return {p: output / f"{p.stem if alone[p] else p.name}{suffix}" for p in photos}
+
+
+class Manifest:
+    """What is known of the pictures in a folder of results: what each was made from, and how.
+
+    Args:
+        folder: Of the results.
+        shard: Whose file is written; those of all are read.
+        prints: A digest of everything beside the photo that decides a result.
+    """
+
+    def __init__(self, folder: Path, shard: Shard, prints: str) -> None:
+        self.folder, self.prints = folder, prints
+        self.path = folder / MANIFEST.format(shard.index, shard.count)
+        self._known: set[tuple[str, ...]] = set()
+
+    def open(self, outputs: Iterable[Path], overwrite: bool = False) -> None:
+        """Read what is known and start this process's file.
+
+        Args:
+            outputs: What this process is going to write.
+            overwrite: Whether whatever is there may be written over.
+
+        Raises:
+            RequestError: If nothing is known, but there are pictures that would be written over.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(self.folder.glob(MANIFEST.format("*", "*"))):
+            for line in file.read_text(encoding="utf-8").splitlines():
+                try:
+                    row = json.loads(line)
+                    self._known.add(tuple(row[key] for key in KEYS))
+                except (ValueError, KeyError, TypeError):
+                    continue  # a line that was cut short; its picture is made again
+        foreign = [] if self._known or overwrite else [o.name for o in outputs if o.exists()]
+        if foreign:
+            raise RequestError(
+                f"{str(self.folder)!r} has a {foreign[0]} that no batch made; name another folder, "
+                "or --overwrite"
+            )
+        with self.path.open("a+b") as file:
+            if file.tell() and (file.seek(-1, 2), file.read())[1] != b"\n":
+                file.write(b"\n")  # after a line that was cut short
+
+    def has(self, photo: Path, output: Path) -> bool:
+        """Return whether a result is there, whole, and would come out the same."""
+        try:
+            row = (output.name, digest(photo), self.prints, digest(output))
+        except OSError:
+            return False
+        return row in self._known
+
+    def add(self, photo: Path, output: Path, request: EditRequest, seconds: float) -> None:
+        """Record a result that has just been written."""
+        row = {
+            "photo": photo.name,
+            "output": output.name,
+            "source": digest(photo),
+            "settings": self.prints,
+            "picture": digest(output),
+            "method": request.method,
+            "prompt": request.prompt,
+            "strength": request.strength,
+            "seconds": round(seconds, 3),
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def digest(path: Path) -> str:
+    """Return a short hash of a file's bytes."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()

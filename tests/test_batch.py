@@ -1,0 +1,176 @@
+"""A folder of photos: every photo that can be edited is, whatever lies beside it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from faceedit.__main__ import main
+from faceedit.batch import Group, Job, Report
+from faceedit.batch_files import Shard, output_folder, plan
+from faceedit.errors import RequestError
+from faceedit.types import EditRequest
+from tests.test_editor import save_methods
+
+PROMPT = "red hair"
+
+
+@pytest.fixture(scope="module")
+def repo(base_folder, backbones):
+    save_methods(base_folder.parent, base_folder, backbones)
+    return str(base_folder)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Four drawings, two of one name, and what is no photo."""
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    draws = np.random.default_rng(0)
+    for name in ("a.png", "b.jpg", "b.png", "c.png"):
+        noise = draws.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((64, 64), Image.Resampling.BICUBIC).save(folder / name)
+    (folder / "notes.txt").write_text("not a photo")
+    (folder / "more").mkdir()
+    return folder
+
+
+def edit(photos, repo, *flags):
+    return main(["batch", str(photos), PROMPT, "--repo", repo, "--face-only", *flags])
+
+
+def results(folder):
+    return sorted(path.name for path in folder.glob("*.png"))
+
+
+def test_every_photo_is_edited_once_and_as_alone(repo, photos, tmp_path, capsys):
+    assert edit(photos, repo) == 0
+    output = tmp_path / "photos-edited"
+    assert results(output) == ["a.png", "b.jpg.png", "b.png.png", "c.png"]
+    assert "4 edited, 0 there already, 0 failed" in capsys.readouterr().out
+
+    alone = tmp_path / "alone.png"
+    main(["edit", str(photos / "c.png"), PROMPT, "--repo", repo, "--face-only", "-o", str(alone)])
+    together = np.array(Image.open(output / "c.png")).astype(int)
+    assert np.abs(together - np.array(Image.open(alone))).max() <= 1  # a batch rounds otherwise
+
+    (output / "a.png").unlink()
+    (output / "c.png").write_bytes(b"cut short")
+    assert edit(photos, repo) == 0
+    assert "2 edited, 2 there already, 0 failed" in capsys.readouterr().out
+    assert edit(photos, repo, "--strength", "0.5") == 0  # other settings make other pictures
+    assert "4 edited, 0 there already" in capsys.readouterr().out
+
+
+def test_bad_files_are_listed_with_their_reasons_and_stop_nothing(repo, photos, tmp_path, capsys):
+    (photos / "0-empty.jpg").write_bytes(b"")
+    (photos / "0-text.png").write_text("not a picture")
+    (photos / "big.png").write_bytes((photos / "a.png").read_bytes()[:200])
+    assert edit(photos, repo, "--batch-size", "3") == 1
+    told = capsys.readouterr()
+    assert "4 edited, 0 there already, 3 failed" in told.out
+    for name in ("0-empty.jpg: '0-empty.jpg' is empty", "0-text.png", "big.png"):
+        assert name in told.err
+    assert len(results(tmp_path / "photos-edited")) == 4
+
+
+def test_a_crash_in_one_edit_is_a_reason_too(repo, photos, monkeypatch, capsys):
+    from faceedit import batch
+
+    real = batch.load_photo
+
+    def load(photo):
+        if photo.name == "a.png":
+            raise RuntimeError("decoder\ncrashed")
+        return real(photo)
+
+    monkeypatch.setattr(batch, "load_photo", load)
+    assert edit(photos, repo, "--refine-steps", "1") == 1
+    assert "a.png: RuntimeError: decoder crashed" in capsys.readouterr().err
+
+
+def test_processes_share_the_photos_as_launchers_say(repo, photos, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "shared"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert edit(photos, repo, "-o", str(output)) == 0
+    assert results(output) == ["b.jpg.png", "c.png"]
+    assert edit(photos, repo, "-o", str(output), "--shard", "0/1") == 0
+    assert "2 edited, 2 there already" in capsys.readouterr().out
+    rows = [json.loads(line) for p in output.glob("*.jsonl") for line in p.read_text().splitlines()]
+    assert sorted(row["output"] for row in rows) == results(output)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--method", "magic"], "choose from"),
+        (["--strength", "much"], "must be a number"),
+        (["--layers", "99:100"], "layers"),
+        (["--mask", "nostril"], "choose from background, skin, hair"),
+        (["--mask", "mask.png"], "name regions"),
+        (["--shard", "2/2"], "shard is 2/2"),
+        (["--shard", "half"], "like 0/4"),
+        (["--batch-size", "0"], "at least 1"),
+        (["--refine-steps", "-1"], "refine_steps"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_exit_code_2(repo, photos, capsys, flags, message):
+    assert edit(photos, repo, *flags) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("faceedit: ") == 1
+
+
+def test_pictures_of_others_are_not_written_over(repo, photos, tmp_path, capsys):
+    output = tmp_path / "taken"
+    output.mkdir()
+    (output / "a.png").write_bytes(b"mine")
+    assert edit(photos, repo, "-o", str(output)) == 2
+    assert "no batch made" in capsys.readouterr().err
+    assert (output / "a.png").read_bytes() == b"mine"
+    assert edit(photos, repo, "-o", str(output), "--overwrite") == 0
+
+
+def test_folders_that_make_no_sense_are_refused(photos, tmp_path):
+    with pytest.raises(RequestError, match="there is no folder"):
+        plan(tmp_path / "nowhere", tmp_path / "out", ".png")
+    with pytest.raises(RequestError, match="holds no photo"):
+        plan(photos / "more", tmp_path / "out", ".png")
+    with pytest.raises(RequestError, match="cannot go to"):
+        plan(photos, photos, ".png")
+    assert output_folder(photos, None).name == "photos-edited"
+
+
+def test_shards_come_from_the_flag_then_from_the_launcher():
+    launched = {"RANK": "3", "WORLD_SIZE": "4"}
+    assert Shard.read(None, {}) == Shard(0, 1)
+    assert Shard.read(None, launched) == Shard(3, 4)
+    assert Shard.read("1/2", launched) == Shard(1, 2)
+
+
+def test_reports_of_processes_add_up(monkeypatch):
+    mine, other = Report(2, 1, {"a.png": "dark"}), Report(1, 0, {"b.png": "empty"})
+    assert mine + other == Report(3, 1, {"a.png": "dark", "b.png": "empty"})
+    assert Group(Shard(1, 2), {"RANK": "1"}).sum(mine) is mine  # no address: nobody to ask
+
+    def gather(reports, own):
+        reports[:] = [own, other]
+
+    for name, stand_in in {
+        "init_process_group": lambda *_, **__: None,
+        "all_gather_object": gather,
+        "destroy_process_group": lambda: None,
+    }.items():
+        monkeypatch.setattr(torch.distributed, name, stand_in)
+    environment = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
+    assert Group(Shard(0, 2), environment).sum(mine) == mine + other
+
+
+def test_a_job_says_what_cannot_be_used_for_a_folder():
+    with pytest.raises(RequestError, match="batch_size"):
+        Job(EditRequest(PROMPT), batch_size=0)
