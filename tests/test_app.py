@@ -113,7 +113,7 @@ def space(editor, tmp_path_factory) -> Iterator[app.App]:
 def client(space) -> Iterator[Client]:
     page = space.build()
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    yield Client(url, verbose=False)
+    yield Client(url, verbose=False, httpx_kwargs={"timeout": 120})
     page.close()
 
 
@@ -477,7 +477,7 @@ def test_twenty_visitors_at_once_are_all_served():
     space.loader.get()
 
     def visit(number: int) -> int:
-        visitor = Client(url, verbose=False)
+        visitor = Client(url, verbose=False, httpx_kwargs={"timeout": 300})
         answer = visitor.predict(
             person=number % 5, prompt="a smiling woman", methods=METHODS[:1], api_name="/compare"
         )

@@ -26,7 +26,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SLOW = 150_000  # ms
+SLOW = 240_000  # ms
 UNNAMED = """() => [...document.querySelectorAll(
     'button, input:not([type=hidden]):not([type=file]), textarea, select, [role=button], img')]
   .filter(e => e.offsetParent !== null)
