@@ -396,13 +396,16 @@ class FaceEditor:
         return True
 
     def available(self) -> list[str]:
-        """Return the names of the methods that work here without a download."""
+        """Return the names of the methods that work here, with this base, without a download."""
         loaded = {name for name, _ in self._methods}
-        return [
-            name
-            for name in METHODS
-            if name in loaded or hub.find_local(self._repo_of(name), self.base_folder) is not None
-        ]
+        return [name for name in METHODS if name in loaded or self._is_here(name)]
+
+    def _is_here(self, name: str) -> bool:
+        """Whether a method's folder is on this machine and was made with this base."""
+        folder = hub.find_local(self._repo_of(name), self.base_folder)
+        if folder is None or self.base_folder is None:
+            return folder is not None
+        return hub.fits_base(folder, self.base_folder)
 
     def _repo_of(self, name: str) -> str:
         """Return a method's repo, which has the owner of the base."""

@@ -247,9 +247,10 @@ def test_resumed_run_equals_an_uninterrupted_one(settings, tmp_path):
         assert torch.equal(second.modules["method"].state_dict()[name], value)
 
 
-def test_mappers_side_by_side_equal_one_trained_alone(settings):
-    both = Loop(settings(output_dir=""), MapperTask)
-    alone = Loop(settings(options={"prompts": ("red hair",), "method": {"width": 8}}), MapperTask)
+def test_mappers_side_by_side_equal_one_trained_alone(settings, tmp_path):
+    both = Loop(settings(output_dir=str(tmp_path / "both")), MapperTask)
+    only = {"prompts": ("red hair",), "method": {"width": 8}}
+    alone = Loop(settings(output_dir=str(tmp_path / "alone"), options=only), MapperTask)
     mapper = alone.task.mappers["red-hair"]
     mapper.load_state_dict(both.task.mappers["red-hair"].state_dict())
     for loop in (both, alone):
