@@ -96,7 +96,7 @@ def _drawing(key: str, generator: Generator, count: int, whose: str) -> Iterator
 
     def both() -> None:
         moving = codes.clone().requires_grad_(True)
-        torch.autograd.grad(generator(moving).square().mean(), moving)
+        generator(moving).square().mean().backward()  # the counter cannot follow autograd.grad here
 
     yield Case(f"{key}_forward", f"generator forward ({where})", forward, target=1.5, counted=True)
     yield Case(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from faceedit.errors import FaceEditError
 
 logger = logging.getLogger(__name__)
 
+FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s/'\"]+/)+")  # of paths on the machine: nobody's business
 QUIET: dict[str, Any] = {"print_exception": False}  # of gr.Error: it is the user's, not ours
 
 
@@ -36,8 +38,8 @@ def plain_words() -> Iterator[None]:
 
 
 def sentence(error: BaseException) -> str:
-    """Return an error's message with a capital letter and nothing that a page could execute."""
-    words = str(error) or type(error).__name__
+    """Return an error's message with a capital letter, without folders and without HTML."""
+    words = FOLDERS.sub("", str(error)) or type(error).__name__
     return html.escape(words[0].upper() + words[1:], quote=False)
 
 

@@ -34,7 +34,9 @@ from faceedit.variants import find_variant, nearest_variant, read_variants
 logger = logging.getLogger(__name__)
 
 BASE = "faceedit/portraits-128"
-PREFERRED = "styleclip_global"  # what an editor uses that was loaded from a base and told nothing
+# What an editor uses that was loaded from a base and told nothing: the first that fits the base.
+# docs/benchmark.md says why the first; the last works with any generator.
+PREFERRED = ("counterfactual", "styleclip_global")
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
 
 
@@ -335,7 +337,7 @@ class FaceEditor:
             UnknownMethodError: If there is none of that name.
             RepoError: If its weights cannot be found or do not fit this base.
         """
-        name = name or self.default or PREFERRED
+        name = name or self.default or self._preferred()
         wanted = method_class(name)
         if (name, variant) not in self._methods:
             self._methods[name, variant] = self._placed(self._load(wanted, variant))
@@ -375,7 +377,7 @@ class FaceEditor:
 
     def _variant(self, request: EditRequest) -> str | None:
         """Return the variant that is asked for, or the nearest to the prompt; None without any."""
-        name = request.method or self.default or PREFERRED
+        name = request.method or self.default or self._preferred()
         if request.variant is not None or (name, None) in self._methods:
             return request.variant
         folder = self._folder_of(method_class(name))
@@ -399,6 +401,11 @@ class FaceEditor:
         """Return the names of the methods that work here, with this base, without a download."""
         loaded = {name for name, _ in self._methods}
         return [name for name in METHODS if name in loaded or self._is_here(name)]
+
+    def _preferred(self) -> str:
+        """Return the method of an editor that was told none."""
+        here = (name for name in PREFERRED if (name, None) in self._methods or self._is_here(name))
+        return next(here, PREFERRED[-1])
 
     def _is_here(self, name: str) -> bool:
         """Whether a method's folder is on this machine and was made with this base."""
@@ -450,7 +457,7 @@ class FaceEditor:
         """
         if self.base_folder is None:
             raise RepoError("this editor's networks came from no folder; save them as a base first")
-        folder, name = Path(folder), self.default or PREFERRED
+        folder, name = Path(folder), self.default or self._preferred()
         base = hub.name_of(self.base_folder)
         neighbour = folder.resolve().parent / base.split("/")[1]
         if name in self._repos:  # all its variants, as they are

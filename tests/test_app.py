@@ -24,6 +24,7 @@ from demo.loading import GPU, Loader
 from demo.people import Person
 from demo.settings import Settings
 from demo.subject import Subject
+from demo.words import sentence
 from faceedit.errors import NoFaceError, PromptError, RepoError
 from faceedit.provenance import SourceType, read
 from faceedit.types import Face, Latent, Space
@@ -420,6 +421,13 @@ def test_large_photos_are_scaled_down(tmp_path):
     Image.new("RGB", (3000, 1500)).save(tmp_path / "large.png")
     size = (subject.MAX_SHOWN, subject.MAX_SHOWN // 2)
     assert subject.shown(str(tmp_path / "large.png")).size == size
+
+
+def test_messages_tell_nobody_where_files_lie():
+    error = RepoError(
+        "/srv/hub_cards/portraits-128/config.json does not fit; see https://hf.co/a/b"
+    )
+    assert sentence(error) == "Config.json does not fit; see https://hf.co/a/b"
 
 
 def test_gpu_is_no_change_without_zerogpu():

@@ -75,6 +75,14 @@ def test_a_case_that_fails_is_a_row_with_a_problem():
     assert rows[1]["seconds"] > 0
 
 
+def test_a_generator_is_counted_forward_and_backward(backbones):
+    from benchmarks.cases import _drawing
+
+    forward, both = (effort(c.run) for c in _drawing("g", backbones.generator, 2, "tiny"))
+    assert 0 < forward.operations < both.operations
+    assert 0 < forward.bytes < both.bytes
+
+
 def test_table_says_what_is_met_and_what_falls_short():
     text = table(found())
     assert "| drawing | 20 ms | 50 ms | **2.50** (2.40-2.70) | 2: met | 1.0 MiB / 8.0 MiB |" in text

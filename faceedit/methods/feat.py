@@ -132,7 +132,9 @@ class Attention(nn.Module):
         """
         total = sources[0].new_zeros(1)
         for conv, source in zip(self.convs, sources, strict=True):
-            total = total + resize(conv(source), size)  # adding is joining, one layer at a time
+            # Adding is joining, one layer at a time; both orders are equal, the small one is fast.
+            small = source.shape[-1] <= size
+            total = total + (resize(conv(source), size) if small else conv(resize(source, size)))
         if self.text is None or self.logit is None:
             return total
         gamma, beta = self.text(text)[..., None, None].chunk(2, dim=1)

@@ -64,6 +64,7 @@ class Plan:
     methods: str = "all"
     count: int = 200  # edits of a quick row
     slow_count: int = 24  # edits of a row that descends for every face
+    slow_lines: int = GRID_FACES  # faces on the contact sheet of such a row
     photos: Path | None = None
     targets: bool = False  # also compare CLIP-PAE's targets
     sheets: bool = True
@@ -77,6 +78,7 @@ class Plan:
     work: Path = ROOT / ".runs/benchmark"
     out: Path = ROOT / "hub_cards/benchmark"
     page: Path = ROOT / "docs/benchmark.md"
+    readme: Path = ROOT / "README.md"  # gets the short table
     plots: Path = ROOT / "docs/plots"
     sheet_dir: Path = ROOT / "docs/sheets"
     supersampling: int = field(default=2)  # of the renders; less is for tests
@@ -99,7 +101,18 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-_PATHS = ("data", "base", "judges", "cache", "work", "out", "page", "plots", "sheet_dir")
+_PATHS = (
+    "data",
+    "base",
+    "judges",
+    "cache",
+    "work",
+    "out",
+    "page",
+    "readme",
+    "plots",
+    "sheet_dir",
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--methods", default=plan.methods, metavar="A,B", help="which methods; all is the default")
     add("--count", type=int, default=plan.count, help="edits of a quick row")
     add("--slow_count", type=int, default=plan.slow_count, help="edits of a row that descends")
+    add("--slow_lines", type=int, default=plan.slow_lines, help="faces on the sheet of such a row")
     add("--photos", default="", metavar="DIR", help="the photos of --set photos")
     add("--targets", action="store_true", help="also compare the targets of CLIP-PAE")
     add("--no_sheets", dest="sheets", action="store_false", help="write no contact sheets")
@@ -214,6 +228,12 @@ class Benchmark:
             for target in TARGETS
         ]
 
+    def _sheet_lines(self, row: Row) -> int:
+        """Return how many faces the row's contact sheet shows."""
+        if row.slowest:
+            return SLOWEST_LINES
+        return self.plan.slow_lines if row.slow else GRID_FACES
+
     def _mine(self, items: Sequence[Item]) -> list[Item]:
         return list(items[int(self.state.process_index) :: int(self.state.num_processes)])
 
@@ -243,7 +263,7 @@ class Benchmark:
         if row.name in self.skipped:
             return
         records = self.records(row)
-        lines = SLOWEST_LINES if row.slowest else GRID_FACES
+        lines = self._sheet_lines(row)
         cells = missing_cells(self.faces.items, records, lines)
         cells = [item for item in cells if row.supports(item.prompt)]
         for item in self._watched(self._mine(cells), f"sheet of {row.name}"):
@@ -275,6 +295,8 @@ class Benchmark:
         self.written += write_plots(result["rows"], plan.plots, plan.set)
         tables.write_page(tables.read_results(plan.out), plan.page, _relative(plan))
         self.written.append(str(plan.page))
+        if plan.set == "renders" and tables.write_short_table(result["rows"], plan.readme):
+            self.written.append(str(plan.readme))
 
     def result(self, rows: Sequence[Row], found: Mapping[str, Any]) -> dict[str, Any]:
         """Return everything that is known of a set, as JSON values; "rows" is keyed by name."""
@@ -334,7 +356,7 @@ class Benchmark:
             if row.name in self.skipped or not any(records.folder.glob("*.png")):
                 continue
             path = self.plan.sheet_dir / sheet_name(row.name)
-            lines = SLOWEST_LINES if row.slowest else GRID_FACES
+            lines = self._sheet_lines(row)
             size = write_sheet(self.faces, records, path, lines)
             self.written.append(f"{path}: {size / 1000:.0f} kB")
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from faceedit.method_notes import METHOD_NOTES
 from training.benchmark.prompts import PROMPTS
 from training.benchmark.summary import Record
 
@@ -208,6 +209,38 @@ def ordered(rows: Mapping[str, Any]) -> list[tuple[str, Any]]:
     plain = [pair for pair in pairs if pair[1]["kind"] != "method"]
     methods = [pair for pair in pairs if pair[1]["kind"] == "method"]
     return plain + sorted(methods, key=lambda pair: -(pair[1]["summary"] or 0))
+
+
+SHORT_BEGIN, SHORT_END = "<!-- benchmark: written by training.evaluate -->", "<!-- end -->"
+
+
+def write_short_table(rows: Mapping[str, Any], path: Path) -> bool:
+    """Write the methods' main numbers between the markers of a page; return whether it has any."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if SHORT_BEGIN not in text:
+        return False
+    before, rest = text.split(SHORT_BEGIN, 1)
+    after = rest.split(SHORT_END, 1)[1]
+    lines = [SHORT_BEGIN, *short_table(rows), SHORT_END]
+    path.write_text(before + "\n".join(lines) + after, encoding="utf-8")
+    return True
+
+
+def short_table(rows: Mapping[str, Any]) -> list[str]:
+    """Return the table for the README: the inversion's ceiling, then the methods, best first."""
+    titles = ["method", "paper", "sentence true", "the person stays", "other things change", "s"]
+    lines = [_row(titles), _row(["---", "---", "---:", "---:", "---:", "---:"])]
+    for name, row in ordered(rows):
+        if row["kind"] != "method" and name != "oracle_inverted":
+            continue
+        note = METHOD_NOTES.get(name)
+        paper = "the true edit, inverted: what moving a code can reach"
+        if note is not None:
+            paper = "ours" if note.paper is None else f"[{note.arxiv}]({note.paper.url})"
+        numbers = [_number(row[key]) for key in ("success", "identity_kept", "collateral")]
+        seconds = _plain(row["seconds"]) if row["kind"] == "method" else "-"
+        lines.append(_row([f"`{name}`", paper, *numbers, seconds]))
+    return lines
 
 
 def _row(cells: Sequence[str]) -> str:
