@@ -109,8 +109,8 @@ class Manifest:
             RequestError: If nothing is known, but there are pictures that would be written over.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(self.folder.glob(MANIFEST.format("*", "*"))):
-            for line in file.read_text(encoding="utf-8").splitlines():
+        for manifest in sorted(self.folder.glob(MANIFEST.format("*", "*"))):
+            for line in manifest.read_text(encoding="utf-8").splitlines():
                 try:
                     row = json.loads(line)
                     self._known.add(tuple(row[key] for key in KEYS))

@@ -48,7 +48,8 @@ def fetch(name: str, download: Download) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    connection_error = HfHubHTTPError.__mro__[1]  # of whichever HTTP library the Hub's client uses
+    # Of whichever HTTP library the Hub's client uses.
+    connection_error: type[BaseException] = HfHubHTTPError.__mro__[1]
     try:
         return Path(snapshot_download(name, allow_patterns=PATTERNS, **asdict(download)))
     except HFValidationError as error:

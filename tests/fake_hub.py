@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -106,7 +106,6 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, verb: str) -> None:
         parts = urlsplit(self.path)
         path = unquote(parts.path)
-        self.query = parse_qs(parts.query)
         length = int(self.headers.get("Content-Length") or 0)
         self.body = self.rfile.read(length)
         if "agent-harnesses" in path:
@@ -191,12 +190,25 @@ class Handler(BaseHTTPRequestHandler):
             if entry["key"] == "file":
                 value = entry["value"]
                 files[value["path"]] = base64.b64decode(value["content"])
-        proposed = "create_pr" in self.query
-        sha = repo.commit(files, "refs/pr/1" if proposed else revision)
-        answer = {"commitUrl": f"{self.state.url}/{name}/commit/{sha}", "commitOid": sha}
-        if proposed:
-            answer["pullRequestUrl"] = f"{self.state.url}/{name}/discussions/1"
-        self._json(answer)
+        sha = repo.commit(files, revision)
+        self._json({"commitUrl": f"{self.state.url}/{name}/commit/{sha}", "commitOid": sha})
+
+    def propose(self, kind: str, name: str) -> None:
+        """Open or show the only pull request, whose branch is refs/pr/1."""
+        self._json(
+            {
+                "num": 1,
+                "title": "proposal",
+                "author": {"name": "me"},
+                "createdAt": DATE,
+                "status": "draft",
+                "repo": {"name": name, "type": kind},
+                "isPullRequest": True,
+                "filesWithConflicts": [],
+                "changes": {"base": "refs/heads/main"},
+                "events": [],
+            }
+        )
 
     def branch(self, kind: str, name: str, branch: str) -> None:
         if (repo := self._open(kind, name)) is None:
@@ -280,6 +292,7 @@ ROUTES: list[tuple[tuple[str, ...], str, Any]] = [
     (("GET",), r"/api/collections/(?P<slug>.+)", Handler.collection),
     (("POST",), API + r"/preupload/(?P<revision>.+)", Handler.preupload),
     (("POST",), API + r"/commit/(?P<revision>.+)", Handler.commit),
+    (("POST", "GET"), API + "/discussions(/1)?", Handler.propose),
     (("POST",), API + r"/branch/(?P<branch>.+)", Handler.branch),
     (("GET",), API, Handler.info),
     (("GET",), API + r"/revision/(?P<revision>.+)", Handler.info),
