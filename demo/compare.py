@@ -81,7 +81,6 @@ class Compare:
         strength: float = 1.0,
         whole: bool = False,
         seed: float = 0,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio's way
     ) -> Iterator[tuple[Any, ...]]:
         """Edit one face with several methods, one after another, and measure each result.
 
@@ -96,7 +95,6 @@ class Compare:
             strength: 0 changes nothing, 1 is the usual edit, below 0 is the opposite.
             whole: Whether to show the face put back into the photo.
             seed: For methods that draw random numbers.
-            progress: Filled in by gradio.
 
         Returns:
             The pictures with captions; a table; which is best and why; before and after; the
@@ -105,7 +103,6 @@ class Compare:
         with plain_words():
             methods = methods or []
             need(methods, "Tick at least one method.")
-            progress(0.0, desc="Loading the networks (only the first time)")
             editor = self.studio.loader.get()
             subject = self.studio.subject(photo, person, face_index)
             said = statements_of(prompt)
@@ -122,7 +119,7 @@ class Compare:
                 "base": self.studio.base,
             }
             for done, name in enumerate(methods):
-                progress((done, len(methods)), desc=title(name), unit="methods")
+                yield self._show(seen, whole, f"{title(name)}: {done + 1} of {len(methods)} ...")
                 try:
                     result = subject.edit(
                         editor, prompt, region, method=name, strength=strength, seed=asked["seed"]
@@ -133,13 +130,12 @@ class Compare:
                 self.offers.record(name, result.seconds)
                 seen.tiles.append(self._tile(result, subject, attributes_of(said)))
                 self._add_truth(seen, exact, subject, prompt, wait=False)
-                yield self._show(seen, whole)
             need(seen.tiles, "No method could do this. " + " ".join(seen.failed))
-            progress(1.0, desc="The exact edit")
+            yield self._show(seen, whole, "The exact edit ..." if exact else "Done.")
             self._add_truth(seen, exact, subject, prompt, wait=True)
             pictures = {"before": seen.before, "redrawn": seen.redrawn}
             packed = self.shelf.zip(seen.tiles, pictures, asked)
-            yield self._show(seen, whole, packed)
+            yield self._show(seen, whole, packed=packed)
 
     def _render(self, subject: Subject, prompt: str) -> Exact:
         """Begin to render the exact edit beside the methods."""
@@ -230,9 +226,11 @@ class Compare:
             tile.collateral = measures.collateral(original, after, meant, backbones)
         seen.tiles.append(tile)
 
-    def _show(self, seen: Comparison, whole: bool, packed: str | None = None) -> tuple[Any, ...]:
-        """Return what the widgets show."""
-        words = measures.verdict(seen.tiles)
+    def _show(
+        self, seen: Comparison, whole: bool, doing: str = "", packed: str | None = None
+    ) -> tuple[Any, ...]:
+        """Return what the widgets show; while it is `doing` something, that in place of words."""
+        words = doing or measures.verdict(seen.tiles)
         if seen.failed:
             words += "\n\n" + "\n".join(f"- {line}" for line in seen.failed)
         pair, layers, acted = self.choose(seen, whole)
@@ -314,6 +312,7 @@ def build(page: Compare, desk: Desk) -> dict[str, Any]:
     with gr.Row():
         go = gr.Button("Compare", variant="primary", scale=4, elem_id="compare")
         stop = gr.Button("Stop", scale=1, min_width=80, elem_id="stop")
+    best = gr.Markdown(elem_id="verdict", elem_classes="fe-live")
     gallery = gr.Gallery(
         label="Results, as they get ready: click one to see it before and after",
         format="png",
@@ -325,7 +324,6 @@ def build(page: Compare, desk: Desk) -> dict[str, Any]:
         interactive=False,
         elem_id="tiles",
     )
-    best = gr.Markdown(elem_id="verdict")
     pair = gr.ImageSlider(
         label="Before and after",
         type="filepath",
@@ -361,7 +359,8 @@ def build(page: Compare, desk: Desk) -> dict[str, Any]:
         outputs,
         api_name="compare",
         validator=check,
-        show_progress_on=[gallery],
+        show_progress="minimal",  # the full one would cover the tiles that are there already
+        show_progress_on=[best],
         **COMPUTE,
     )
     running.then(_packed, seen, packed, **LIGHT)

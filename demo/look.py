@@ -88,6 +88,8 @@ KEYS = """() => {
       handle.setAttribute("aria-valuenow", String(share));
     });
   };
+  const live = document.querySelector(".fe-live");  // a screen reader says what happens
+  if (live) live.setAttribute("aria-live", "polite");
   const scan = () => document
     .querySelectorAll("#pair .outer:not([tabindex]), #chain .outer:not([tabindex])")
     .forEach(adopt);

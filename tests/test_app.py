@@ -143,7 +143,8 @@ def test_results_come_one_after_another(client, photo):
     job = client.submit(photo=photo, prompt="red hair", methods=METHODS, api_name="/compare")
     job.result()
     counts = [len(output[0]) for output in job.outputs()]
-    assert counts == [1, 2, 2]
+    assert counts == [0, 1, 2, 2]
+    assert job.outputs()[0][2].startswith("StyleCLIP global directions: 1 of 2")
 
 
 def test_pictures_are_exact_and_say_what_they_are(client, photo):
