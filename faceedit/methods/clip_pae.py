@@ -51,8 +51,8 @@ class ClipPaeConfig(MethodConfig):
     patience: int | None = 15  # steps without gain after which the descent ends
     layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
     weight_clip: float = 1.0
-    weight_latent_l2: float = 0.05  # of the mean square offset in official units
-    weight_identity: float = 0.1
+    weight_latent_l2: float = 1.0  # of the mean square offset in official units
+    weight_identity: float = 0.5
     weight_consistency: float = 0.0  # 0.1 holds what is outside the subspace still more firmly
     weight_diversity: float = 0.0  # 0.01 drives the variations in a batch of one face apart
 
