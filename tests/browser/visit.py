@@ -26,7 +26,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SLOW = 240_000  # ms
+SLOW = 60_000  # ms
 UNNAMED = """() => [...document.querySelectorAll(
     'button, input:not([type=hidden]):not([type=file]), textarea, select, [role=button], img')]
   .filter(e => e.offsetParent !== null)
@@ -156,9 +156,7 @@ class Visit:
     def several(self, photo: str) -> None:
         """Upload a photo of several people and pick one."""
         page = self.page
-        page.locator(
-            "#photo button[aria-label='Clear'], #photo button[title='Clear']"
-        ).first.click()
+        self.open()
         page.locator("#photo input[type=file]").first.set_input_files(photo)
         page.locator("#picked").wait_for(timeout=SLOW)
         page.wait_for_timeout(3000)
