@@ -40,6 +40,10 @@ CSS = """
   .gradio-container { padding: .5rem !important }
   #tiles .grid-container, #steps .grid-container { grid-template-columns: 1fr 1fr !important }
   #strip .grid-container { grid-template-columns: repeat(3, 1fr) !important }
+  .gradio-container .column { min-width: 0 !important }
+  .tab-container { max-width: calc(100vw - 2rem); overflow-x: auto }
+  .tab-container button { padding-inline: .5rem !important }
+  .fe-scroll { max-width: calc(100vw - 4rem) }
   button { min-height: 2.5rem }
 }
 @media (prefers-reduced-motion: reduce) {

@@ -50,7 +50,8 @@ class Visit:
         page.on("request", self._request)
 
     def _console(self, message: Any) -> None:
-        if message.type == "error":
+        refused = "422" in message.text  # how a browser reports a field that is marked
+        if message.type == "error" and not refused:
             self.faults.append(f"console: {message.text[:200]}")
 
     def _request(self, request: Any) -> None:
