@@ -78,7 +78,6 @@ class Plan:
     work: Path = ROOT / ".runs/benchmark"
     out: Path = ROOT / "hub_cards/benchmark"
     page: Path = ROOT / "docs/benchmark.md"
-    readme: Path = ROOT / "README.md"  # gets the short table
     plots: Path = ROOT / "docs/plots"
     sheet_dir: Path = ROOT / "docs/sheets"
     supersampling: int = field(default=2)  # of the renders; less is for tests
@@ -109,7 +108,6 @@ _PATHS = (
     "work",
     "out",
     "page",
-    "readme",
     "plots",
     "sheet_dir",
 )
@@ -295,8 +293,9 @@ class Benchmark:
         self.written += write_plots(result["rows"], plan.plots, plan.set)
         tables.write_page(tables.read_results(plan.out), plan.page, _relative(plan))
         self.written.append(str(plan.page))
-        if plan.set == "renders" and tables.write_short_table(result["rows"], plan.readme):
-            self.written.append(str(plan.readme))
+        readme = plan.page.parent.parent / "README.md"  # beside the docs; tests have none there
+        if plan.set == "renders" and tables.write_short_table(result["rows"], readme):
+            self.written.append(str(readme))
 
     def result(self, rows: Sequence[Row], found: Mapping[str, Any]) -> dict[str, Any]:
         """Return everything that is known of a set, as JSON values; "rows" is keyed by name."""
