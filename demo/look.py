@@ -43,7 +43,7 @@ CSS = """
   .gradio-container .column { min-width: 0 !important }
   .tab-container { max-width: calc(100vw - 2rem); overflow-x: auto }
   .tab-container button { padding-inline: .5rem !important }
-  .fe-scroll { max-width: calc(100vw - 4rem) }
+  .fe-scroll { max-width: calc(100vw - 6rem) }
   button { min-height: 2.5rem }
 }
 @media (prefers-reduced-motion: reduce) {
