@@ -87,6 +87,19 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(self.dim, keepdim=True) + 1e-8)
 
 
+class LayerwiseLinear(nn.Module):
+    """A linear map of its own for every layer: [n, layers, in] -> [n, layers, out]."""
+
+    def __init__(self, layers: int, in_features: int, out_features: int, std: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(layers, out_features, in_features) * std)
+        self.bias = nn.Parameter(torch.zeros(layers, out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map each layer by its own weights."""
+        return torch.einsum("nli,loi->nlo", x, self.weight) + self.bias
+
+
 class EqualLinear(nn.Module):
     """A linear layer with an equalised learning rate.
 

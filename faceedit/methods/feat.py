@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from faceedit import losses
 from faceedit.aim import Aim, text_direction, text_distance
 from faceedit.backbones import Backbones
-from faceedit.backbones.layers import upsample
+from faceedit.backbones.layers import LayerwiseLinear, upsample
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.pae import PaeSettings
@@ -76,19 +76,6 @@ class FeatConfig(MethodConfig):
     weight_area: float = 0.1  # 0.005 is the paper's
     weight_tv: float = 0.004  # of the boundary's length in image sides; 6.4e-4 is the paper's
     weight_identity: float = 0.2  # the paper's loss has no such term
-
-
-class LayerwiseLinear(nn.Module):
-    """A linear map of its own for every layer: [n, layers, in] -> [n, layers, out]."""
-
-    def __init__(self, layers: int, in_features: int, out_features: int, std: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(layers, out_features, in_features) * std)
-        self.bias = nn.Parameter(torch.zeros(layers, out_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map each layer by its own weights."""
-        return torch.einsum("nli,loi->nlo", x, self.weight) + self.bias
 
 
 class LatentMapper(nn.Module):

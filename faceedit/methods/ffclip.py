@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from faceedit import losses
 from faceedit.aim import Aim, text_direction, text_distance
 from faceedit.backbones import Backbones
-from faceedit.backbones.layers import PixelNorm
+from faceedit.backbones.layers import LayerwiseLinear, PixelNorm
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.pae import PaeSettings
@@ -68,19 +68,6 @@ class FfClipConfig(MethodConfig):
     weight_latent_l1: float = 0.4  # 1.6,
     weight_background: float = 2.0  # 2.0,
     weight_clip_image: float = 0.0  # and 1.0
-
-
-class LayerwiseLinear(nn.Module):
-    """A linear map of its own for every layer: [n, layers, in] -> [n, layers, out]."""
-
-    def __init__(self, layers: int, in_features: int, out_features: int, std: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(layers, out_features, in_features) * std)
-        self.bias = nn.Parameter(torch.zeros(layers, out_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map each layer by its own weights."""
-        return torch.einsum("nli,loi->nlo", x, self.weight) + self.bias
 
 
 class SemanticAlignment(nn.Module):
