@@ -1,7 +1,7 @@
-"""A sentence of many wishes, split into one segment a category: hair, mouth, what is worn, ...
+"""A sentence of many wishes, split: into one segment a category, or into single wishes.
 
-ManiCLIP's decoupled and sequential edits take the segments one by one. Categories are found by
-their words.
+ManiCLIP's decoupled and sequential edits take the segments one by one, our own method the wishes.
+Categories (hair, mouth, what is worn, ...) and colours are found by their words.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["CATEGORIES", "category", "segments"]
+__all__ = ["CATEGORIES", "category", "segments", "wishes"]
 
 # Category -> words that speak of it. A part of a sentence belongs to the first category that it
 # names, so hair comes before the things that are worn on it.
@@ -27,16 +27,22 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "nose": ("nose",),
     "worn": (
         *("glasses", "sunglasses", "spectacles", "eyeglasses", "hat", "cap", "beanie"),
-        *("headband", "earrings", "hoops", "studs", "necklace", "necktie"),
+        *("headband", "earrings", "hoops", "studs", "necklace", "necktie", "shades", "eyewear"),
     ),
     "skin": ("skin", "pale", "tan", "tanned", "freckles", "freckled", "cheeks", "blushing"),
     "face": ("face", "jaw", "chin", "old", "young", "elderly", "woman", "man", "chubby"),
 }
-_ANYONE = (["a face"], ["face"], ["a woman"], ["a man"], ["woman"], ["man"])
+_ANYONE = ("a face", "face", "a woman", "a man", "woman", "man", "a person", "person", "someone")
+# A colour of hair, with what shades it, as in "dark brown" and "dyed bright pink".
+_COLOR = re.compile(
+    r"\b(?:(?:dark|light|bright|pale|dyed|jet|ash|platinum|strawberry|silver)[\s-]+)*"
+    r"(?:black|brown|blonde?|golden|red|ginger|copper|auburn|gr[ae]y|silver|white|blue|pink|green)\b(?:[\s-]+haired)?",
+    re.IGNORECASE,
+)
 # Words between the parts of a sentence, and words that only lead to them.
 _JOINTS = re.compile(r"\s*(?:[,;.]|\b(?:and|with|wearing|who|that)\b)\s*", re.IGNORECASE)
 _LEADS = re.compile(
-    r"^(?:(?:give|make|let)\s+)?(?:he|she|they|him|her|it|(?:the|a|this)\s+(?:person|face))?\s*"
+    r"^(?:(?:give|make|let)\s+)?(?:\b(?:he|she|they|him|her|it|(?:the|a|this)\s+(?:person|face))\b)?\s*"
     r"(?:\b(?:is|are|has|have|wears|wear|looks|look)\b\s*)?",
     re.IGNORECASE,
 )
@@ -47,13 +53,48 @@ def segments(prompt: str) -> list[str]:
 
     "she has red hair, a fringe and a big smile" -> ["red hair, a fringe", "a big smile"]
     """
-    parts = [_LEADS.sub("", part).strip() for part in _JOINTS.split(prompt)]
     found: dict[str, list[str]] = {}
-    for part in filter(None, parts):
+    for part in _parts(prompt):
         found.setdefault(category(part) or part, []).append(part)
-    if len(found) > 1 and [part.lower() for part in found.get("face", [])] in _ANYONE:
-        del found["face"]  # "a woman with red hair" asks for the hair only
     return [", ".join(parts) for parts in found.values()] if len(found) > 1 else [prompt]
+
+
+def wishes(prompt: str) -> list[str]:
+    """Return what a sentence asks for, one thing each; itself where that is one thing.
+
+    "blond curly hair and glasses" -> ["blond hair", "curly hair", "glasses"]
+    """
+    found: list[str] = []
+    waiting = ""  # words that belong to what follows: the "long" of "long and curly hair"
+    for part in _parts(prompt):
+        if category(part):
+            *first, last = _colored(part)
+            found += [*first, waiting + last]
+            waiting = ""
+        else:
+            waiting += f"{part} and "
+    if waiting and found:
+        found[-1] += " and " + waiting.removesuffix(" and ")
+    return found if len(found) > 1 else [prompt]
+
+
+def _parts(prompt: str) -> list[str]:
+    """Split at commas, "and", "with", ...; "a woman" is no wish where more is asked for."""
+    parts = [_LEADS.sub("", part).strip() for part in _JOINTS.split(prompt)]
+    parts = [part for part in parts if part]
+    rest = [part for part in parts if part.lower() not in _ANYONE]
+    return rest or parts
+
+
+def _colored(part: str) -> list[str]:
+    """Take the colour out of what is said of hair: "a pink mohawk" -> ["pink hair", "a mohawk"]."""
+    color = _COLOR.search(part) if category(part) == "hair" else None
+    if color is None:
+        return [part]
+    rest = " ".join((part[: color.start()] + part[color.end() :]).split())
+    wish = re.sub(r"[\s-]+haired$", "", color[0]) + " hair"
+    plain = not re.sub(r"\b(?:a|an|the|hair|head|of)\b", "", rest).strip()
+    return [part] if plain else [wish] if rest.lower() in _ANYONE else [wish, rest]
 
 
 def category(part: str) -> str | None:

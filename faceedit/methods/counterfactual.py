@@ -16,6 +16,10 @@ Two designs, to be compared (`CounterfactualConfig.design`):
 - "factored": reads what the face is, c = P(w_plus), lets the sentence change that, d = Q(c, t), and
   returns M(c + d) - M(c) with one map M, so that no change of c is no edit by construction.
 
+A sentence of several wishes ("red hair and glasses") is split (`faceedit.segments`). Its delta is
+the sum of one step a wish, each asked of the face that the ones before have made: a network of this
+size learns single wishes better than their combinations (`in_turn`). Training does not split.
+
 The edit is w_plus + strength * delta, so it is linear in strength on either side of 0. What is to
 be taken away (strength -1) is another question than what is to be added, for a face that shows it
 already: its answer is the step that most likely led there. Hence `sign` is an input.
@@ -34,6 +38,8 @@ from faceedit import losses
 from faceedit.backbones import Backbones
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
+from faceedit.segments import wishes
+from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
 REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was chosen for
@@ -60,6 +66,7 @@ class CounterfactualConfig(MethodConfig):
     width: int = 320
     blocks: int = 3
     traits: int = 128  # numbers of c in the factored design
+    in_turn: bool = True  # split sentences of several wishes, except in training
     weight_code: float = 1.0  # distance to the true code, where it is known
     weight_image: float = 4.0  # and to the true image
     weight_outside: float = 3.0  # how much more a pixel counts that should not move
@@ -184,21 +191,48 @@ class CounterfactualEditor(EditMethod):
         return cls(CounterfactualConfig(**{**sizes, **settings}))
 
     def displacement(
-        self, w_plus: Tensor, sentence: Sentence, generator: Any, sign: float = 1.0
+        self, w_plus: Tensor, sentence: Sentence, backbones: Backbones, sign: float = 1.0
     ) -> Tensor:
         """Return delta, the step of strength 1, the same in every layer: [n, 1, w_dim].
 
         Args:
             w_plus: [n, num_ws, w_dim].
             sentence: With n targets, or one for all.
-            generator: Tells the mean w and how far each entry spreads.
+            backbones: The generator tells the mean w and how far each entry spreads; CLIP reads
+                the wishes of a sentence that is split.
             sign: 1 to bring about what is said, -1 for the step that `strength` takes back.
         """
+        generator = backbones.generator
         deviation = w_plus_unit(generator).to(w_plus) / 2
         code = (w_plus - generator.w_avg.to(w_plus)) / deviation
-        target = sentence.target.to(w_plus).expand(len(w_plus), -1)
-        signs = target.new_full((len(target), 1), sign)
-        return (self.delta(code, target, signs) * deviation)[:, None]
+        total = torch.zeros_like(code[:, :1])
+        for target, asked in self._wishes(sentence, backbones.clip):
+            signs = target.new_full((len(code), 1), sign)
+            step = self.delta(code + sign * total, target.to(code).expand(len(code), -1), signs)
+            total = total + asked.to(code) * step[:, None]
+        return total * deviation
+
+    def _wishes(self, sentence: Sentence, clip: Any) -> list[tuple[Tensor, Tensor]]:
+        """Return what is asked for in turn.
+
+        Returns:
+            Embeddings of the sentences' next wishes, [n, d], and 1 where there is one, else 0,
+            [n, 1, 1]. A sentence of one wish is read as it was embedded for it.
+        """
+        whole = sentence.target
+        split = self.config.in_turn and not self.training
+        parts = [wishes(text) for text in sentence.prompt] if split else []
+        rounds = [(whole, whole.new_ones(1, 1, 1))]
+        for turn in range(1, max((len(row) for row in parts), default=1)):
+            asked = torch.tensor([float(turn < len(row)) for row in parts]).to(whole)
+            rounds.append((whole, asked[:, None, None]))
+        for turn, (_, asked) in enumerate(rounds):
+            several = [k for k, row in enumerate(parts) if turn < len(row) > 1]
+            if several:
+                rows = torch.tensor(several, device=whole.device)
+                read = embed([parts[k][turn] for k in several], clip).to(whole)
+                rounds[turn] = (whole.index_copy(0, rows, read), asked)
+        return rounds
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
@@ -206,7 +240,7 @@ class CounterfactualEditor(EditMethod):
         """Return G(w_plus + strength * delta)."""
         generator, w_plus = backbones.generator, source.latent.code
         sign = 1.0 if strength >= 0 else -1.0
-        code = w_plus + strength * self.displacement(w_plus, sentence, generator, sign)
+        code = w_plus + strength * self.displacement(w_plus, sentence, backbones, sign)
         return Face(generator.synthesis(code), Latent(code, self.space), source.mask)
 
     def objective(

@@ -11,6 +11,7 @@ from faceedit.methods.counterfactual import (
     CounterfactualEditor,
     image_distance,
 )
+from faceedit.segments import wishes
 from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
 
@@ -62,10 +63,40 @@ def test_edit_is_linear_in_strength_on_either_side(method, source, sentence, bac
 
 
 def test_taking_away_is_another_question_than_adding(method, source, sentence, backbones):
-    generator, code = backbones.generator, source.latent.code
+    code = source.latent.code
     with torch.no_grad():
-        added, taken = (method.displacement(code, sentence, generator, s) for s in (1.0, -1.0))
+        added, taken = (method.displacement(code, sentence, backbones, s) for s in (1.0, -1.0))
     assert not torch.allclose(added, taken)
+
+
+def test_wishes_are_fulfilled_one_after_the_other(method, source, backbones):
+    method.eval()
+    both = read("a red mohawk with glasses", "a face", backbones.clip)
+    edited, expected = method.edit(source, both, backbones), source
+    for wish in ("red hair", "a mohawk", "glasses"):
+        expected = method.edit(expected, read(wish, "a face", backbones.clip), backbones)
+    assert torch.allclose(edited.latent.code, expected.latent.code, atol=1e-4)
+    together = CounterfactualEditor(dataclasses.replace(method.config, in_turn=False))
+    together.load_state_dict(method.state_dict())
+    assert not torch.allclose(
+        together.eval().edit(source, both, backbones).latent.code, expected.latent.code, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("red hair", ["red hair"]),
+        ("blond curly hair and glasses", ["blond hair", "curly hair", "glasses"]),
+        ("a red-haired man with a beard", ["red hair", "a beard"]),
+        ("long and curly brown hair", ["brown hair", "long and curly hair"]),
+        ("make her look happy and old", ["happy", "old"]),
+        ("a man with a full beard", ["a man with a full beard"]),
+        ("glorp and zib", ["glorp and zib"]),
+    ],
+)
+def test_wishes_of_a_sentence(prompt, expected):
+    assert wishes(prompt) == expected
 
 
 def test_one_sentence_serves_a_batch_of_faces(method, source, sentence, backbones):
