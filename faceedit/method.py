@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -28,7 +28,10 @@ class MethodConfig:
     Attributes:
         strength_scale: What a user's strength is multiplied by, so that strength 1 has about the
             same effect with every method. `training.calibrate` measures it; 1 is the paper's edit.
+        added_later: The fields that weights may lack because they are older; these have defaults.
     """
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"strength_scale"})
 
     strength_scale: float = field(default=1.0, kw_only=True)
 
@@ -197,9 +200,9 @@ def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
     config = hub.read_config(folder)
     if config.get("method") != method_class.name:
         raise RepoError(f"{folder} holds {config.get('method')!r}, not {method_class.name!r}")
-    # Weights that were made before strengths were calibrated have no scale in their config.
-    values = {"strength_scale": 1.0, **config.get("method_config", {})}
-    settings = hub.build_config(method_class.config_class, values, folder)
+    wanted = method_class.config_class
+    later = {f.name: f.default for f in fields(wanted) if f.name in wanted.added_later}
+    settings = hub.build_config(wanted, later | config.get("method_config", {}), folder)
     method = method_class(settings)
     if method.state_dict():
         hub.load_weights(method, folder)

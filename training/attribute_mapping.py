@@ -93,6 +93,9 @@ class AttributeMapping(nn.Module):
 
     config_class: ClassVar[type[AttributeMappingConfig]] = AttributeMappingConfig
 
+    mean: Tensor  # [k], of the embedding over the world's people
+    spread: Tensor  # [k], its standard deviation, at least LEAST_SPREAD
+
     def __init__(self, config: AttributeMappingConfig) -> None:
         super().__init__()
         self.config = config

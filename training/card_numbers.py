@@ -142,7 +142,7 @@ def read_rows(path: Path) -> dict[str, dict[str, Cell]]:
 
 def _cells(columns: Mapping[str, Any], group: str = "") -> dict[str, Cell]:
     """Return the numbers of a row, and of its groups; everything else is left out."""
-    found = {}
+    found: dict[str, Cell] = {}
     for key, value in columns.items():
         if isinstance(value, dict) and not {"value", "mean"} & set(value):
             found |= {} if group else _cells(value, f"{key}/")

@@ -49,6 +49,8 @@ def _activate(x: Tensor) -> Tensor:
 class ResidualBlock(nn.Module):
     """Halves the size: two 3x3 convolutions beside a 1x1 shortcut, with blurred downsampling."""
 
+    kernel: Tensor  # [4, 4], the blur before every second pixel is dropped
+
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv0 = EqualConv2d(in_channels, in_channels, 3)

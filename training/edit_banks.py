@@ -154,7 +154,7 @@ def sentences(
     rng, allowed = random.Random(seed), TrueEdits().together()
     pool = [i for i, statement in enumerate(STATEMENTS) if statement.key not in absent]
     never = [{INDEX[key] for key in keys} for keys in apart]
-    said = []
+    said: list[_Said] = []
     while len(said) < count:
         if only:
             said.append(_plain([INDEX[key] for key in rng.choice(only)], split, rng))

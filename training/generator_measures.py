@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -109,7 +110,7 @@ def generator(setting: Setting) -> Found:
     reference = look(judge, (batch.image for batch in batches(*wanted, setting))).features
     seen = look(judge, samples(made_by, count, 1.0), answers=True)
     other = look(judge, renders(), answers=True)
-    blurred = [look(judge, renders(lambda x, s=s: gaussian_blur(x, s))).features for s in (1, 2)]
+    blurred = [look(judge, renders(partial(gaussian_blur, sigma=s))).features for s in (1, 2)]
     scores = [fid(each, reference) for each in (seen.features, other.features, *blurred)]
     measures = [
         Measure(
@@ -219,11 +220,12 @@ def _reconstruction_measures(setting: Setting, made_by: Generator) -> list[Measu
         return []
     held = shards(setting, "heldout")
     rows = range(min(setting.count, len(held)))
-    total = sum(batch.image.sum(0) for batch in batches(held, rows, setting)) / len(rows)
+    sums = [batch.image.sum(0) for batch in batches(held, rows, setting)]
+    mean = torch.stack(sums).sum(0) / len(rows)
     quality, floor = [], []
     for batch in batches(held, rows, setting):
         quality.append(psnr(exact_image(made_by, exact, batch), batch.image))
-        floor.append(psnr(total.expand_as(batch.image), batch.image))
+        floor.append(psnr(mean.expand_as(batch.image), batch.image))
     return [
         Measure(
             "PSNR of held-out renders drawn from their attributes",

@@ -377,7 +377,8 @@ class Loop:
         modules = self.task.modules()
         if self.config.channels_last:
             for module in modules.values():
-                module.to(memory_format=torch.channels_last)
+                # torch's stubs leave this form out
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return modules
 
     def _averages(self) -> dict[str, nn.Module]:

@@ -27,7 +27,7 @@ from faceedit.hub import WEIGHTS, load_network
 from faceedit.metrics.attributes import HUE_SECTORS
 from faceedit.metrics.image import intersection_over_union
 from faceedit.world import REGIONS
-from faceedit.world.captions import truth
+from faceedit.world.captions import Split, truth
 from faceedit.world.statements import questions
 from training.config import RECIPES, ConfigError, parse_config
 from training.data import WorldBatch, WorldShards
@@ -261,6 +261,7 @@ def clip(setting: Setting) -> Found:
     perfect = Limit(1.0, "the true statements")
     measures: list[Measure] = []
     details: dict[str, float] = {}
+    split: Split
     for split, words in (("train", "training's wordings"), ("heldout", "new wordings")):
         recall = recall_at_1(model, image, said, split)
         blind = Limit(1 / RECALL_PAIRS, "blind guess")

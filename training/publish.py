@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -241,7 +242,7 @@ def collect(pushes: Sequence[Push], org: str) -> None:
     try:
         slug = api.create_collection(COLLECTION, namespace=org, exists_ok=True).slug
         for push in pushes:
-            kind = "space" if push.kind == "space" else "model"
+            kind: Literal["space", "model"] = "space" if push.kind == "space" else "model"
             api.add_collection_item(slug, push.repo_id, item_type=kind, exists_ok=True)
     except OSError as error:
         raise RepoError(f"the Hub did not take the collection: {error}") from error

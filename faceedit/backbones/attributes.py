@@ -1,7 +1,7 @@
 """Attribute reader: what a portrait shows, as one number or one list of logits an attribute.
 
-A small residual network with positional pooling and one linear head. It knows no world: its config
-lists the attributes that it reads, with their ranges and the names of their values.
+A small residual network with positional and colour pooling and one linear head. It knows no world:
+its config lists the attributes that it reads, with their ranges and the names of their values.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+GREY = 0.06  # chroma, of images in [-1, 1], at which a hue counts about 0.7
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class AttributesConfig:
         depth: Residual convolutions in each stage.
         hidden: Width of the layer before the heads.
         dropout: Probability on the hidden layer, in training only.
+        colors: Places whose mean colour is measured (`ColorPool`); 0 for none.
     """
 
     heads: tuple[AttributeHead, ...]
@@ -68,6 +71,7 @@ class AttributesConfig:
     depth: int = 1
     hidden: int = 192
     dropout: float = 0.1
+    colors: int = 0
 
     def __post_init__(self) -> None:
         """Rebuild the heads from plain dictionaries, as config.json has them."""
@@ -107,6 +111,35 @@ class _Residual(nn.Module):
         return x + self.conv(x)
 
 
+class ColorPool(nn.Module):
+    """Mean colours of places that learned maps pick out, each with its hue.
+
+    A hue is an angle in the colour plane, which a small network of ReLUs hardly learns to measure:
+    with it given, the hues of clothes, hats, lips and backgrounds can be read.
+    """
+
+    def __init__(self, channels: int, places: int) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(channels, places, 1)
+
+    def forward(self, x: Tensor, image: Tensor) -> Tensor:
+        """Return red, green, blue, and cosine and sine of the hue of every place.
+
+        Args:
+            x: Features that say where to look, [n, channels, h, w].
+            image: The picture, [n, 3, H, W], RGB in [-1, 1].
+
+        Returns:
+            [n, 5 * places]; a grey place has no hue: both are near 0.
+        """
+        weight = self.score(x).flatten(2).softmax(dim=-1).to(image.dtype)
+        pixels = F.adaptive_avg_pool2d(image, x.shape[-1]).flatten(2)
+        red, green, blue = color = torch.einsum("nkp,ncp->cnk", weight, pixels).float()
+        plane = torch.stack([red - (green + blue) / 2, (green - blue) * math.sqrt(3) / 2])
+        hue = plane / (plane.square().sum(0) + GREY**2).sqrt()
+        return torch.cat([color, hue]).permute(1, 2, 0).flatten(1)
+
+
 class AttributeReader(nn.Module):
     """Reads every attribute of its config off an image."""
 
@@ -124,8 +157,11 @@ class AttributeReader(nn.Module):
         # A learned spatial weighting a channel keeps where something is (raised brows, a parting),
         # which averaging would lose.
         self.position = nn.Conv2d(widths[-1], 2 * widths[-1], config.final_size, groups=widths[-1])
+        # On the map before the last: the last one's cells are larger than lips or a hat's brim.
+        self.colors = ColorPool(widths[-2], config.colors) if config.colors else None
+        pooled = 3 * widths[-1] + 5 * config.colors
         self.hidden = nn.Sequential(
-            nn.Linear(3 * widths[-1], config.hidden), nn.ReLU(), nn.Dropout(config.dropout)
+            nn.Linear(pooled, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)
         )
         self.linear = nn.Linear(config.hidden, sum(head.outputs for head in config.heads))
 
@@ -143,8 +179,11 @@ class AttributeReader(nn.Module):
 
     def pooled(self, image: Tensor) -> Tensor:
         """Return the hidden features before the heads, [n, hidden]: the space of our FID."""
-        x = self.features(image)[-1]
-        return self.hidden(torch.cat([self.position(x).flatten(1), x.mean((2, 3))], dim=1))
+        *_, finer, x = self.features(image)
+        parts = [self.position(x).flatten(1), x.mean((2, 3))]
+        if self.colors is not None:
+            parts.append(self.colors(finer, image).to(x.dtype))
+        return self.hidden(torch.cat(parts, dim=1))
 
     def raw(self, image: Tensor) -> dict[str, Tensor]:
         """Return what the heads say before it is given a unit, [n, outputs] each.

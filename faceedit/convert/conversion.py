@@ -15,7 +15,7 @@ from torch import Tensor
 from faceedit import hub
 from faceedit.backbones.clip import TOKENIZER, Clip
 from faceedit.backbones.encoder import EncoderConfig
-from faceedit.backbones.stylegan2 import GeneratorConfig
+from faceedit.backbones.stylegan2 import GeneratorConfig, style_layout
 from faceedit.convert import METHODS, NETWORKS, networks
 from faceedit.convert.detection import find_kind, part, tensors_of
 from faceedit.convert.directions import convert_boundaries, convert_components, convert_global
@@ -366,11 +366,12 @@ def _check_fit(method: EditMethod, base: Path) -> None:
     clip = hub.read_config(base / hub.read_base(base)["components"]["clip"])
     sizes = {
         "w_dim": generator.w_dim,
+        "style_dims": tuple(layer.channels for layer in style_layout(generator)),
         "num_ws": generator.num_ws if encoder is None else encoder.num_ws,
         "embed_dim": clip["projection_dim"],
         "text_dim": clip["projection_dim"],
     }
     for name, size in sizes.items():
         mine = getattr(method.config, name, size)
-        if mine not in (size, 0):
+        if mine and mine != size:
             raise FileError(f"it has {name} {mine}, the networks in {base} have {size}")

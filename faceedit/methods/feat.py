@@ -59,6 +59,7 @@ class FeatConfig(MethodConfig):
     text_dim: int = 512  # 0: one sentence a set of weights, as in the paper
     text_norm: float = 10.0  # length of the text at the input; ViT-B/32's embeddings have about 10
     feature_channels: tuple[int, ...] = ()  # of each styled convolution; the image comes last
+    mapper_width: int = 0  # of the mapper's hidden layer; 0: w_dim, as in the paper
     attention_channels: int = 32  # C; where there is no text, the sum needs only one
     layers: tuple[int, int] = (0, 8)  # the w layers [first, end) that the mapper moves
     blend_layer: int = 7  # of `feature_hook`, so from 0; the paper's layer minus 1
@@ -81,18 +82,17 @@ class FeatConfig(MethodConfig):
 class LatentMapper(nn.Module):
     """Two linear maps a layer with a ReLU between; the text modulates the hidden layer."""
 
-    def __init__(self, layers: int, w_dim: int, text_dim: int) -> None:
+    def __init__(self, layers: int, w_dim: int, width: int, text_dim: int) -> None:
         super().__init__()
-        spread = 1 / math.sqrt(w_dim)
-        self.hidden = LayerwiseLinear(layers, w_dim, w_dim, spread)
-        self.output = LayerwiseLinear(layers, w_dim, w_dim, SMALL * spread)
-        self.text = nn.Linear(text_dim, 2 * layers * w_dim) if text_dim else None
+        self.hidden = LayerwiseLinear(layers, w_dim, width, 1 / math.sqrt(w_dim))
+        self.output = LayerwiseLinear(layers, width, w_dim, SMALL / math.sqrt(width))
+        self.text = nn.Linear(text_dim, 2 * layers * width) if text_dim else None
 
     def forward(self, code: Tensor, text: Tensor | None) -> Tensor:
         """Map w, [n, layers, w_dim], and the text, [n, text_dim], to a displacement like w."""
         hidden = F.relu(self.hidden(code))
         if self.text is not None:
-            gamma, beta = self.text(text).unflatten(1, (2, *code.shape[1:])).unbind(1)
+            gamma, beta = self.text(text).unflatten(1, (2, *hidden.shape[1:])).unbind(1)
             hidden = hidden * (1 + gamma) + beta
         return self.output(hidden)
 
@@ -143,7 +143,8 @@ class Feat(EditMethod):
     def __init__(self, config: FeatConfig) -> None:
         super().__init__(config)
         first, end = config.layers
-        self.mapper = LatentMapper(end - first, config.w_dim, config.text_dim)
+        width = config.mapper_width or config.w_dim
+        self.mapper = LatentMapper(end - first, config.w_dim, width, config.text_dim)
         sources = (*config.feature_channels, 3)
         self.attention = Attention(sources, config.attention_channels, config.text_dim)
         self.register_buffer("centre", torch.zeros(config.w_dim))

@@ -11,13 +11,15 @@ which is 1 for official generators, so that the loss weights mean the same for g
 scale; official weights have centre 0 and unit 1. The official code normalises a code over its
 layers, which for codes with equal layers leaves nothing but signs; ours normalises every layer's
 own vector (`norm_axis`). The networks may be narrower than the code (`width`). Cosines of a small
-CLIP spread wider than OpenAI's, so a recipe may weigh the other terms higher.
+CLIP spread wider than OpenAI's, so a recipe may weigh the other terms higher. As the official code
+can, it also moves style codes (`space: s`): each layer's channels have a network of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal, Self
 
 import torch
@@ -26,7 +28,7 @@ from torch import Tensor, nn
 from faceedit import losses
 from faceedit.backbones import Backbones
 from faceedit.backbones.layers import EqualLinear, PixelNorm
-from faceedit.descent import w_plus_unit
+from faceedit.descent import code_unit
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.types import Face, Latent, Sentence, Space
 
@@ -37,15 +39,20 @@ LEVELS = ("coarse", "medium", "fine")
 class MapperConfig(MethodConfig):
     """Settings of the mapper; the defaults are the official ones, but for `norm_axis`."""
 
-    w_dim: int = 512
-    width: int = 0  # of the hidden layers; 0 = w_dim
+    added_later = MethodConfig.added_later | {"space", "style_dims", "to_rgb"}
+
+    space: Literal["w_plus", "s"] = "w_plus"
+    w_dim: int = 512  # not read in s
+    style_dims: tuple[int, ...] = ()  # channels of every style layer; read in s only
+    to_rgb: bool = False  # in s: whether the styles of toRGB layers, mere colours, are moved too
+    width: int = 0  # of the hidden layers; 0 = that of the code
     depth: int = 4  # fully connected layers in each network
     coarse: bool = True  # whether the layers [0, medium_from) are moved
     medium: bool = True  # [medium_from, fine_from)
     fine: bool = True  # [fine_from, num_ws)
     medium_from: int = 4
     fine_from: int = 8
-    single: bool = False  # one network for all layers, the official SingleMapper
+    single: bool = False  # one network for all layers, the official SingleMapper; not in s
     lr_multiplier: float = 0.01  # of the equalised learning rate
     norm_axis: Literal["entries", "layers"] = "entries"  # "layers" is the official one
     scale: float = 0.1  # of M_t(w); in the official code, not in the paper
@@ -54,13 +61,18 @@ class MapperConfig(MethodConfig):
     weight_latent_l2: float = 0.8  # lambda_L2 of Equation 5
     weight_identity: float = 0.1  # lambda_ID of Equation 5; 0 where the edit changes who it is
 
+    def __post_init__(self) -> None:
+        """Refuse one network for style layers, which differ in width."""
+        if self.space == "s" and self.single:
+            raise ValueError("single is set, but space is 's', where every layer has its own width")
+
 
 class Mapper(nn.Sequential):
-    """M_t of one level: pixel norm, then fully connected layers; [n, layers, w_dim] both ways."""
+    """M_t of one part of a code: pixel norm, then fully connected layers; [..., size] both ways."""
 
-    def __init__(self, config: MapperConfig) -> None:
-        widths = [config.width or config.w_dim] * (config.depth - 1)
-        sizes = [config.w_dim, *widths, config.w_dim]
+    def __init__(self, config: MapperConfig, size: int) -> None:
+        widths = [config.width or size] * (config.depth - 1)
+        sizes = [size, *widths, size]
         rate = config.lr_multiplier
         super().__init__(
             PixelNorm(dim=-1 if config.norm_axis == "entries" else 1),
@@ -71,54 +83,97 @@ class Mapper(nn.Sequential):
         )
 
 
-class LevelsMapper(nn.Module):
-    """M_t(w) = (M_t^c(w_c), M_t^m(w_m), M_t^f(w_f)) (Equation 3); a level that is off gives 0."""
+class PartsMapper(nn.Module):
+    """M_t(w) = (M_t^c(w_c), M_t^m(w_m), M_t^f(w_f)) (Equation 3), for any parts of a code.
 
-    def __init__(self, config: MapperConfig) -> None:
+    Args:
+        starts: Part's name -> where it begins along axis 1; the first at 0, each ends at the next.
+        networks: Part's name -> its network; a part that has none gives 0.
+    """
+
+    def __init__(self, starts: Mapping[str, int], networks: Mapping[str, Mapper]) -> None:
         super().__init__()
-        self.starts = (config.medium_from, config.fine_from)
-        for level in LEVELS:
-            if getattr(config, level):
-                self.add_module(level, Mapper(config))
+        self.starts = dict(starts)
+        for name, network in networks.items():
+            self.add_module(name, network)
 
     def forward(self, code: Tensor) -> Tensor:
-        """Map a w_plus code to delta_w, both [n, num_ws, w_dim]."""
-        parts = code.tensor_split(self.starts, dim=1)
-        return torch.cat([self._map(name, part) for name, part in self._named(parts)], dim=1)
+        """Map a code to its offset of the same shape."""
+        parts = code.tensor_split(list(self.starts.values())[1:], dim=1)
+        named = zip(self.starts, parts, strict=True)
+        return torch.cat([self._map(name, part) for name, part in named], dim=1)
 
-    def _named(self, parts: Iterable[Tensor]) -> Iterable[tuple[str, Tensor]]:
-        return zip(LEVELS, parts, strict=True)
+    def _map(self, name: str, part: Tensor) -> Tensor:
+        mapper = self._modules.get(name)
+        return torch.zeros_like(part) if mapper is None or not part.shape[1] else mapper(part)
 
-    def _map(self, level: str, code: Tensor) -> Tensor:
-        mapper = self._modules.get(level)
-        return torch.zeros_like(code) if mapper is None or not code.shape[1] else mapper(code)
+
+def make_mapper(config: MapperConfig) -> nn.Module:
+    """Return M_t of the codes and the parts that the settings name."""
+    if config.single:
+        return Mapper(config, config.w_dim)
+    return style_mapper(config) if config.space == Space.S else levels_mapper(config)
+
+
+def levels_mapper(config: MapperConfig) -> PartsMapper:
+    """Return M_t of w_plus codes, [n, num_ws, w_dim]: a network a level."""
+    starts = (0, config.medium_from, config.fine_from)
+    moved = [level for level in LEVELS if getattr(config, level)]
+    networks = {level: Mapper(config, config.w_dim) for level in moved}
+    return PartsMapper(dict(zip(LEVELS, starts, strict=True)), networks)
+
+
+def style_mapper(config: MapperConfig) -> PartsMapper:
+    """Return M_t of style codes, [n, sum(style_dims)]: a network a style layer."""
+    sizes, names = config.style_dims, [str(layer) for layer in range(len(config.style_dims))]
+    starts = dict(zip(names, accumulate(sizes, initial=0), strict=False))  # the last sum is s's end
+    moved = [layer for layer in range(len(sizes)) if is_moved(layer, config)]
+    return PartsMapper(starts, {names[layer]: Mapper(config, sizes[layer]) for layer in moved})
+
+
+def is_moved(layer: int, config: MapperConfig) -> bool:
+    """Return whether a style layer has a network: its level is on, and toRGB layers if wanted.
+
+    The order of layers is that of `style_layout`: two at 4 px, then three a resolution, toRGB last;
+    a toRGB layer shares its w with the next resolution's first.
+    """
+    w_index = layer - (layer + 1) // 3
+    level = LEVELS[(w_index >= config.medium_from) + (w_index >= config.fine_from)]
+    return bool(getattr(config, level)) and (config.to_rgb or layer % 3 != 1)
 
 
 class StyleClipMapper(EditMethod):
-    """Edit with w + scale * M_t(w)."""
+    """Edit with w + scale * M_t(w), w being a w_plus or a style code."""
 
     name = "styleclip_mapper"
     kind = "trained"
     config_class = MapperConfig
-    space = Space.W_PLUS
+    space = Space.W_PLUS  # of the default settings; an instance has that of its settings
     needs = frozenset({"generator", "clip", "identity"})
 
-    centre: Tensor  # [w_dim], what codes are measured from
-    unit: Tensor  # [w_dim], what an offset of 1 is worth in each entry
+    centre: Tensor  # [w_dim], or [sum(style_dims)]: what codes are measured from
+    unit: Tensor  # the same: what an offset of 1 is worth in each entry
 
     def __init__(self, config: MapperConfig) -> None:
         super().__init__(config)
-        self.mapper = Mapper(config) if config.single else LevelsMapper(config)
-        self.register_buffer("centre", torch.zeros(config.w_dim))
-        self.register_buffer("unit", torch.ones(config.w_dim))
+        self.space = Space(config.space)  # type: ignore[misc]  # the settings decide
+        self.mapper = make_mapper(config)
+        entries = sum(config.style_dims) if self.space is Space.S else config.w_dim
+        self.register_buffer("centre", torch.zeros(entries))
+        self.register_buffer("unit", torch.ones(entries))
 
     @classmethod
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
         """Return a mapper that has learned nothing yet, in the units of this generator."""
         generator = backbones.require("generator", cls.name)
-        method = cls(MapperConfig(**{"w_dim": generator.config.w_dim, **settings}))
-        method.centre.copy_(generator.w_avg)
-        method.unit.copy_(w_plus_unit(generator))
+        sizes: dict[str, Any] = {"w_dim": generator.config.w_dim}
+        centre = generator.w_avg
+        if settings.get("space") == Space.S:
+            sizes = {"w_dim": 0, "style_dims": generator.style_dims}
+            centre = generator.styles(generator.broadcast(centre[None]))[0]
+        method = cls(MapperConfig(**{**sizes, **settings}))
+        method.centre.copy_(centre)
+        method.unit.copy_(code_unit(generator, method.space))
         return method
 
     def forward(
@@ -128,18 +183,25 @@ class StyleClipMapper(EditMethod):
         code = source.latent.code
         delta_w = self.mapper((code - self.centre) / self.unit) * self.unit
         code = code + strength * self.config.scale * delta_w
-        return Face(backbones.generator(code), Latent(code, self.space), source.mask)
+        generator = backbones.generator
+        draw = generator.synthesis_from_styles if self.space is Space.S else generator
+        return Face(draw(code), Latent(code, self.space), source.mask)
 
     def objective(
         self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones
     ) -> dict[str, Tensor]:
-        """Return the weighted terms of Equation 5; their sum is L(w)."""
+        """Return the weighted terms of Equation 5; their sum is L(w).
+
+        In s the latent term is the sum of every style layer's mean square, as in the official code.
+        """
         config = self.config
         moved = (edited.latent.code - source.latent.code) / self.unit
+        parts = moved.split(config.style_dims, dim=1) if self.space is Space.S else (moved,)
+        latent_l2 = torch.stack([part.square().mean() for part in parts]).sum()
         terms = {
             "clip": config.weight_clip
             * losses.clip_distance(backbones.clip, edited.image, sentence),
-            "latent_l2": config.weight_latent_l2 * moved.square().mean(),
+            "latent_l2": config.weight_latent_l2 * latent_l2,
         }
         if config.weight_identity:
             terms["identity"] = config.weight_identity * losses.identity_distance(

@@ -3,6 +3,7 @@
 import argparse
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -117,9 +118,63 @@ def test_mapper_has_the_official_number_of_parameters():
         assert sum(weight.numel() for weight in method.parameters()) == count
 
 
-def test_mapper_of_style_channels_is_refused():
-    with pytest.raises(ValueError, match="style channels"):
-        from_styleclip({"mapper_0.mapping.1.weight": torch.ones(2, 2)})
+@pytest.mark.parametrize("kind", ["stylespace_norgb", "stylespace_full"])
+def test_mapper_of_style_channels_matches_official_numbers(kind):
+    golden = golden_files.load("styleclip_mappers")
+    dims = golden.parameters["style_dims"]
+    config, state = from_styleclip(golden.state_dict(kind, f"{kind}."))
+    assert (config.space, list(config.style_dims)) == ("s", dims)
+    assert config.to_rgb == (kind == "stylespace_full")
+    method = StyleClipMapper(config)
+    method.load_state_dict(state, strict=True)
+    s = torch.cat([golden.input(f"s_{i:02}").flatten(1) for i in range(len(dims))], dim=1)
+    for i, mine in enumerate(method.mapper(s).split(dims, dim=1)):
+        difference, allowed = golden.difference(f"{kind}_{i:02}", mine)
+        assert difference <= allowed, i
+
+
+def style_mapper_state(dims, layers) -> dict[str, torch.Tensor]:
+    return {
+        f"mapper.mapper_{layer}.mapping.{i}.{part}": 30 * torch.randn(*shape)
+        for layer in layers
+        for i in range(1, 5)
+        for part, shape in (("weight", [dims[layer]] * 2), ("bias", [dims[layer]]))
+    }
+
+
+def test_mapper_of_style_channels_becomes_a_repo_that_edits(base, official, editor, tmp_path):
+    generator, into = official.generator, tmp_path / "styleclip-mapper"
+    moved = [layer.index for layer in generator.style_layers if not layer.is_rgb]
+    state = style_mapper_state(generator.style_dims, moved)
+    options = {"description": "a surprised face", "work_in_stylespace": True}
+    torch.save({"state_dict": state, "opts": options}, tmp_path / "best_model.pt")
+    done = convert(tmp_path / "best_model.pt", into, base=base)
+    assert done.parameters == sum(tensor.numel() for tensor in state.values())
+    before, after = edited(into, editor, "a surprised face")
+    assert before.shape == (1, sum(generator.style_dims))
+    for layer in generator.style_layers:
+        same = torch.equal(before[:, layer.channels_slice], after[:, layer.channels_slice])
+        assert same == layer.is_rgb
+
+
+def test_mapper_of_other_style_channels_than_the_bases_is_refused(base, tmp_path):
+    state = style_mapper_state((16, 16), (0, 1))
+    torch.save({"state_dict": state, "opts": {}}, tmp_path / "best_model.pt")
+    with pytest.raises(FileError, match=r"style_dims \(16, 16\)"):
+        convert(tmp_path / "best_model.pt", tmp_path / "styleclip-mapper", base=base)
+
+
+@pytest.mark.parametrize("layers", [(0, 2), (0, 1, 2, 3), (1,), (2, 3)])
+def test_mapper_of_some_style_layers_is_refused(layers):
+    state = style_mapper_state([2] * 8, layers)
+    with pytest.raises(ValueError, match=re.escape(f"style layers {list(layers)}")):
+        from_styleclip({key.removeprefix("mapper."): value for key, value in state.items()})
+
+
+def test_mapper_with_a_tensor_of_something_else_is_refused():
+    for stranger in ("mapper_0.bias", "course_mapping.mapping.1.weight"):
+        with pytest.raises(ValueError, match=f"'{stranger}' is no tensor"):
+            from_styleclip({"mapper_0.mapping.1.weight": torch.ones(2, 2), stranger: torch.ones(2)})
 
 
 # ------------------------------------------------------------------------- ManiCLIP

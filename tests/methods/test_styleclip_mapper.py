@@ -12,7 +12,8 @@ from faceedit import hub
 from faceedit.convert.styleclip_mapper import from_styleclip
 from faceedit.editor import FaceEditor
 from faceedit.errors import RepoError, RequestError
-from faceedit.method import load_method
+from faceedit.inversion import to_space
+from faceedit.method import load_method, save_method
 from faceedit.methods.styleclip_mapper import MapperConfig, StyleClipMapper
 from faceedit.pae import pae_sentence
 from faceedit.sentence import embed, read
@@ -83,6 +84,59 @@ def test_edit_does_not_depend_on_the_scale_of_the_generators_codes(backbones):
     larger.centre.mul_(3)
     again = larger.mapper((3 * w_plus - larger.centre) / larger.unit)
     torch.testing.assert_close(again, moved, rtol=1e-3, atol=1e-4)
+
+
+def test_mapper_of_styles_moves_the_channels_of_its_levels_and_leaves_colours_alone(backbones):
+    generator = backbones.generator
+    s = generator.styles(generator.sample_w_plus(2, torch.Generator().manual_seed(1)))
+    sentence = read("purple hair", "a face", backbones.clip)
+    for settings, kept in (
+        ({}, range(0)),
+        ({"coarse": False}, range(4)),
+        ({"medium": False}, range(4, 8)),
+        ({"fine": False, "medium_from": 2, "fine_from": 5}, range(5, 8)),
+    ):
+        for to_rgb in (False, True):
+            method = StyleClipMapper.build(backbones, space="s", to_rgb=to_rgb, **settings)
+            source = Face(generator.synthesis_from_styles(s), Latent(s, Space.S))
+            moved = method.edit(source, sentence, backbones).latent.code != s
+            for layer in generator.style_layers:
+                wanted = layer.w_index not in kept and (to_rgb or not layer.is_rgb)
+                assert moved[:, layer.channels_slice].any() == wanted
+
+
+def test_objective_in_s_sums_the_mean_squares_of_the_style_layers(face, sentence, backbones):
+    source = to_space(face, Space.S, backbones)
+    method = StyleClipMapper.build(backbones, space="s").eval()
+    edited = method.edit(source, sentence, backbones)
+    term = method.objective(source, edited, sentence, backbones)["latent_l2"]
+    moved = (edited.latent.code - source.latent.code) / method.unit
+    layers = backbones.generator.style_layers
+    wanted = sum(moved[:, layer.channels_slice].square().mean() for layer in layers)
+    torch.testing.assert_close(term, 0.8 * wanted)
+
+
+def test_mapper_of_styles_edits_the_same_after_loading(face, sentence, backbones, tmp_path):
+    source = to_space(face, Space.S, backbones)
+    method = StyleClipMapper.build(backbones, space="s", width=8).eval()
+    prints = dict.fromkeys(backbones.present(), "sha256:0")
+    save_method(method, tmp_path, base="faceedit/tiny", fingerprint=prints, half=False)
+    loaded = load_method(StyleClipMapper, tmp_path)
+    before, after = (m.edit(source, sentence, backbones).image for m in (method, loaded))
+    assert torch.equal(before, after)
+
+
+def test_one_network_for_all_style_layers_is_refused(backbones):
+    with pytest.raises(ValueError, match="every layer has its own width"):
+        StyleClipMapper.build(backbones, space="s", single=True)
+
+
+def test_weights_that_are_older_than_the_space_are_mappers_of_w_plus(repo):
+    config = json.loads((repo / "red-hair" / hub.CONFIG).read_text())
+    for name in ("space", "style_dims", "to_rgb"):
+        del config["method_config"][name]
+    (repo / "red-hair" / hub.CONFIG).write_text(json.dumps(config))
+    assert load_method(StyleClipMapper, repo / "red-hair").space is Space.W_PLUS
 
 
 def test_objective_takes_a_pae_target(face, backbones):
@@ -258,6 +312,19 @@ def test_mappers_side_by_side_equal_one_trained_alone(settings, tmp_path):
         loop.update(loop.schedule[0][1])
     for name, value in both.task.mappers["red-hair"].state_dict().items():
         torch.testing.assert_close(mapper.state_dict()[name], value)
+
+
+def test_mappers_of_styles_are_trained_on_styles(settings, tmp_path):
+    method = {"width": 8, "space": "s"}
+    Loop(settings(options={"prompts": ("red hair",), "method": method}), MapperTask).run()
+    mapper = load_method(StyleClipMapper, tmp_path / "run" / "export" / "red-hair")
+    assert mapper.space is Space.S
+
+
+def test_mappers_of_different_spaces_are_refused(settings):
+    options = {"prompts": ("red hair",), "own": {"red hair": {"space": "s"}}}
+    with pytest.raises(ConfigError, match="share their faces' codes"):
+        MapperTask(settings(options=options), torch.device("cpu"))
 
 
 def test_settings_for_a_sentence_that_is_not_trained_are_refused(settings):

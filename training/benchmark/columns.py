@@ -130,7 +130,7 @@ class Judges:
             read.append(self.look(image).people.values)
             true.append(rows.values)
         people = (FaceAttributes(torch.cat(parts)) for parts in (read, true))
-        return Scale.fit(self.reader.config.heads, *people)  # type: ignore[no-any-return]
+        return Scale.fit(self.reader.config.heads, *people)
 
     @torch.no_grad()
     def look(self, image: Tensor) -> Look:
@@ -297,7 +297,7 @@ def feature_distance(maps_a: Sequence[Tensor], maps_b: Sequence[Tensor], mask: T
     layers = []
     for a, b in zip(maps_a, maps_b, strict=True):
         gap = (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1, keepdim=True)
-        weight = F.adaptive_avg_pool2d(mask.to(gap), gap.shape[-2:])
+        weight = F.adaptive_avg_pool2d(mask.to(gap), (gap.shape[-2], gap.shape[-1]))
         area = weight.sum()
         layers.append(
             (gap * weight).flatten(1).sum(1) / area if area > 0 else gap.sum() * torch.nan

@@ -139,7 +139,7 @@ def _cut(value: str) -> Prompt:
 
 
 LAUGHING = {"smile": 0.9, "mouth_open": 0.7}
-SHAVEN = {"beard": "none", "moustache": 0.0}
+SHAVEN: dict[str, Value] = {"beard": "none", "moustache": 0.0}
 PROMPTS: dict[str, Prompt] = {
     prompt.key: prompt
     for prompt in (

@@ -43,8 +43,8 @@ def write_sheet(faces: EvaluationSet, records: Records, path: Path, shown: int =
         blank = torch.tensor(PAPER).float().div(127.5).sub(1)[:, None, None].expand(source.shape)
         cells.append(source)
         for prompt in GRID:
-            item = line.get(prompt.key)
-            picture = None if item is None else records.load_picture(item.index)
+            cell = line.get(prompt.key)
+            picture = None if cell is None else records.load_picture(cell.index)
             cells.append(blank if picture is None else picture)
     columns = ["before", *(prompt.text for prompt in GRID)]
     return save_small(contact_sheet(cells, len(columns), column_labels=columns), path)

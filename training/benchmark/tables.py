@@ -7,6 +7,8 @@ its conclusions is kept.
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,10 +47,14 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_csv(rows: Mapping[str, Mapping[int, Record]], path: Path) -> None:
-    """Write a line for every edit at every strength."""
+    """Write a line an edit and strength, compressed; equal rows give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    partial = path.with_name(f".{path.name}.partial")
+    with (
+        partial.open("wb") as binary,
+        gzip.GzipFile("", "wb", mtime=0, fileobj=binary) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="") as file,
+    ):
         table = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         for name, records in rows.items():
@@ -69,7 +75,7 @@ INTRODUCTION = """\
 # Every method on the same faces, sentences and strengths
 
 Written by `python -m training.evaluate --set renders --methods all`; every number, with its 95%
-interval, is in `hub_cards/benchmark/results.json`, every edit in `hub_cards/benchmark/*.csv`.
+interval, is in `hub_cards/benchmark/results.json`, every edit in `hub_cards/benchmark/*.csv.gz`.
 The judges have another shape and seed than the networks that methods are trained with, and no
 training reads them. `oracle` is the true edit, rendered; `oracle_inverted` is that picture as the
 generator draws it, the ceiling of whoever moves a code; `random_face` is someone else of whom the

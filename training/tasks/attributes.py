@@ -1,7 +1,7 @@
 """The attribute reader, trained on the world's exact attributes; also the judge of another shape.
 
-`attributes` and `judge_attributes` are this one task with two recipes: other seed, other widths and
-depthwise convolutions for the judge, which is used for measuring only.
+`attributes` and `judge_attributes` are this one task with two recipes: the judge, which is used for
+measuring only, has another seed, other widths, and measures colours.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class AttributesOptions:
     depth: int = 1
     hidden: int = 192
     dropout: float = 0.1
+    colors: int = 0  # places whose colour is measured
     robust: float = 1.0  # strength of blur, noise and misalignment; 0 trains on clean renders
     out_of_sight: float = 0.1  # weight of attributes that the picture hides
     balance: float = 0.6  # weight ~ (1 / frequency) ** balance; 1 makes all values count alike
@@ -151,6 +152,7 @@ class AttributesTask(Task):
                 depth=o.depth,
                 hidden=o.hidden,
                 dropout=o.dropout,
+                colors=o.colors,
             )
         )
 
@@ -178,6 +180,7 @@ class AttributesTask(Task):
     def evaluate(self) -> dict[str, float]:
         """Return the balanced accuracy over clearly visible values: the mean, and each."""
         reader = self.averaged_or_live("reader")
+        assert isinstance(reader, AttributeReader)
         data = WorldShards(self.config.data_path / "heldout", device=self.device)
         count = min(self.options.evaluation_images, len(data))
         answers: list[dict[str, Tensor]] = []

@@ -204,6 +204,9 @@ class Prototypes(nn.Module):
 class ClipStep(nn.Module):
     """One step: telling statements, and the contrast where there are captions."""
 
+    weights: Tensor  # [2, S], see `balance`
+    wordings: Tensor  # [S, most of one, length], see `wording_tokens`
+
     def __init__(self, clip: Clip, prototypes: Prototypes, options: ClipOptions) -> None:
         super().__init__()
         self.clip, self.prototypes, self.options = clip, prototypes, options

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,8 +68,8 @@ POPULATION = 4096  # people who tell how far w spreads
 class EncoderOptions:
     """Size of the encoder, the phases and the loss weights."""
 
-    widths: tuple[int, ...] = (24, 48, 96, 160)
-    units: tuple[int, ...] = (1, 2, 2, 2)
+    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
+    units: tuple[int, int, int, int] = (1, 2, 2, 2)
     fold: int = 2
     squeeze: int = 8
     head_channels: int = 104
@@ -238,11 +239,13 @@ class EncoderTask(Task):
         """The code alone; then the portrait too, at half and at full size."""
         size, o = self.generator.config.resolution, self.options
         first, half, full = o.phase_shares
-        drawn = {"batch_size": o.image_batch_size, "learning_rate_scale": o.image_rate_scale}
+        drawn = partial(
+            Phase, batch_size=o.image_batch_size, learning_rate_scale=o.image_rate_scale
+        )
         return [
             Phase("w", first),
-            Phase(f"{size // 2} px", half, **drawn),
-            Phase(f"{size} px", full, **drawn),
+            drawn(f"{size // 2} px", half),
+            drawn(f"{size} px", full),
         ]
 
     def enter(self, phase: Phase) -> None:

@@ -235,6 +235,7 @@ class PairedStep(nn.Module):
             distance = feature_distance(task.segmenter, made, real)
             terms["feature"] = options.weight_feature * distance
         if task.adversarial:
+            assert task.discriminator is not None  # there is no such phase without one
             logits = task.discriminator(made)
             terms["adversarial"] = options.weight_adversarial * F.softplus(-logits).mean()
         terms["log_psnr"] = psnr(made.detach(), real).mean()
@@ -267,9 +268,9 @@ class DistilStep(nn.Module):
 class DiscriminatorStep(nn.Module):
     """Tell renders from reconstructions: non-saturating loss, R1 penalty now and then."""
 
-    def __init__(self, task: GeneratorTask) -> None:
+    def __init__(self, task: GeneratorTask, discriminator: nn.Module) -> None:
         super().__init__()
-        self.discriminator = task.discriminator
+        self.discriminator = discriminator
         self._task = (task,)
 
     def forward(self, batch: WorldBatch) -> dict[str, Tensor]:
@@ -346,7 +347,7 @@ class GeneratorTask(Task):
             ),
         ]
         if self.discriminator is not None:
-            judge = DiscriminatorStep(self)
+            judge = DiscriminatorStep(self, self.discriminator)
             rate = self.options.discriminator_learning_rate
             turns.append(Turn("discriminator", judge, learning_rate=rate, betas=(0.0, 0.99)))
         return turns
@@ -442,15 +443,20 @@ class GeneratorTask(Task):
 
     def _finished_generator(self) -> Generator:
         """Return the averaged generator with its mean w brought up to date."""
+        generator = self._averaged_generator()
+        generator.set_w_avg(torch.Generator().manual_seed(0))
+        return generator
+
+    def _averaged_generator(self) -> Generator:
+        """Return the averaged generator as it is, with the mean w that it began with."""
         generator = self.averaged_or_live("generator")
         assert isinstance(generator, Generator)
-        generator.set_w_avg(torch.Generator().manual_seed(0))
         return generator
 
     def _heldout_pairs(self, count: int, size: int) -> tuple[Tensor, Tensor]:
         """Return reconstructions by the averaged networks, and the renders."""
         data = self.heldout or self.data
-        generator = self.averaged_or_live("generator")
+        generator = self._averaged_generator()
         mapping = self.averaged_or_live("attribute_mapping")
         made, real = [], []
         for start in range(0, min(count, len(data)), 16):
@@ -473,7 +479,7 @@ class GeneratorTask(Task):
         noise = torch.Generator().manual_seed(1)
         z = torch.randn(1024, self.options.z_dim, generator=noise).to(self.device)
         wanted = self.averaged_or_live("attribute_mapping")(people_of_z(z))
-        w = self.averaged_or_live("generator").mapping(z)
+        w = self._averaged_generator().mapping(z)
         missed = (w - wanted).square().mean() / wanted.var(0).mean()
         return {"psnr": float(psnr(made, real).mean()), "mapping_error": float(missed)}
 

@@ -53,7 +53,7 @@ class IdentityOptions:
     widths: tuple[int, ...] = (24, 48, 96, 128)
     units: tuple[int, ...] = (1, 2, 2, 1)
     embedding_dim: int = 128
-    crop: tuple[int, ...] = (20, 116, 16, 112)  # px of 128: top, bottom, left, right
+    crop: tuple[int, int, int, int] = (20, 116, 16, 112)  # px of 128: top, bottom, left, right
     input_size: int = 96
     fold: int = 2
     squeeze: int = 8

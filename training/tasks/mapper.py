@@ -60,6 +60,8 @@ class MapperTask(MethodTask):
         strangers = sorted(set(own) - set(prompts))
         if strangers:
             raise ConfigError(f"`own` has settings for {strangers}, which are no prompts")
+        if any("space" in settings for settings in own.values()):
+            raise ConfigError("`own` names a space; all mappers of a run share their faces' codes")
         places = [folder_name(prompt) for prompt in prompts]
         if len(set(places)) < len(places) or not all(places):
             raise ConfigError(f"two prompts would share a folder: {places}")
@@ -81,9 +83,10 @@ class MapperTask(MethodTask):
             turns.append(Turn(place, VariantStep(step, self.sentences.pick([number]))))
         return turns
 
-    def batch(self, positions: range) -> Face:  # type: ignore[override]
+    def batch(self, positions: range) -> Face:
         """Return random faces; every mapper has its own sentence."""
-        return super().batch(positions)[0]
+        faces, _ = super().batch(positions)
+        return faces
 
     def samples(self) -> PIL.Image.Image:
         """Return a sheet: a face a row, a sentence a column."""

@@ -126,7 +126,7 @@ class MethodTask(Task):
         self.backbones = frozen_backbones(config, self.kind, device)
         self.method = self.kind.build(self.backbones, **self.options.method)
         o = self.options
-        self.faces = Faces(self.backbones, self.kind.space, config.seed, o.truncation_psi)
+        self.faces = Faces(self.backbones, self.method.space, config.seed, o.truncation_psi)
         self.sentences = Sentences(o.prompts, o.neutral, self.backbones.clip, config.seed)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -151,8 +151,11 @@ class MethodTask(Task):
             )
         return now
 
-    def batch(self, positions: range) -> tuple[Face, Sentence]:
-        """Return random faces, each with a sentence; made without gradients, once."""
+    def batch(self, positions: range) -> Any:
+        """Return (Face, Sentence): random faces, each with a sentence; without gradients, once.
+
+        Tasks that learn from something else return that.
+        """
         half = self.config.mixed_precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             return self.faces(positions), self.sentences(positions)
