@@ -479,7 +479,8 @@ _NOTES = (
             "A network reads the face's code and the sentence and answers with a displacement.",
             "It learns to land on the code of the true edit and to leave everything else where it "
             "was.",
-            "One pass an edit; strength multiplies the displacement.",
+            "A sentence of several wishes is split, and they are fulfilled one after the other; "
+            "strength multiplies the displacement.",
         ),
         good_for="anything that the portrait world can say, one or several attributes at once",
         limits=(

@@ -202,7 +202,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         strength: float | None = None,
         num_inference_steps: int = ClipPaeDiffusionConfig.steps,
         guidance_scale: float | None = None,
-        grad_mode: str = "x0",
+        grad_mode: str = ClipPaeDiffusionConfig.mode,
         start: str | None = None,
         eta: float = 0.0,
         mask_image: PIL.Image.Image | Tensor | None = None,

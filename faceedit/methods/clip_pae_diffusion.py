@@ -63,8 +63,8 @@ class ClipPaeDiffusionConfig(MethodConfig):
     iterations: int = ITERATIONS  # network calls a step of inversion
     resolution: int | None = None  # px to denoise at; None = what the network was trained with
     eta: float = 0.0
-    mode: GradientMode = "x0"
-    scale: float = 3.0
+    mode: GradientMode = "full"
+    scale: float = 4.0
     inner_steps: int = 2
     guidance_start: float = 0.0
     guidance_stop: float = 0.9
@@ -74,9 +74,9 @@ class ClipPaeDiffusionConfig(MethodConfig):
     smallest_cutout: float = 0.7  # share of the side
     weight_clip: float = 1.0
     weight_identity: float = 0.3
-    weight_pixels: float = 0.5  # mean square difference to the source
+    weight_pixels: float = 1.0  # mean square difference to the source
     weight_range: float = 0.05  # mean square of what lies outside [-1, 1]
-    weight_smooth: float = 0.15  # mean square difference of neighbours, beyond the source's
+    weight_smooth: float = 0.5  # mean square difference of neighbours, beyond the source's
 
 
 @dataclass(frozen=True)

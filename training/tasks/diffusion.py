@@ -35,7 +35,7 @@ class DiffusionOptions:
     """Size of the network, what it predicts, and how it is measured."""
 
     resolution: int = 64  # px; the renders are averaged down to it
-    channels: tuple[int, ...] = (32, 48, 96, 160)
+    channels: tuple[int, ...] = (32, 48, 80, 128)
     layers_per_block: int = 1
     attention_levels: int = 1  # so many of the deepest levels have attention
     attention_head_dim: int = 32
