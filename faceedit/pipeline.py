@@ -202,7 +202,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         strength: float | None = None,
         num_inference_steps: int = ClipPaeDiffusionConfig.steps,
         guidance_scale: float | None = None,
-        grad_mode: str = ClipPaeDiffusionConfig.mode,
+        grad_mode: str | None = None,
         start: str | None = None,
         eta: float = 0.0,
         mask_image: PIL.Image.Image | Tensor | None = None,
@@ -229,7 +229,8 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             strength: Share of the noise schedule to go through, in (0, 1].
             num_inference_steps: Steps of the whole schedule; must divide its length.
             guidance_scale: 0 gives the images back, 1 to 10 edits.
-            grad_mode: "x0", "full" or "jacobian_free", see `faceedit.guidance`.
+            grad_mode: "x0", "full" or "jacobian_free", see `faceedit.guidance`; None = "full", or
+                "x0" from noise, where the exact gradient runs away from what faces look like.
             start: "ddim" inverts the images, "sdedit" adds noise to them, "noise" starts from
                 noise alone; None = "ddim", or "noise" without an image.
             eta: 0 is DDIM, 1 is DDPM.
@@ -254,6 +255,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         if unknown := sorted(set(wanted) - set(self._callback_tensor_inputs)):
             known = ", ".join(self._callback_tensor_inputs)
             raise RequestError(f"a callback cannot be given {unknown}; choose from {known}")
+        start = start or ("noise" if image is None else "ddim")
         settings: dict[str, Any] = dict(
             target=target,
             characteristics=None if characteristics is None else tuple(characteristics),
@@ -261,8 +263,8 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             depth=self.config.strength if strength is None else strength,
             steps=num_inference_steps,
             scale=self.config.guidance_scale if guidance_scale is None else guidance_scale,
-            mode=grad_mode,
-            start=start or ("noise" if image is None else "ddim"),
+            mode=grad_mode or ("x0" if start == "noise" else ClipPaeDiffusionConfig.mode),
+            start=start,
             eta=eta,
             cutouts=num_cutouts,
             iterations=inversion_iterations,

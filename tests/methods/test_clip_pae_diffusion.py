@@ -75,7 +75,8 @@ def test_each_image_of_a_batch_is_edited_as_if_alone(source, sentence, backbones
 def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):
     from faceedit.backbones.diffusion import reconstruct, resize
 
-    edited = build(backbones).edit(source, sentence, backbones)
+    # "x0" moves this untrained network's images least: sharp ones are not the same after resizing.
+    edited = build(backbones, mode="x0").edit(source, sentence, backbones)
     drawn = reconstruct(backbones.diffusion, edited.latent.code)
     assert (drawn - resize(edited.image, 16)).abs().mean() < 0.05
 

@@ -318,8 +318,8 @@ def test_published_methods_lie_between_no_edit_and_the_true_edit():
     result = json.loads(PUBLISHED.read_text())
     assert result["brackets"] == []
     targets = result.get("targets") or {}
-    if len(targets) == 2:
-        pae, text = (targets[f"clip_pae:{name}"]["matched"] for name in ("pae", "text"))
+    for method in {name.split(":")[0] for name in targets}:
+        pae, text = (targets[f"{method}:{name}"]["matched"] for name in ("pae", "text"))
         if pae["reached"] and text["reached"]:
             assert pae["identity"]["high"] >= text["identity"]["value"]
             assert pae["collateral"]["low"] <= text["collateral"]["value"]

@@ -51,7 +51,11 @@ __all__ = ["Benchmark", "Plan", "main"]
 
 RECORD_VERSION = "1"  # raised whenever a number of a record would be another one
 WAIT = timedelta(hours=12)  # that one process may take longer than another
-TARGETS = ("pae", "text")
+# What CLIP-PAE is compared with, everything else equal.
+TARGETS = {
+    "clip_pae": ("pae", "text"),
+    "clip_pae_diffusion": ("pae", "text", "directional"),
+}
 SLOWEST_SHARE = 3  # rows that take tens of seconds an edit make this many times fewer
 SLOWEST_LINES = 2  # of their contact sheets
 
@@ -218,12 +222,15 @@ class Benchmark:
         self.state.wait_for_everyone()
 
     def _target_rows(self) -> list[MethodRow]:
-        """Return CLIP-PAE with each of its targets, everything else equal."""
-        if not self.plan.targets or "clip_pae" in self.skipped:
+        """Return CLIP-PAE, in the generator and in diffusion, with each of its targets."""
+        if not self.plan.targets:
             return []
+        measured = {row.name for row in self.rows}
         return [
-            MethodRow(self.editor, "clip_pae", f"clip_pae:{target}", {"target": target})
-            for target in TARGETS
+            MethodRow(self.editor, method, f"{method}:{target}", {"target": target})
+            for method, targets in TARGETS.items()
+            if method in measured
+            for target in targets
         ]
 
     def _sheet_lines(self, row: Row) -> int:
