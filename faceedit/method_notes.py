@@ -16,7 +16,7 @@ Speed = Literal["fast", "optimized", "diffusion"]
 SPEED_WORDS: dict[Speed, str] = {
     "fast": "at once: one pass through the networks",
     "optimized": "some seconds: a descent for every face",
-    "diffusion": "tens of seconds: a guided denoising of every face",
+    "diffusion": "some ten seconds: a guided denoising of every face",
 }
 
 

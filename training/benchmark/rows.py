@@ -34,6 +34,7 @@ __all__ = ["BASELINES", "STRENGTHS", "Edit", "MethodRow", "Row", "method_rows"]
 
 STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0)
 NEUTRAL = "a face"
+WEIGHTS = ".safetensors"  # ends the names of all weights, those in diffusers' folders too
 RANDOM_SHARE = 0.5  # of a face's distance from the mean face: a random step where no truth is known
 
 
@@ -52,7 +53,7 @@ class Row:
     Attributes:
         name: A method's name, or a baseline's.
         slow: Whether an edit takes seconds, so that fewer are made.
-        slowest: Whether it takes tens of seconds, so that still fewer are made.
+        slowest: Whether every strength is a run of its own, so that it is shown at one only.
         strengths: At which it can be shown.
         needs_truth: Whether it exists only where the true edit is known.
         method: Whether it is a method, or a baseline.
@@ -316,13 +317,13 @@ class MethodRow(Row):
             content.update(json.dumps(asdict(built), sort_keys=True, default=str).encode())
             return content.hexdigest()[:12]
         for path in sorted(self.folder.rglob("*")):
-            if path.name in (hub.CONFIG, hub.WEIGHTS):
+            if path.name == hub.CONFIG or path.suffix == WEIGHTS:
                 content.update(path.read_bytes())
         return content.hexdigest()[:12]
 
     def megabytes(self) -> dict[str, float]:
         """Return what has to be downloaded for it: its own weights, and the networks it needs."""
-        own = 0 if self.folder is None else _bytes(self.folder.rglob(hub.WEIGHTS))
+        own = 0 if self.folder is None else _bytes(self.folder.rglob(f"*{WEIGHTS}"))
         base = self.editor.base_folder
         needs = method_class(self.method_name).needs | {"clip", "generator", "encoder"}
         places = [] if base is None else [base / name / hub.WEIGHTS for name in sorted(needs)]

@@ -56,8 +56,7 @@ TARGETS = {
     "clip_pae": ("pae", "text"),
     "clip_pae_diffusion": ("pae", "text", "directional"),
 }
-SLOWEST_SHARE = 3  # rows that take tens of seconds an edit make this many times fewer
-SLOWEST_LINES = 2  # of their contact sheets
+SLOWEST_LINES = 2  # of the contact sheets of rows that start anew for every strength
 
 
 @dataclass(frozen=True)
@@ -259,8 +258,6 @@ class Benchmark:
 
     def _count(self, row: Row) -> int:
         """Return how many edits of a row are measured."""
-        if row.slowest:
-            return max(1, self.plan.slow_count // SLOWEST_SHARE)
         return self.plan.slow_count if row.slow else self.plan.count
 
     def _edit_sheet(self, row: Row) -> None:

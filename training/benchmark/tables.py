@@ -234,8 +234,9 @@ def write_short_table(rows: Mapping[str, Any], path: Path) -> bool:
 
 def short_table(rows: Mapping[str, Any]) -> list[str]:
     """Return the table for the README: the inversion's ceiling, then the methods, best first."""
-    titles = ["method", "paper", "sentence true", "the person stays", "other things change", "s"]
-    lines = [_row(titles), _row(["---", "---", "---:", "---:", "---:", "---:"])]
+    titles = ["method", "paper", "edits", "sentence true", "the person stays"]
+    titles += ["other things change", "s"]
+    lines = [_row(titles), _row(["---", "---", *["---:"] * 5])]
     for name, row in ordered(rows):
         if row["kind"] != "method" and name != "oracle_inverted":
             continue
@@ -245,7 +246,7 @@ def short_table(rows: Mapping[str, Any]) -> list[str]:
             paper = "ours" if note.paper is None else f"[{note.arxiv}]({note.paper.url})"
         numbers = [_number(row[key]) for key in ("success", "identity_kept", "collateral")]
         seconds = _plain(row["seconds"]) if row["kind"] == "method" else "-"
-        lines.append(_row([f"`{name}`", paper, *numbers, seconds]))
+        lines.append(_row([f"`{name}`", paper, str(row["n"]), *numbers, seconds]))
     return lines
 
 
