@@ -20,7 +20,8 @@ EVERYWHERE = frozenset(REGIONS)
 FACE = frozenset(("skin", "nose", "lips", "mouth", "beard", "brows", "eyes", "lens", "glasses"))
 OUTLINE = frozenset(("background", "hair", "ear", "earring", "neck", "cloth", "hat"))
 UPPER = frozenset(("skin", "nose", "eyes", "brows", "lens", "glasses", "hair", "hat", "ear"))
-LOWER = frozenset(("skin", "nose", "lips", "mouth", "beard", "cloth"))
+UPPER |= {"earring"}
+LOWER = frozenset(("skin", "nose", "lips", "mouth", "beard", "cloth", "neck", "hair"))
 WALL_LIGHT = frozenset(
     ("background", "skin", "nose", "lips", "mouth", "beard", "brows", "ear", "neck")
 )
@@ -48,7 +49,9 @@ EFFECTS |= {
     "gaze_y": frozenset({"eyes"}),
     "freckles": frozenset(("skin", "nose", "lens")),
     "eye_open": UPPER,
-    "hair_color": frozenset(("hair", "brows", "beard", "skin", "nose", "ear", "neck", "lens")),
+    "hair_color": frozenset(
+        ("hair", "brows", "beard", "lips", "skin", "nose", "ear", "neck", "lens")
+    ),
     "moustache": LOWER,
     "lipstick": frozenset(("lips", "skin", "mouth", "beard", "nose")),
     "lip_hue": frozenset(("lips", "skin", "mouth", "beard", "lens")),

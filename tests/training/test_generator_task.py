@@ -189,9 +189,12 @@ def test_training_continues_from_a_finished_generator(world, tmp_path):
 
 @pytest.mark.slow
 def test_training_approaches_the_renders(world, tmp_path):
-    flags = ["--max_train_steps=120", "--lr_warmup_steps=5", "--no-evaluate"]
-    loop = make_loop(world, tmp_path, *flags, distil_steps=0)
+    flags = ["--max_train_steps=320", "--lr_warmup_steps=5", "--no-evaluate"]
+    loop = make_loop(world, tmp_path, *flags, distil_steps=200)
     loop.run()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
-    assert lines[-1]["paired/pixel"] < 0.7 * lines[0]["paired/pixel"]
-    assert lines[-1]["distil/distance"] < lines[0]["distil/distance"]
+    pixel = [line["paired/pixel"] for line in lines if "paired/pixel" in line]
+    assert pixel[-1] < 0.7 * pixel[0]
+    # Only of the last phase: before it, what the mapping network follows moves as well.
+    distance = [line["distil/distance"] for line in lines if line["phase"] == "distil"]
+    assert distance[-1] < distance[0]
