@@ -24,7 +24,7 @@ from torch import Tensor
 from faceedit.backbones import stylegan2
 from faceedit.backbones.clip import Clip
 from faceedit.backbones.layers import ACTIVATION_GAIN, LEAKY_SLOPE, StyledConv, ToRGB
-from faceedit.methods.feat import Attention, resize
+from faceedit.methods.feat import Attention
 
 __all__ = ["attention", "clip_pixels", "installed", "modulated_conv", "upsample"]
 
@@ -123,7 +123,8 @@ def clip_pixels(self: Clip, image: Tensor) -> Tensor:
 
 def attention(self: Attention, sources: Sequence[Tensor], text: Tensor | None, size: int) -> Tensor:
     """Do what `Attention.forward` does on all features joined; [n, 1, size, size]."""
-    joined = torch.cat([resize(source, size) for source in sources], dim=1)
+    resized = [F.interpolate(source, (size, size), mode="bilinear") for source in sources]
+    joined = torch.cat(resized, dim=1)
     weight = torch.cat([conv.weight for conv in self.convs], dim=1)
     bias = torch.stack([conv.bias for conv in self.convs]).sum(dim=0)
     total = F.conv2d(joined, weight, bias)
