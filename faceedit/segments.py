@@ -1,7 +1,8 @@
 """A sentence of many wishes, split: into one segment a category, or into single wishes.
 
-ManiCLIP's decoupled and sequential edits take the segments one by one, our own method the wishes.
-Categories (hair, mouth, what is worn, ...) and colours are found by their words.
+ManiCLIP's decoupled edits take the segments one by one; its sequential ones, FFCLIP and our own
+method take the wishes. Categories (hair, mouth, what is worn, ...) and colours are found by their
+words.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["CATEGORIES", "category", "segments", "wishes"]
+__all__ = ["CATEGORIES", "category", "one_wish", "segments", "wishes"]
 
 # Category -> words that speak of it. A part of a sentence belongs to the first category that it
 # names, so hair comes before the things that are worn on it.
@@ -76,6 +77,11 @@ def wishes(prompt: str) -> list[str]:
     if waiting and found:
         found[-1] += " and " + waiting.removesuffix(" and ")
     return found if len(found) > 1 else [prompt]
+
+
+def one_wish(prompt: str) -> list[str]:
+    """Return a sentence as it is: for methods that do not split."""
+    return [prompt]
 
 
 def _parts(prompt: str) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -61,6 +62,33 @@ def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] = TEMPLATES
     framed = [template.format(text) for text in texts for template in templates]
     vectors = clip.encode_text(framed).unflatten(0, (len(texts), len(templates)))
     return F.normalize(vectors.mean(dim=1), dim=-1)
+
+
+def in_turn(
+    sentence: Sentence, split: Callable[[str], list[str]], clip: Clip
+) -> list[tuple[Sentence, Tensor]]:
+    """Return what a sentence asks for, part after part.
+
+    Args:
+        sentence: Of n prompts.
+        split: Takes a prompt apart, see `faceedit.segments`.
+        clip: Reads the parts.
+
+    Returns:
+        The prompts' next parts as a sentence of n, and 1 where there is one, else 0, [n, 1, 1].
+        A prompt of one part is read as it was embedded for it.
+    """
+    parts = [split(prompt) for prompt in sentence.prompt]
+    turns = []
+    for turn in range(max((len(row) for row in parts), default=1)):
+        asked = torch.tensor([float(turn < len(row)) for row in parts] or [1.0])
+        target = sentence.target
+        rows = [k for k, row in enumerate(parts) if turn < len(row) > 1]
+        if rows:
+            read_now = embed([parts[k][turn] for k in rows], clip).to(target)
+            target = target.index_copy(0, torch.tensor(rows, device=target.device), read_now)
+        turns.append((replace(sentence, target=target), asked.to(target)[:, None, None]))
+    return turns
 
 
 def clean(text: str, what: str = "prompt") -> str:

@@ -38,8 +38,8 @@ from faceedit import losses
 from faceedit.backbones import Backbones
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.segments import wishes
-from faceedit.sentence import embed
+from faceedit.segments import one_wish, wishes
+from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
 
 REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was chosen for
@@ -206,33 +206,13 @@ class CounterfactualEditor(EditMethod):
         deviation = w_plus_unit(generator).to(w_plus) / 2
         code = (w_plus - generator.w_avg.to(w_plus)) / deviation
         total = torch.zeros_like(code[:, :1])
-        for target, asked in self._wishes(sentence, backbones.clip):
-            signs = target.new_full((len(code), 1), sign)
-            step = self.delta(code + sign * total, target.to(code).expand(len(code), -1), signs)
+        signs = code.new_full((len(code), 1), sign)
+        split = wishes if self.config.in_turn and not self.training else one_wish
+        for wish, asked in in_turn(sentence, split, backbones.clip):
+            target = wish.target.to(code).expand(len(code), -1)
+            step = self.delta(code + sign * total, target, signs)
             total = total + asked.to(code) * step[:, None]
         return total * deviation
-
-    def _wishes(self, sentence: Sentence, clip: Any) -> list[tuple[Tensor, Tensor]]:
-        """Return what is asked for in turn.
-
-        Returns:
-            Embeddings of the sentences' next wishes, [n, d], and 1 where there is one, else 0,
-            [n, 1, 1]. A sentence of one wish is read as it was embedded for it.
-        """
-        whole = sentence.target
-        split = self.config.in_turn and not self.training
-        parts = [wishes(text) for text in sentence.prompt] if split else []
-        rounds = [(whole, whole.new_ones(1, 1, 1))]
-        for turn in range(1, max((len(row) for row in parts), default=1)):
-            asked = torch.tensor([float(turn < len(row)) for row in parts]).to(whole)
-            rounds.append((whole, asked[:, None, None]))
-        for turn, (_, asked) in enumerate(rounds):
-            several = [k for k, row in enumerate(parts) if turn < len(row) > 1]
-            if several:
-                rows = torch.tensor(several, device=whole.device)
-                read = embed([parts[k][turn] for k in several], clip).to(whole)
-                rounds[turn] = (whole.index_copy(0, rows, read), asked)
-        return rounds
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0

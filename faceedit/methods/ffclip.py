@@ -13,6 +13,8 @@ Differs from the paper:
   (`layer_codes`), and the offset is read off by a linear map a layer (`readout`), which also lets
   it be negative. Both are absent from official weights.
 * The text is the difference to the neutral sentence (`text`), of fixed length.
+* A sentence of several wishes may be split (`faceedit.segments`) and fulfilled wish by wish, each
+  asked of the code that the ones before have made (`in_turn`); the paper asks for all at once.
 * The CLIP term compares the change of the image with the difference of the texts (`aim`); the
   paper's looks at the edited image alone, by which a small CLIP changes more than was asked.
 * Loss weights are for a small CLIP, whose cosines spread wider than OpenAI's, and for means over
@@ -39,6 +41,8 @@ from faceedit.backbones.layers import LayerwiseLinear, PixelNorm
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.pae import PaeSettings
+from faceedit.segments import one_wish, wishes
+from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
 
 SMALL = 0.02  # spread of an untrained offset, in units: the first edits are hardly visible
@@ -49,12 +53,14 @@ GROUPS = (4, 8)  # where the medium and the fine layers begin
 class FfClipConfig(MethodConfig):
     """Settings of the module and of its training."""
 
+    added_later = MethodConfig.added_later | {"in_turn"}
     arch: Literal["ffclip", "per_layer"] = "ffclip"
     num_ws: int = 18
     w_dim: int = 512
     text_dim: int = 512
     blocks: int = 4
     heads: int = 8  # of each attention of "per_layer"
+    in_turn: bool = False  # split sentences of several wishes, except in training
     layer_codes: bool = True
     readout: bool = True
     text: Literal["direction", "embedding"] = "direction"
@@ -251,13 +257,16 @@ class FfClip(EditMethod):
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
         """Return G(w + strength * offset)."""
-        offset, _ = self.modulate(source, sentence)
-        code = source.latent.code + strength * offset
+        code = source.latent.code
+        offset = torch.zeros_like(code)
+        split = wishes if self.config.in_turn and not self.training else one_wish
+        for wish, asked in in_turn(sentence, split, backbones.clip):
+            offset = offset + asked.to(code) * self.modulate(code + offset, wish)[0]
+        code = code + strength * offset
         return Face(backbones.generator(code), Latent(code, self.space), source.mask)
 
-    def modulate(self, source: Face, sentence: Sentence) -> tuple[Tensor, Tensor]:
-        """Return the offset in w_plus and the reactions, [n, blocks, num_ws]."""
-        code = source.latent.code
+    def modulate(self, code: Tensor, sentence: Sentence) -> tuple[Tensor, Tensor]:
+        """Return the offset [n, num_ws, w_dim] and the reactions [n, blocks, num_ws] of w_plus."""
         with torch.autocast(code.device.type, enabled=False):  # the norm over layers needs 24 bits
             x = (code.float() - self.centre) / self.unit
             text = self._text(sentence).to(x).expand(len(x), -1)
@@ -270,7 +279,7 @@ class FfClip(EditMethod):
 
         The mean over the blocks of the attention over layers; for a bar chart.
         """
-        return self.modulate(source, sentence)[1].mean(dim=1)
+        return self.modulate(source.latent.code, sentence)[1].mean(dim=1)
 
     def objective(
         self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones

@@ -9,8 +9,8 @@ Two ideas keep what the words do not mention. *Decoupling by group sampling*: in
 consists of segments of one category only (hair, or the mouth, ...), which `training` draws from the
 recipe's groups. *The entropy constraint*: an offset should use few entries of the code. Three modes
 of inference: "single" reads the whole sentence at once; "decoupled" splits it into one segment a
-category (`segments`), asks for an offset each and adds them; "sequential" applies them one after
-the other.
+category (`segments`), asks for an offset each and adds them; "sequential" applies
+what the sentence wishes (`wishes`) one after the other.
 
 Differs from the paper: its network takes one w, repeated for all layers; ours takes the layers of
 w_plus as they are, so that inverted photos fit. Codes and offsets are in units of twice each
@@ -39,13 +39,14 @@ from faceedit.aim import Aim, text_distance
 from faceedit.backbones import Backbones
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.segments import segments
-from faceedit.sentence import embed
+from faceedit.segments import one_wish, segments, wishes
+from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
 
 REFERENCE_ENTRIES = 14 * 512  # of the official code: what weight_entropy was chosen for
 ENTROPY_SCALE = 1e-4  # in the official loss
 MAX_LAYERS = 20  # of w_plus; a generator of 1024 px has 18
+SPLITS = {"single": one_wish, "decoupled": segments, "sequential": wishes}  # by mode of inference
 BACKGROUND = ("background", "neck", "cloth")  # regions that an edit shall keep
 FACE = ("skin", "nose", "ear")  # whose colour it shall keep
 
@@ -63,7 +64,7 @@ class ManiClipConfig(MethodConfig):
     text_scale: float = 10.0  # length of the sentence's embedding as the network takes it
     scale: float = 0.7  # of the offset; the official truncation
     initial_scale: float = 1.0  # of the offset before training
-    mode: Literal["single", "decoupled", "sequential"] = "single"
+    mode: Literal["single", "decoupled", "sequential"] = "single"  # of inference
     entropy: Literal["minmax", "l1"] = "minmax"  # how sizes of entries become shares
     aim: Aim = "global"  # of the CLIP term: the paper's; see `faceedit.aim`
     weight_clip: float = 1.0
@@ -158,38 +159,13 @@ class ManiClip(EditMethod):
         code = source.latent.code
         moved = (code - self.centre) / self.unit
         offset = torch.zeros_like(code)
-        for text, asked in self._rounds(sentence, len(code), backbones):
+        split = one_wish if self.training else SPLITS[self.config.mode]
+        for part, asked in in_turn(sentence, split, backbones.clip):
             start = moved + offset if self.config.mode == "sequential" else moved
+            text = part.target.expand(len(code), -1) * self.config.text_scale
             offset = offset + asked * self.config.scale * self.transformer(start, text)
         code = code + strength * offset * self.unit
         return Face(backbones.generator(code), Latent(code, self.space), source.mask)
-
-    def _rounds(
-        self, sentence: Sentence, n: int, backbones: Backbones
-    ) -> list[tuple[Tensor, Tensor | float]]:
-        """Return what the transformer reads, time after time.
-
-        Returns:
-            Embeddings [n, d] of the sentences' next segments, and 1 where there is one, else 0,
-            [n, 1, 1]. A sentence that is not split is read as it was embedded for it.
-        """
-        whole = sentence.target.expand(n, -1)
-        parts = [[prompt] for prompt in sentence.prompt]
-        if self.config.mode != "single":
-            parts = [segments(prompt) for prompt in sentence.prompt]
-        most = max((len(row) for row in parts), default=1)
-        if most <= 1:
-            return [(whole * self.config.text_scale, 1.0)]
-        rounds: list[tuple[Tensor, Tensor | float]] = []
-        split = torch.tensor([len(row) > 1 for row in parts], device=whole.device)
-        for index in range(most):
-            texts = [row[index] if index < len(row) else row[0] for row in parts]
-            read = torch.where(split[:, None], embed(texts, backbones.clip), sentence.target)
-            asked = torch.tensor([float(index < len(row)) for row in parts]).to(whole)
-            rounds.append(
-                (read.expand(n, -1) * self.config.text_scale, asked.expand(n)[:, None, None])
-            )
-        return rounds
 
     def objective(
         self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones

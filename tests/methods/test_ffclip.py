@@ -74,8 +74,20 @@ def test_one_module_gives_every_sentence_its_own_edit(arch, face, backbones):
     sentences = read(["red hair", "an old face"], "a face", backbones.clip)
     code = face.latent.code[:1].expand(2, -1, -1)  # one face, two sentences
     twice = Face(face.image[:1].expand(2, -1, -1, -1), Latent(code, Space.W_PLUS))
-    offset, _ = method.modulate(twice, sentences)
+    offset, _ = method.modulate(twice.latent.code, sentences)
     assert not torch.allclose(offset[0], offset[1])
+
+
+def test_wishes_can_be_fulfilled_one_after_the_other(face, backbones):
+    method = FfClip.build(backbones, in_turn=True).eval()
+    prompts = ("red hair and glasses", "red hair", "glasses")
+    both, *wishes = (read(prompt, "a face", backbones.clip) for prompt in prompts)
+    edited, expected = method.edit(face, both, backbones), face
+    for wish in wishes:
+        expected = method.edit(expected, wish, backbones)
+    torch.testing.assert_close(edited.latent.code, expected.latent.code, rtol=1e-4, atol=1e-4)
+    trained = method.train()(face, both, backbones)  # training asks for all at once
+    assert not torch.allclose(trained.latent.code, edited.latent.code, atol=1e-4)
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -92,7 +104,7 @@ def test_layers_of_a_random_face_are_moved_differently(face, sentence, backbones
     offsets = {}
     for own in (True, False):
         method = FfClip.build(backbones, layer_codes=own, readout=own).eval()
-        offsets[own] = method.modulate(face, sentence)[0]
+        offsets[own] = method.modulate(face.latent.code, sentence)[0]
     assert torch.allclose(offsets[False][:, 0], offsets[False][:, -1], atol=1e-4)
     assert not torch.allclose(offsets[True][:, 0], offsets[True][:, -1], atol=1e-4)
 
