@@ -1,5 +1,6 @@
 """The CLIP task: exact truth decides the negatives, and batches are functions of their place."""
 
+import dataclasses
 import math
 import random
 
@@ -9,7 +10,7 @@ import torch
 from faceedit.world import sample_attributes
 from faceedit.world.captions import FALSE, STATEMENTS, TRUE, describe, truth
 from tests.training.shards import write_shard
-from training.config import TrainConfig
+from training.config import ConfigError, TrainConfig
 from training.task import Phase
 from training.tasks.clip import (
     ClipOptions,
@@ -136,3 +137,36 @@ def test_the_second_phase_trains_both_towers(task):
     for weight in (model.visual_projection.weight, model.text_projection.weight):
         assert weight.grad is not None and weight.grad.abs().sum() > 0
     assert step.prototypes.read(torch.zeros(1, 8)).shape == (1, len(STATEMENTS))
+
+
+def test_attacked_pictures_are_read_worse_after_a_small_move(task):
+    task.options = dataclasses.replace(task.options, attack=0.5, attack_size=0.1)
+    step, batch = task.turns()[0].step, task.batch(range(8))
+    pictures = batch.image
+    attacked = step._attacked(pictures, batch)
+    moved = (attacked - pictures).abs()
+    assert torch.equal(attacked[4:], pictures[4:])
+    assert 0 < moved[:4].max() <= 0.1 + 1e-6
+
+    def loss(image):
+        terms = step._look(step.clip.encode_image(image), batch.truth[:4])
+        return sum(terms.values()).item()
+
+    assert loss(attacked[:4]) > loss(pictures[:4])
+
+
+def test_training_goes_on_from_a_folder(task, tmp_path):
+    task.export(tmp_path / "clip")
+    config = dataclasses.replace(task.config, options={**TINY, "start": str(tmp_path / "clip")})
+    again = ClipTask(config, torch.device("cpu"))
+    image = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(
+        again.clip.eval().encode_image(image),
+        task.clip.eval().encode_image(image),
+        atol=0.01,
+        rtol=0,
+    )
+    assert all(parameter.requires_grad for parameter in again.clip.parameters())
+    other = dataclasses.replace(config, options={**config.options, "vision_width": 24})
+    with pytest.raises(ConfigError, match="another shape"):
+        ClipTask(other, torch.device("cpu"))

@@ -10,6 +10,10 @@ joint space. A picture's embedding must tell by its cosine with a prototype whet
 true, and which value of a question it is; a caption's embedding must point where the sum of its
 statements' prototypes points. In the phase "look" the vision tower learns that alone; in "match"
 wordings take the prototypes' place in it, and captions join with the contrast.
+
+Editors descend on this CLIP, so it must not be fooled cheaply: some pictures are painted over
+(`training.paint`), and some are moved a little towards what is false of them, in blocks as coarse
+as a generator can draw (Goodfellow et al., arXiv:1412.6572, one signed step).
 """
 
 from __future__ import annotations
@@ -42,8 +46,9 @@ from faceedit.world.captions import (
     truth,
     value_prompts,
 )
-from training.config import TrainConfig
+from training.config import ConfigError, TrainConfig
 from training.data import WorldShards, augment_seed
+from training.paint import draw_coat, paint
 from training.task import Phase, Task, Turn
 
 MAX_SCALE = math.log(100)  # of the learned temperature, as in the paper
@@ -75,6 +80,10 @@ class ClipOptions:
     weight_mean: float = 2.0  # of a caption's distance from what its statements mean
     blur: float = 0.3  # share of pictures that are blurred: generators are less sharp than renders
     shift: float = 0.03  # largest shift, as a share of the side
+    paint: float = 0.0  # share of pictures that are painted over, see `training.paint`
+    attack: float = 0.0  # share of pictures that are moved towards what is false of them
+    attack_size: float = 0.08  # largest move of a value in [-1, 1]
+    start: str = ""  # folder of a CLIP of the same shape to go on from
     heldout_images: int = 1500  # pictures to measure on
 
 
@@ -216,14 +225,40 @@ class ClipStep(nn.Module):
 
     def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the loss terms of a batch."""
-        image = self.clip.encode_image(disturb(batch.image, self.options)).float()
+        pictures = self._attacked(disturb(batch.image, self.options), batch)
+        image = self.clip.encode_image(pictures).float()
         with torch.autocast(image.device.type, enabled=False):  # 8 bits of mantissa are too few
-            fit = self.prototypes.read(image)
-            terms = {
-                "read": reading_loss(fit, batch.truth, self.weights),
-                "ask": self.options.weight_ask * self.questions(fit, batch.truth, self.weights),
-            }
+            terms = self._look(image, batch.truth)
         return {**terms, **self._match(image, batch)} if len(batch.owner) else terms
+
+    def _look(self, image: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """Return the terms of telling statements by the prototypes, for embeddings [n, d]."""
+        fit = self.prototypes.read(image)
+        return {
+            "read": reading_loss(fit, known, self.weights),
+            "ask": self.options.weight_ask * self.questions(fit, known, self.weights),
+        }
+
+    def _attacked(self, pictures: Tensor, batch: ClipBatch) -> Tensor:
+        """Return the pictures, the first ones moved by one signed step up the loss of telling.
+
+        The gradient is averaged in blocks whose side is drawn once a batch.
+        """
+        count = round(self.options.attack * len(pictures))
+        if count == 0:
+            return pictures
+        victims = pictures[:count].detach().requires_grad_()
+        with torch.enable_grad():
+            image = self.clip.encode_image(victims).float()
+            with torch.autocast(image.device.type, enabled=False):
+                loss = torch.stack(list(self._look(image, batch.truth[:count]).values())).sum()
+            (gradient,) = torch.autograd.grad(loss, victims)
+        height, width = pictures.shape[-2:]
+        block = int(2 ** torch.randint(1, 5, ()))
+        coarse = F.avg_pool2d(gradient, block, ceil_mode=True).sign()
+        step = F.interpolate(coarse, scale_factor=float(block))[..., :height, :width]
+        size = self.options.attack_size * torch.rand(count, 1, 1, 1, device=pictures.device)
+        return torch.cat([victims.detach() + size * step, pictures[count:]])
 
     def _match(self, image: Tensor, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the terms in which words take part."""
@@ -284,7 +319,21 @@ class ClipTask(Task):
         super().__init__(config, device)
         self.clip = build_clip(self.options)
         self.prototypes = Prototypes(self.options.embed_dim)
+        if self.options.start:
+            self._go_on_from(Path(self.options.start))
         self.data: WorldShards | None = None
+
+    @torch.no_grad()
+    def _go_on_from(self, folder: Path) -> None:
+        """Take a trained network's weights, and its wordings' embeddings for the prototypes."""
+        started = Clip.from_folder(folder)
+        if started.config != self.clip.config:
+            raise ConfigError(f"{folder} holds a CLIP of another shape than the options ask for")
+        self.clip = started.train().requires_grad_(True)
+        tokens = wording_tokens(started)
+        words = started.encode_tokens(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2]).mean(1)
+        length = self.prototypes.direction.norm(dim=-1, keepdim=True)
+        self.prototypes.direction.copy_(F.normalize(words, dim=-1) * length)
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the network and the prototypes that help it."""
@@ -320,15 +369,17 @@ class ClipTask(Task):
         assert self.data is not None
         world = self.data.batch(positions)
         known = truth(world.attributes, world.segmentation[:, ::2, ::2])
+        draws = [random.Random(augment_seed(self.config.seed, place)) for place in positions]
+        coats = [draw_coat(rng, self.options.paint) for rng in draws]
+        image, known = paint(world.image, world.segmentation, known, coats)
         written: list[Caption] = []
         each = self.options.captions_each if self.phase.name == "match" else 0
-        for place, row in zip(positions, (known == TRUE).tolist(), strict=True):
-            rng = random.Random(augment_seed(self.config.seed, place))
+        for rng, row in zip(draws, (known == TRUE).tolist(), strict=True):
             sayable = [s for s, holds in enumerate(row) if holds]
             written += [compose(sayable, rng) for _ in range(each)]
         tokens = self.clip.tokenize([c.text for c in written]).cpu()
         owner = torch.arange(len(world)).repeat_interleave(each)
-        return ClipBatch(world.image, known, tokens, said_matrix(written), owner)
+        return ClipBatch(image, known, tokens, said_matrix(written), owner)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
