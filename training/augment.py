@@ -18,6 +18,7 @@ __all__ = [
     "Augmentation",
     "add_noise",
     "augment",
+    "bends",
     "blur",
     "change_colors",
     "cover",
@@ -25,6 +26,7 @@ __all__ = [
     "random_texture",
     "reduce_resolution",
     "replace_region",
+    "shade",
     "some",
     "some_rows",
     "warp",
@@ -47,6 +49,8 @@ class Augmentation:
         rotation: Largest rotation, degrees.
         scale: Largest relative change of size.
         shift: Largest translation, as a share of the side.
+        bend: Largest displacement of a feature against its neighbours, as a share of the side.
+        shade: Largest standard deviation of folds, shadows and strands, in units of [-1, 1].
         cover: Share of the pictures with a patch of something else in the way.
     """
 
@@ -58,6 +62,8 @@ class Augmentation:
     rotation: float = 0.0
     scale: float = 0.0
     shift: float = 0.0
+    bend: float = 0.0
+    shade: float = 0.0
     cover: float = 0.0
 
 
@@ -78,10 +84,13 @@ def augment(image: Tensor, amount: Augmentation) -> Tensor:
 def _augment(image: Tensor, amount: Augmentation) -> Tensor:
     if amount.cover:
         image = cover(image, amount.cover)
+    if amount.shade:
+        image = some(image, 0.6, lambda x: shade(x, amount.shade))
     if amount.color or amount.gray:
         image = some(image, 0.7, lambda x: change_colors(x, amount.color, amount.gray))
-    if amount.rotation or amount.scale or amount.shift:
-        image = warp(image, random_grid(image, amount.rotation, amount.scale, amount.shift))
+    if amount.rotation or amount.scale or amount.shift or amount.bend:
+        grid = random_grid(image, amount.rotation, amount.scale, amount.shift)
+        image = warp(image, grid + bends(image, amount.bend))
     if amount.coarse:
         image = some(image, amount.coarse, reduce_resolution)
     if amount.blur:
@@ -177,6 +186,32 @@ def random_grid(image: Tensor, rotation: float, scale: float, shift: float) -> T
     return F.affine_grid(theta, list(image.shape), align_corners=False)
 
 
+def bends(image: Tensor, largest: float) -> Tensor:
+    """Draw smooth displacements of up to about `largest` of the side, [n, h, w, 2], for a grid.
+
+    No two faces have their features in quite the same places, and fewer still where portraits of
+    the world have them.
+    """
+    if not largest:
+        return image.new_zeros(1, 1, 1, 2)
+    cells = torch.randn(len(image), 2, 6, 6, device=image.device).clamp(-1.5, 1.5)
+    cells = cells * _between(image, 0, 2 * largest / 1.5)  # the grid spans 2
+    field = F.interpolate(cells, size=image.shape[-2:], mode="bicubic", align_corners=False)
+    return field.permute(0, 2, 3, 1)
+
+
+def shade(image: Tensor, largest: float) -> Tensor:
+    """Lay light and dark over pictures, from broad shadows to fine strands; hardly any colour."""
+    n, _, h, w = image.shape
+    total = torch.zeros_like(image)
+    for cells in (3, 9, 27, 64):
+        gray = torch.randn(n, 1, cells, cells, device=image.device)
+        tint = 0.2 * torch.randn(n, 3, cells, cells, device=image.device)
+        field = F.interpolate(gray + tint, size=(h, w), mode="bicubic", align_corners=False)
+        total = total + field * _between(image, 0, largest / 2)
+    return (image + total).clamp(-1, 1)
+
+
 def warp(image: Tensor, grid: Tensor) -> Tensor:
     """Resample images on a grid; what lies outside repeats the border."""
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
@@ -206,7 +241,7 @@ def cover(image: Tensor, share: float) -> Tensor:
 
 
 def random_texture(n: int, size: tuple[int, int], device: torch.device) -> Tensor:
-    """Draw smooth backgrounds: a colour, with a few soft blobs or a gradient over it."""
+    """Draw backgrounds: a colour, with soft blobs or a gradient over it, half with hard edges."""
     light = torch.rand(n, 1, 1, 1, device=device) * 1.8 - 0.9
     texture = (light + 0.25 * torch.randn(n, 3, 1, 1, device=device)).expand(n, 3, *size)
     amount = torch.rand(n, 3, 1, 1, device=device) ** 2
@@ -215,7 +250,25 @@ def random_texture(n: int, size: tuple[int, int], device: torch.device) -> Tenso
         blobs = 0.5 * blobs + 0.25 * torch.randn(n, 3, cells, cells, device=device)
         blobs = F.interpolate(blobs, size=size, mode="bicubic", align_corners=False)
         texture = texture + amount[:, i : i + 1] * blobs
-    return texture.clamp(-1, 1)
+    edged = (torch.rand(n, 1, 1, 1, device=device) < 0.5).float()
+    return (texture + edged * _mosaic(n, size, device)).clamp(-1, 1)
+
+
+def _mosaic(n: int, size: tuple[int, int], device: torch.device, lines: int = 5) -> Tensor:
+    """Draw straight edges: each line adds a colour on one side of it and takes it on the other."""
+    rows = torch.linspace(-1, 1, size[0], device=device)[:, None]
+    columns = torch.linspace(-1, 1, size[1], device=device)[None]
+    total = torch.zeros(n, 3, *size, device=device)
+    for _ in range(lines):
+        normal = torch.randn(n, 2, 1, 1, device=device)
+        distance = (
+            normal[:, :1] * rows + normal[:, 1:] * columns + 0.7 * torch.randn_like(normal[:, :1])
+        )
+        color = 0.15 * torch.randn(n, 1, 1, 1, device=device) + 0.12 * torch.randn(
+            n, 3, 1, 1, device=device
+        )
+        total = total + color * distance.sign()
+    return total
 
 
 def replace_region(

@@ -18,11 +18,12 @@ from training.attribute_mapping import (
     AttributeMappingConfig,
     save_attribute_mapping,
 )
-from training.augment import Augmentation, augment, replace_region
-from training.config import TrainConfig
+from training.augment import Augmentation, augment, bends, replace_region
+from training.config import ConfigError, TrainConfig
 from training.loop import Loop
 from training.people import PERSONAL, sample_people
 from training.tasks import task_class
+from training.tasks.encoder import EncoderTask
 from training.tasks.identity import contrast
 
 OPTIONS = {
@@ -123,7 +124,7 @@ def test_contrast_is_low_for_separate_people_and_zero_without_pairs():
 
 
 def test_augmented_images_keep_shape_and_range_and_follow_the_seed():
-    amount = Augmentation(1.0, 0.1, 1.5, 0.1, 0.3, 5, 0.1, 0.05, 0.3)
+    amount = Augmentation(1.0, 0.1, 1.5, 0.1, 0.3, 5, 0.1, 0.05, 0.02, 0.1, 0.3)
     image = torch.rand(4, 3, 32, 32) * 2 - 1
     torch.manual_seed(0)
     first = augment(image, amount)
@@ -132,6 +133,35 @@ def test_augmented_images_keep_shape_and_range_and_follow_the_seed():
     assert first.shape == image.shape
     assert first.abs().max() <= 1.01
     assert not math.isnan(first.sum())
+
+
+def test_bends_are_smooth_small_and_each_picture_s_own():
+    field = bends(torch.zeros(3, 3, 64, 64), 0.02)
+    assert field.shape == (3, 64, 64, 2)
+    assert 0 < field.abs().max() < 3 * 0.02  # a grid spans 2; bicubic overshoots a little
+    assert (field[:, 1:] - field[:, :-1]).abs().max() < field.abs().max() / 4
+    assert not torch.equal(field[0], field[1])
+
+
+def test_an_encoder_goes_on_from_a_folder(world, base, tmp_path):
+    def config(**options):
+        return TrainConfig(
+            task="encoder",
+            output_dir=str(tmp_path / "run"),
+            data_dir=str(world),
+            base=str(base),
+            options={**OPTIONS["encoder"], **options},
+        )
+
+    cpu = torch.device("cpu")
+    first = EncoderTask(config(), cpu)
+    save_network(first.encoder, tmp_path / "encoder", half=False)
+    again = EncoderTask(config(start=str(tmp_path / "encoder")), cpu)
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.equal(first.encoder.eval()(image), again.encoder.eval()(image))
+    assert all(parameter.requires_grad for parameter in again.encoder.parameters())
+    with pytest.raises(ConfigError, match="another shape"):
+        EncoderTask(config(start=str(tmp_path / "encoder"), head_channels=24), cpu)
 
 
 def test_only_the_region_is_replaced():

@@ -49,18 +49,20 @@ from training.tasks.generator import (
 __all__ = ["EncoderTask"]
 
 CAMERA = Augmentation(
-    color=0.25,
-    gray=0.02,
+    color=0.5,
+    gray=0.05,
     blur=1.4,
     noise=0.1,
     coarse=0.2,
     rotation=5,
     scale=0.08,
     shift=0.04,
+    bend=0.025,
+    shade=0.15,
     cover=0.15,
 )
-NEW_BACKGROUND = 0.5  # share of the photographed pictures
-NEW_CLOTHES = 0.3
+NEW_BACKGROUND = 0.6  # share of the photographed pictures
+NEW_CLOTHES = 0.4
 POPULATION = 4096  # people who tell how far w spreads
 
 
@@ -85,6 +87,7 @@ class EncoderOptions:
     weight_identity: float = 0.3
     weight_attributes: float = 0.3  # what the reader sees, full size only
     heldout_images: int = 256
+    start: str = ""  # folder of an encoder of the same shape to go on from
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -191,6 +194,8 @@ class EncoderTask(Task):
         self.identity = self._reads("identity", Identity, self.options.weight_identity)
         self.reader = self._reads("attributes", AttributeReader, self.options.weight_attributes)
         self.encoder = Encoder(self._encoder_config())
+        if self.options.start:
+            self.encoder = self._started(Path(self.options.start))
         self.encoder.w_avg.copy_(self.generator.w_avg.cpu())
         self.spread = self._spread()
         self.size = 0  # px of the drawn portrait; 0: none is drawn
@@ -218,6 +223,17 @@ class EncoderTask(Task):
             head_channels=o.head_channels,
             share_heads=True,
         )
+
+    def _started(self, folder: Path) -> Encoder:
+        """Return a trained encoder.
+
+        Raises:
+            ConfigError: If it has another shape than the options ask for.
+        """
+        started = load_network(Encoder, folder)
+        if started.config != self._encoder_config():
+            raise ConfigError(f"{folder} holds an encoder of another shape than the options say")
+        return started.train().requires_grad_(True)
 
     @torch.no_grad()
     def _spread(self) -> float:
