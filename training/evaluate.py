@@ -20,7 +20,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -159,8 +159,9 @@ def measure_networks(
     for name in (bar := tqdm(names, disable=None)):
         bar.set_description(name)
         kept.pop(name, None)
+        known = {measured: entry["details"] for measured, entry in kept.items()}
         try:
-            found = MEASURED[name](setting)
+            found = MEASURED[name](replace(setting, known=known))
         except (ConfigError, FaceEditError) as error:
             skipped[name] = str(error)
         else:

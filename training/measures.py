@@ -70,6 +70,8 @@ class Setting:
     count: int = 1000  # held-out renders
     refined: int = 64  # of them that are also inverted with refinement
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    # Details of networks measured before, with the same weights: limits need not be found again.
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def folder(self, name: str) -> Path:
         """Return the folder of a network; `judge_` names one of the judges."""
