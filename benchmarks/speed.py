@@ -113,7 +113,8 @@ def measure(
             try:
                 row |= _measured(case, device, top, QUICK if quick else Pace())
             except Exception as error:  # a table with a gap is better than none
-                row["problem"] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                said = f"{type(error).__name__}: {error}".replace(f"{ROOT}/", "")
+                row["problem"] = " ".join(said.split())[:300]
             rows.append(row)
     return rows
 
