@@ -9,8 +9,8 @@ Two ideas keep what the words do not mention. *Decoupling by group sampling*: in
 consists of segments of one category only (hair, or the mouth, ...), which `training` draws from the
 recipe's groups. *The entropy constraint*: an offset should use few entries of the code. Three modes
 of inference: "single" reads the whole sentence at once; "decoupled" splits it into one segment a
-category (`segments`), asks for an offset each and adds them; "sequential" applies
-what the sentence wishes (`wishes`) one after the other.
+category (`segments`), asks for an offset each and adds them; "sequential" applies what the
+sentence wishes (`wishes`) one after the other.
 
 Differs from the paper: its network takes one w, repeated for all layers; ours takes the layers of
 w_plus as they are, so that inverted photos fit. Codes and offsets are in units of twice each
