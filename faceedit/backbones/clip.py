@@ -14,7 +14,6 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -23,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit import hub
+from faceedit.backbones.resample import bicubic, box, resample
 from faceedit.errors import RepoError
 
 if TYPE_CHECKING:
@@ -158,14 +158,13 @@ class Clip(nn.Module):
         """
         size = self.config.image_size
         if self.config.pixels == "styleclip":
-            rows, columns = (_box_weights(side, size).to(image) for side in image.shape[-2:])
-            return rows @ image @ columns.mT
-        x = image.clamp(-1, 1).add(1).div(2)
+            return resample(image, size, box)
+        x = image.clamp(-1, 1)
         if x.shape[-2:] != (size, size):
-            x = F.interpolate(x, (size, size), mode="bicubic", antialias=True, align_corners=False)
+            x = resample(x, size, bicubic)
         mean = x.new_tensor(self.config.pixel_mean)[:, None, None]
         std = x.new_tensor(self.config.pixel_std)[:, None, None]
-        return (x - mean) / std
+        return torch.addcmul((0.5 - mean) / std, x, 0.5 / std)
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Return unit embeddings [n, embed_dim] of images [n, 3, h, w] in [-1, 1]."""
@@ -296,17 +295,3 @@ def _load_tokenizer(folder: Path, vocab_size: int) -> CLIPTokenizer:
             "they are not of the same CLIP"
         )
     return tokenizer
-
-
-@lru_cache(maxsize=16)
-def _box_weights(source: int, target: int) -> Tensor:
-    """Return the matrix [target, source] of box resampling: each output averages its own span.
-
-    Equal to StyleCLIP's nearest upsampling by 7 and average pooling by side / 32 where target is
-    224, without the 7-fold image in between.
-    """
-    span = source / target
-    starts = torch.arange(target, dtype=torch.float64)[:, None] * span
-    cells = torch.arange(source, dtype=torch.float64)[None]
-    overlap = torch.minimum(starts + span, cells + 1) - torch.maximum(starts, cells)
-    return (overlap.clamp(min=0) / span).float()

@@ -1,0 +1,27 @@
+"""Resizing by banded products gives what PyTorch's own resizing gives, with its gradients."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from faceedit.backbones.resample import bicubic, box, resample
+
+
+@pytest.mark.parametrize(("shape", "size"), [((128, 128), 96), ((90, 61), 96), ((300, 47), 224)])
+def test_bicubic_equals_antialiased_interpolation(shape, size):
+    image = torch.randn(2, 3, *shape)
+    wanted = F.interpolate(image, (size, size), mode="bicubic", antialias=True)
+    torch.testing.assert_close(resample(image, size, bicubic), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_box_equals_enlarging_and_pooling():
+    image = torch.randn(2, 3, 128, 128)
+    wanted = F.avg_pool2d(F.interpolate(image, scale_factor=7, mode="nearest"), 4)
+    torch.testing.assert_close(resample(image, 224, box), wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [bicubic, box])
+def test_gradients_of_first_and_second_order(weights):
+    image = torch.randn(1, 1, 24, 19, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: resample(x, 20, weights), image)
+    assert torch.autograd.gradgradcheck(lambda x: resample(x, 20, weights) ** 2, image)
