@@ -80,6 +80,7 @@ def descend(
     schedule: Callable[[float], float] = ramp,
     patience: int | None = None,
     gain: float = 1e-4,
+    shared: bool = False,
 ) -> Tensor:
     """Return the code with the lowest score that Adam meets on its way.
 
@@ -92,9 +93,12 @@ def descend(
         schedule: Progress in (0, 1) -> factor of the learning rate.
         patience: Stop where this many steps together have not gained `gain`; None = never.
         gain: See `patience`.
+        shared: Move all layers of a w_plus code by one offset. A generator that has seen only one w
+            for all its layers draws faces along it; an offset a layer leads to pictures that
+            please CLIP and nobody else.
     """
     start = start.detach()
-    offset = torch.zeros_like(start, requires_grad=True)
+    offset = torch.zeros_like(start[:, :1] if shared else start, requires_grad=True)
     optimizer = torch.optim.Adam([offset], lr=learning_rate)
     best, lowest, scores = offset.detach(), math.inf, []
     for step in range(steps + 1):

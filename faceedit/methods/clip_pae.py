@@ -8,8 +8,8 @@ power; the rest is in `faceedit.pae`, where the target is made.
 Differs from the paper: the code moves in w_plus from the inverted photo, with StyleCLIP's learning
 rate ramp and tens of steps, where the official demo moves z for 10,000; the target is made once for
 a face and not anew at each step, on which it does not depend. The identity and latent terms are
-those of the official code's options. `strength` goes along the straight line to the optimum;
-`alpha` is the paper's own control and asks for a new descent.
+those of the official code's options; `one_offset` moves all layers alike. `strength` goes along the
+straight line to the optimum; `alpha` is the paper's own control and asks for a new descent.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from faceedit.types import Face, Latent, Sentence, Space
 class ClipPaeConfig(MethodConfig):
     """Settings of the target and of the descent."""
 
+    added_later = MethodConfig.added_later | {"one_offset"}
+
     target: Literal["pae", "text"] = "pae"  # "text": the sentence itself, the paper's baseline
     projection: str = "span"  # a `pae.Projection`
     alpha: float = 2.0  # augmenting power
@@ -50,6 +52,7 @@ class ClipPaeConfig(MethodConfig):
     learning_rate: float = 0.05  # Adam's, in official units (`faceedit.descent`)
     patience: int | None = 15  # steps without gain after which the descent ends
     layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
+    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
     weight_clip: float = 1.0
     weight_latent_l2: float = 1.0  # of the mean square offset in official units
     weight_identity: float = 0.5
@@ -104,8 +107,9 @@ class ClipPae(EditMethod):
         unit = gate * w_plus_unit(generator).to(start)
         config = self.config
         code = descend(
-            start, unit, score, config.steps, config.learning_rate, patience=config.patience
-        )
+            start, unit, score, config.steps, config.learning_rate,
+            patience=config.patience, shared=config.one_offset,
+        )  # fmt: skip
         code = start + strength * (code - start)
         with torch.no_grad():
             return Face(generator.synthesis(code), Latent(code, self.space), source.mask)

@@ -9,7 +9,8 @@ Differs from the paper: its trained text encoder was never released, so, as in i
 the sentence. The features are the face recognition network's and are compared in units of their own
 size, which stands for the code's weight of 5e-5 on VGG's; codes are compared in official units
 (`faceedit.descent`). The learning rate is ramped and the steps are fewer: 60 for the code's 200.
-The best code on the way is returned. `strength` goes along the straight line to it.
+The best code on the way is returned; `one_offset` moves all layers alike. `strength` goes along the
+straight line to it.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ from faceedit.types import Face, Latent, Sentence, Space
 class TediGanConfig(MethodConfig):
     """Settings of the descent; pixel, encoder and CLIP weights are those of the code's `base`."""
 
+    added_later = MethodConfig.added_later | {"one_offset"}
+
     steps: int = 60
     learning_rate: float = 0.05  # Adam's, in official units
     layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
+    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
     start: Literal["source", "mean"] = "source"  # "mean": from w_avg, as the code's `ext`
     consistency: Literal["encoder", "source"] = "encoder"  # "source": the code is held to w_s and
     # not to E(x_rec), as in the code's `ext`
@@ -94,8 +98,10 @@ class TediGan(EditMethod):
             terms = self._terms(source, edited, sentence, kept, backbones)
             return torch.stack(list(terms.values())).sum()
 
-        unit = gate * w_plus_unit(generator).to(before)
-        code = descend(start, unit, score, self.config.steps, self.config.learning_rate)
+        unit, config = gate * w_plus_unit(generator).to(before), self.config
+        code = descend(
+            start, unit, score, config.steps, config.learning_rate, shared=config.one_offset
+        )
         code = before + strength * (code - before)
         with torch.no_grad():
             return Face(generator.synthesis(code), Latent(code, self.space), source.mask)

@@ -5,6 +5,7 @@ import torch
 
 from faceedit.descent import code_unit, ramp
 from faceedit.inversion import to_space
+from faceedit.methods import METHODS
 from faceedit.methods.styleclip_optimization import StyleClipOptimization
 from faceedit.types import Space
 
@@ -36,6 +37,14 @@ def test_only_the_chosen_layers_move(face, sentence, backbones):
     method = StyleClipOptimization.build(backbones, steps=4, layers=(2, 5))
     moved = method.edit(face, sentence, backbones).latent.code != face.latent.code
     assert moved[:, 2:5].any() and not moved[:, :2].any() and not moved[:, 5:].any()
+
+
+@pytest.mark.parametrize("name", ["styleclip_optimization", "clip_pae", "tedigan"])
+def test_one_offset_moves_all_layers_alike(name, face, sentence, backbones):
+    method = METHODS[name].build(backbones, steps=4, one_offset=True)
+    offset = method.edit(face, sentence, backbones).latent.code - face.latent.code
+    assert offset.abs().amax() > 0
+    torch.testing.assert_close(offset, offset[:, :1].expand_as(offset), atol=1e-5, rtol=0)
 
 
 def test_colour_channels_of_s_stay(face, sentence, backbones):
