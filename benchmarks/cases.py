@@ -293,6 +293,8 @@ def _training_step(name: str, folder: Path, device: torch.device) -> tuple[Run, 
 
     Of tasks that train a network a sentence, one sentence is taken.
     """
+    from accelerate.state import AcceleratorState
+
     from training.config import parse_config
     from training.loop import Loop
     from training.schedule import phase_at
@@ -308,6 +310,7 @@ def _training_step(name: str, folder: Path, device: torch.device) -> tuple[Run, 
     if issubclass(kind, FitTask):
         return None
     threads = torch.get_num_threads()
+    AcceleratorState._reset_state(reset_partial_state=True)  # the last task's precision was its own
     loop = Loop(config, kind)
     torch.set_num_threads(threads)
     phase = phase_at(loop.schedule, config.max_train_steps - 1)  # the last, which is the largest

@@ -42,7 +42,7 @@ def _output(*words: str) -> str:
 def _measure(base: Path) -> dict[str, Any]:
     start = time.perf_counter()
     from faceedit import FaceEditor
-    from training.speed import _peak
+    from training.memory import peak_mib
 
     imported = time.perf_counter()
     editor = FaceEditor.from_pretrained(base)
@@ -55,7 +55,7 @@ def _measure(base: Path) -> dict[str, Any]:
         "load": loaded - imported,
         "first_edit": time.perf_counter() - loaded,
         "method": name,
-        "peak_mib": _peak(),
+        "peak_mib": peak_mib(),
     }
 
 

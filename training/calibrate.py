@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--methods", default="all", metavar="A,B", help="which methods; all is the default")
     add("--count", type=int, default=72, help="edits of a quick method")
-    add("--slow_count", type=int, default=8, help="edits of a method that descends")
+    add("--slow_count", type=int, default=24, help="edits of a method that descends")
     add("--base", default="hub_cards/portraits-128", help="folder of the networks")
     add("--report", default="hub_cards/benchmark/strengths.json", help="where the numbers go")
     add("--cpu", action="store_true", help="use the CPU although an accelerator is present")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import PIL.ImageDraw
@@ -50,19 +51,32 @@ def contact_sheet(
     rows = -(-len(images) // columns)
     font = PIL.ImageFont.load_default(FONT_SIZE)
     left = max((int(font.getlength(text)) + 8 for text in row_labels), default=0)
-    top = LABEL_HEIGHT if column_labels else 0
+    heads = [_wrapped(text, width, font) for text in column_labels[:columns]]
+    top = LABEL_HEIGHT * max((text.count("\n") + 1 for text in heads), default=0)
     size = (left + columns * (width + gap) - gap, top + rows * (height + gap) - gap)
     sheet = PIL.Image.new("RGB", size, PAPER)
     for place, image in enumerate(images):
         row, column = divmod(place, columns)
         sheet.paste(to_pil(image), (left + column * (width + gap), top + row * (height + gap)))
     draw = PIL.ImageDraw.Draw(sheet)
-    for column, text in enumerate(column_labels[:columns]):
+    for column, text in enumerate(heads):
         middle = left + column * (width + gap) + width // 2
-        draw.text((middle, top // 2), text, INK, font, anchor="mm")
+        draw.multiline_text((middle, top // 2), text, INK, font, anchor="mm", align="center")
     for row, text in enumerate(row_labels[:rows]):
         draw.text((4, top + row * (height + gap) + height // 2), text, INK, font, anchor="lm")
     return sheet
+
+
+def _wrapped(text: str, width: int, font: Any) -> str:
+    """Return a text in lines that are no wider than a picture, a longer word excepted."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
 def save_sheet(sheet: PIL.Image.Image, path: Path, quality: int = 88) -> None:

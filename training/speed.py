@@ -18,6 +18,7 @@ from typing import Any
 
 from training.config import ROOT, ConfigError
 from training.measures import Found, Limit, Measure, Setting, require
+from training.memory import peak_mib
 
 __all__ = ["measure", "speed"]
 
@@ -91,7 +92,7 @@ def measure(base: Path) -> dict[str, Any]:
     return {
         "seconds": {name: round(value, 4) for name, value in seconds.items()},
         "failed": failed,
-        "peak_mib": _peak(),
+        "peak_mib": peak_mib(),
         "mib_on_disk": _sizes(base),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
@@ -112,16 +113,6 @@ def _median(run: Callable[[], Any]) -> float:
         run()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
-
-
-def _peak() -> int | None:
-    """Return the largest memory that this process has held, MiB; None where nobody counts it."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _sizes(base: Path) -> dict[str, float]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from training.config import ROOT
+from training.memory import peak_mib
 
 __all__ = ["cost", "measure"]
 
@@ -78,12 +79,7 @@ def _peak(device: Any) -> int | None:
 
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / (2**20 if sys.platform == "darwin" else 2**10))
+    return peak_mib()
 
 
 if __name__ == "__main__":
