@@ -131,8 +131,7 @@ class App:
         return gr.update(choices=[(c.label, c.name) for c in choices], value=ticked)
 
     def _menus(self) -> tuple[Any, Any]:
-        fast = self.offers.fast()
-        menu = gr.update(choices=fast, value=fast[0][1] if fast else None)
+        menu = gr.update(choices=self.offers.fast(), value=self.offers.first())
         return menu, menu
 
     def build(self) -> gr.Blocks:

@@ -101,11 +101,10 @@ def show(chain: Chain) -> tuple[Any, ...]:
 
 def build(page: Compose, desk: Desk) -> gr.Dropdown:
     """Make the tab's widgets, connect them, and return the choice of method."""
-    fast = page.offers.fast()
     gr.Markdown("Write an edit, add it, write the next: each works on what the last one left.")
     with gr.Row():
         method = gr.Dropdown(
-            fast, value=fast[0][1] if fast else None, label="Method", elem_id="compose-method"
+            page.offers.fast(), value=page.offers.first(), label="Method", elem_id="compose-method"
         )
         strength = gr.Slider(-2, 3, value=1, step=0.1, label="Strength")
     with gr.Row():

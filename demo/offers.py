@@ -14,7 +14,7 @@ from typing import Any
 
 import faceedit
 from demo.words import seconds
-from faceedit.method_notes import METHOD_NOTES, MethodNote, Speed
+from faceedit.method_notes import METHOD_NOTES, PREFERRED, MethodNote, Speed
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +81,11 @@ class Offers:
     def fast(self) -> list[tuple[str, str]]:
         """Return label and name of the fast methods."""
         return [(choice.label, choice.name) for choice in self.choices() if choice.fast]
+
+    def first(self) -> str | None:
+        """Return the fast method that is chosen before a visitor chooses."""
+        fast = [name for _, name in self.fast()]
+        return next((name for name in (*PREFERRED, *fast) if name in fast), None)
 
 
 def title(name: str) -> str:

@@ -139,9 +139,8 @@ class Strength:
 
 def build(page: Strength, desk: Desk) -> gr.Dropdown:
     """Make the tab's widgets, connect them, and return the choice of method."""
-    fast = page.offers.fast()
     method = gr.Dropdown(
-        fast, value=fast[0][1] if fast else None, label="Method", elem_id="strength-method"
+        page.offers.fast(), value=page.offers.first(), label="Method", elem_id="strength-method"
     )
     strength = gr.Slider(
         -2, 3, value=1, step=0.05, label="Strength: the face follows while you move it",

@@ -22,7 +22,7 @@ from faceedit.errors import PromptError, RepoError, RequestError, UnknownMethodE
 from faceedit.hub_remote import SENT, has_card, send
 from faceedit.inversion import invert, to_tensor
 from faceedit.method import EditMethod, load_method, save_method
-from faceedit.method_notes import short_card
+from faceedit.method_notes import PREFERRED, short_card
 from faceedit.methods import METHODS, method_class
 from faceedit.photo import Framing, Photo, align, crop_quad, load_photo
 from faceedit.portrait import Portrait, Step, after, compose
@@ -34,9 +34,6 @@ from faceedit.variants import find_variant, nearest_variant, read_variants
 logger = logging.getLogger(__name__)
 
 BASE = "faceedit/portraits-128"
-# What an editor uses that was loaded from a base and told nothing: the first that fits the base.
-# docs/benchmark.md says why the first; the last works with any generator.
-PREFERRED = ("counterfactual", "styleclip_global")
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
 
 

@@ -13,6 +13,10 @@ from typing import Literal
 Kind = Literal["trained", "fitted", "optimized"]  # as `EditMethod.kind`
 Speed = Literal["fast", "optimized", "diffusion"]
 
+# What is used where no method is named: the first that is here and fits the base.
+# docs/benchmark.md says why the first; the last works with any generator.
+PREFERRED = ("counterfactual", "styleclip_global")
+
 SPEED_WORDS: dict[Speed, str] = {
     "fast": "at once: one pass through the networks",
     "optimized": "some seconds: a descent for every face",

@@ -500,3 +500,18 @@ def test_twenty_visitors_at_once_are_all_served():
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     page.close()
     assert peaks[2] - peaks[1] < 50, f"MiB after each wave: {peaks}"
+
+
+@pytest.mark.parametrize(
+    ("here", "chosen"),
+    [
+        (["styleclip_global", "maniclip", "counterfactual"], "counterfactual"),
+        (["maniclip", "styleclip_global"], "styleclip_global"),
+        (["tedigan", "maniclip"], "maniclip"),
+        (["tedigan"], None),
+    ],
+)
+def test_tabs_begin_with_the_method_that_an_editor_prefers(here, chosen):
+    known = offers.Offers("faceedit/portraits-128")
+    known.set_available(here)
+    assert known.first() == chosen
