@@ -12,7 +12,8 @@ import PIL.Image
 __all__ = ["write_plots"]
 
 INK = "#28282c"
-COLORS = 256  # of a picture; chosen for their distance, or thin lines would lose theirs
+COLORS = 256  # of a picture; chosen for their distance, or thin lines would lose theirs, then
+REFINED = 4  # times moved to the mean of what they stand for, or pale bands would lose theirs
 COVERAGE = PIL.Image.Quantize.MAXCOVERAGE
 PALE = {"no_edit", "oracle", "oracle_inverted", "random_face", "random_direction"}
 MARKERS = "osD^vP*Xph<>8d"
@@ -116,4 +117,6 @@ def _save(figure: Any, path: Path) -> None:
     """Write a figure as a PNG of few colours, a third as large as one of all."""
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=110)
-    PIL.Image.open(drawn).convert("RGB").quantize(COLORS, COVERAGE).save(path, optimize=True)
+    PIL.Image.open(drawn).convert("RGB").quantize(COLORS, COVERAGE, REFINED).save(
+        path, optimize=True
+    )
