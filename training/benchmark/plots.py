@@ -15,6 +15,7 @@ INK = "#28282c"
 COLORS = 256  # of a picture; chosen for their distance, or thin lines would lose theirs, then
 REFINED = 4  # times moved to the mean of what they stand for, or pale bands would lose theirs
 COVERAGE = PIL.Image.Quantize.MAXCOVERAGE
+COLORED = [place for place in range(20) if place not in (14, 15)]  # of tab20; baselines are grey
 PALE = {"no_edit", "oracle", "oracle_inverted", "random_face", "random_direction"}
 MARKERS = "osD^vP*Xph<>8d"
 Lines = Mapping[str, Mapping[str, Any]]
@@ -58,7 +59,7 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
 def _style(place: int, name: str) -> dict[str, Any]:
     from matplotlib import colormaps
 
-    color = "#8a8a90" if name in PALE else colormaps["tab20"](place % 20)
+    color = "#8a8a90" if name in PALE else colormaps["tab20"](COLORED[place % len(COLORED)])
     return {"color": color, "marker": MARKERS[place % len(MARKERS)], "label": name}
 
 
@@ -98,17 +99,10 @@ def _time(lines: Lines, path: Path) -> None:
             continue
         style = _style(place, name)
         axes.plot([line["seconds"]], [line["summary"]], linestyle="", markersize=8, **style)
-        axes.annotate(
-            name,
-            (line["seconds"], line["summary"]),
-            xytext=(6, 4),
-            textcoords="offset points",
-            fontsize=7,
-            color=INK,
-        )
     axes.set_xscale("log")
     axes.set_xlabel("seconds an edit")
     axes.set_ylabel("harmonic mean of success and identity")
+    axes.legend(fontsize=7, ncols=2, frameon=False)
     axes.set_title("Time against quality", color=INK, fontsize=10)
     _save(figure, path)
 
