@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -326,6 +327,16 @@ def test_published_methods_lie_between_no_edit_and_the_true_edit():
 
 
 # The run ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "matters"), [("encoder", True), ("attributes", False)])
+def test_numbers_are_kept_while_the_networks_they_depend_on_stay(plan, tmp_path, name, matters):
+    base = tmp_path / "portraits-tiny"
+    shutil.copytree(plan.base, base)
+    before = Benchmark(replace(plan, base=base)).base_key
+    network = make_judge() if name == "attributes" else make_encoder(make_generator())
+    save_network(network, base / name, half=False)
+    assert (Benchmark(replace(plan, base=base)).base_key != before) == matters
 
 
 def test_run_writes_tables_and_goes_on_where_it_was(plan, monkeypatch):

@@ -24,3 +24,13 @@ def test_sheet_of_nothing_is_refused():
 def test_sheet_is_written_whole(tmp_path, name):
     save_sheet(contact_sheet(torch.zeros(1, 3, 8, 8), 1), tmp_path / "deep" / name)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == [name]
+
+
+def test_long_labels_get_lines_of_their_own():
+    pictures = torch.zeros(2, 3, 64, 64)
+    short, long = (
+        contact_sheet(pictures, 2, column_labels=("before", text))
+        for text in ("hair", "black curly hair, glasses and a moustache")
+    )
+    assert long.width == short.width
+    assert long.height > short.height
