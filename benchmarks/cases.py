@@ -104,7 +104,7 @@ def _drawing(key: str, generator: Generator, count: int, whose: str) -> Iterator
     )
 
 
-def _pixels(key: str, clip: Clip, image: Tensor, **targets: float) -> Case:
+def _pixels(key: str, clip: Clip, image: Tensor, **targets: Any) -> Case:
     """Return the case of CLIP's input and the way back of its gradient."""
 
     def both() -> None:

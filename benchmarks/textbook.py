@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from faceedit.backbones import stylegan2
 from faceedit.backbones.clip import Clip
@@ -125,8 +125,9 @@ def attention(self: Attention, sources: Sequence[Tensor], text: Tensor | None, s
     """Do what `Attention.forward` does on all features joined; [n, 1, size, size]."""
     resized = [F.interpolate(source, (size, size), mode="bilinear") for source in sources]
     joined = torch.cat(resized, dim=1)
-    weight = torch.cat([conv.weight for conv in self.convs], dim=1)
-    bias = torch.stack([conv.bias for conv in self.convs]).sum(dim=0)
+    convs = [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
+    weight = torch.cat([conv.weight for conv in convs], dim=1)
+    bias = torch.stack([conv.bias for conv in convs if conv.bias is not None]).sum(dim=0)
     total = F.conv2d(joined, weight, bias)
     if self.text is None or self.logit is None:
         return total

@@ -411,7 +411,7 @@ _NOTES = (
             "Its normal is the edit: walk along it and the attribute appears.",
             "Conditional: the part of the normal that also moves other attributes is projected "
             "out.",
-            "A sentence picks the boundary whose name is nearest in CLIP's space (our addition).",
+            "A wish picks the boundary whose name is nearest in CLIP's space (our addition).",
         ),
         good_for="attributes on its list, with a smooth strength in both directions",
         limits=(
@@ -435,7 +435,7 @@ _NOTES = (
             "No label and no sentence is needed to find them.",
             "Here the attribute reader watches every component and gives it the name of what "
             "changes most.",
-            "A sentence picks the component with the nearest name (our addition).",
+            "A wish picks the component with the nearest name (our addition).",
         ),
         good_for="seeing what varies most in the generator: pose, light, age, background",
         limits=(
@@ -456,8 +456,8 @@ _NOTES = (
             "Every channel of the generator's styles is measured: which region its gradient "
             "touches, which attribute it goes with.",
             "An atlas keeps the channels that do one thing in one place.",
-            "A sentence picks the named channel that is nearest (our addition).",
-            "The edit moves this one channel and nothing else.",
+            "A wish picks the named channel that is nearest (our addition).",
+            "The edit moves this one channel and nothing else (a sentence of two wishes, two).",
             "Single channels are the least entangled control that this generator has.",
         ),
         good_for="the most local edits, where the atlas has a channel for them",
@@ -483,8 +483,9 @@ _NOTES = (
             "A network reads the face's code and the sentence and answers with a displacement.",
             "It learns to land on the code of the true edit and to leave everything else where it "
             "was.",
-            "A sentence of several wishes is split, and they are fulfilled one after the other; "
-            "strength multiplies the displacement.",
+            "A sentence of several wishes is split, and they are fulfilled one after the other.",
+            "Strength multiplies the displacement; what more than 1 means is learned too: further "
+            "where there is a scale, as for age, and hardly further where there is none.",
         ),
         good_for="anything that the portrait world can say, one or several attributes at once",
         limits=(

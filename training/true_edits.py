@@ -18,6 +18,7 @@ from faceedit.world.statements import HairColor, Hue, OneOf, Statement, Within
 __all__ = ["SHIFTS", "TrueEdits"]
 
 DEPTH = 0.75  # of the way from a range's edge to the attribute's own: surely true, not extreme
+FURTHEST = 1.0  # the same of an edit that is overdone
 SHIFTS = {"slightly": 0.12, "": 0.25, "much": 0.45}  # share of an amount's range, a comparative
 # Where a statement covers several values, the one that its words bring to mind.
 MEANT = {
@@ -44,6 +45,7 @@ class TrueEdits:
         self.low = torch.full((rows, SLOTS), -INFINITY)  # of what holds; a hue's half-width
         self.high = torch.full((rows, SLOTS), INFINITY)
         self.goal = torch.zeros(rows, SLOTS)  # what is made of what does not hold
+        self.extreme = torch.zeros(rows, SLOTS)  # where an amount goes that is overdone
         self.way = torch.zeros(rows, SLOTS)  # of a comparative: 1 up, -1 down, 0 as without
         self.allowed = torch.zeros(rows, SLOTS, MOST_VALUES, dtype=torch.bool)
         for number, statement in enumerate(STATEMENTS):
@@ -62,12 +64,13 @@ class TrueEdits:
                 self.kind[place] = AMOUNT
                 self.low[place], self.high[place] = condition.low, condition.high
                 above, below = condition.low > -INFINITY, condition.high < INFINITY
-                if above and below:
-                    self.goal[place] = (condition.low + condition.high) / 2
-                elif above:
-                    self.goal[place] = condition.low + DEPTH * (spec.high - condition.low)
-                else:
-                    self.goal[place] = condition.high + DEPTH * (spec.low - condition.high)
+                for goal, depth in ((self.goal, DEPTH), (self.extreme, FURTHEST)):
+                    if above and below:
+                        goal[place] = (condition.low + condition.high) / 2
+                    elif above:
+                        goal[place] = condition.low + depth * (spec.high - condition.low)
+                    else:
+                        goal[place] = condition.high + depth * (spec.low - condition.high)
                 self.way[place] = float(above) - float(below)
             elif isinstance(condition, Hue):
                 self.kind[place], self.low[place] = HUE, condition.width
@@ -123,6 +126,23 @@ class TrueEdits:
                 plain = torch.where(holds, v, self.goal[statement, slot])
                 further = self._moved(v, statement, slot, by * way)
                 new = torch.where((by > 0) & (way != 0), further, plain)
+                values = values.scatter(1, self.column[statement, slot][:, None], new[:, None])
+        return values
+
+    def overdo(self, values: Tensor, which: Tensor, shift: Tensor) -> Tensor:
+        """Return the attributes after true edits of strength 2.
+
+        An amount goes to the end of its range, or by twice a comparative's shift; a category or a
+        hue is what it is for strength 1, because there is no more of it.
+        """
+        values = self.apply(values, which, 2 * shift)
+        for statement, by in zip(which.unbind(1), shift.unbind(1), strict=True):
+            for slot in range(SLOTS):
+                v, _ = self._holds(values, statement, slot)
+                way, end = self.way[statement, slot], self.extreme[statement, slot]
+                further = torch.where(way > 0, torch.maximum(v, end), torch.minimum(v, end))
+                graded = (self.kind[statement, slot] == AMOUNT) & (way != 0) & (by == 0)
+                new = torch.where(graded, further, v)
                 values = values.scatter(1, self.column[statement, slot][:, None], new[:, None])
         return values
 

@@ -8,7 +8,7 @@ world. Parts that are others' ideas: sentences modulate features as in Perez et 
 Reasoning with a General Conditioning Layer", AAAI 2018, arXiv:1709.07871; learning displacements
 between codes without images is close to Lyu et al., "DeltaEdit", CVPR 2023, arXiv:2303.06285.
 Notation: A(a) is the code of attributes a; the true edit of a person to a' is A(a') - A(a), and
-delta = f(w_plus, sentence, sign) is what is learned of it.
+delta = f(w_plus, sentence, level) is what is learned of it.
 
 Two designs, to be compared (`CounterfactualConfig.design`):
 
@@ -20,9 +20,14 @@ A sentence of several wishes ("red hair and glasses") is split (`faceedit.segmen
 the sum of one step a wish, each asked of the face that the ones before have made: a network of this
 size learns single wishes better than their combinations (`in_turn`). Training does not split.
 
-The edit is w_plus + strength * delta, so it is linear in strength on either side of 0. What is to
-be taken away (strength -1) is another question than what is to be added, for a face that shows it
-already: its answer is the step that most likely led there. Hence `sign` is an input.
+The edit is w_plus + strength * delta up to strength 1. What is to be taken away (strength -1) is
+another question than what is to be added, for a face that shows it already: its answer is the step
+that most likely led there. What is meant by more than 1 is another question, too: twice the age is
+an older face, but twice the step to green eyes are no green eyes any more. Strength 2 is asked for
+what has a scale at the end of it, and for the rest hardly further than 1 (`reach`). Hence `level`
+(-1, 1 or 2) is an input, and the edit is linear in strength from 0 to -1, from 0 to 1 and from
+there on. A network that is not sure of a face falls short of the true step, so strength 1 may go a
+part of the way to level 2 already (`commitment`).
 """
 
 from __future__ import annotations
@@ -60,12 +65,15 @@ class Counterfactual(Sentence):
 class CounterfactualConfig(MethodConfig):
     """Sizes and loss weights."""
 
+    added_later = MethodConfig.added_later | {"reach", "commitment"}
     w_dim: int = 256
     embed_dim: int = 128  # of CLIP
     design: Literal["film", "factored"] = "factored"
     width: int = 320
     blocks: int = 3
     traits: int = 128  # numbers of c in the factored design
+    reach: bool = False  # what more than 1 means is learned; False: as far again as 1
+    commitment: float = 0.0  # share of the way to level 2 that strength 1 goes, with `reach`
     in_turn: bool = True  # split sentences of several wishes, except in training
     weight_code: float = 1.0  # distance to the true code, where it is known
     weight_image: float = 4.0  # and to the true image
@@ -92,7 +100,7 @@ class FilmBlock(nn.Module):
 
 
 class Words(nn.Module):
-    """What is wanted, and whether it is to be added or taken away, as features."""
+    """What is wanted, and whether it is to be added, overdone or taken away, as features."""
 
     def __init__(self, config: CounterfactualConfig) -> None:
         super().__init__()
@@ -100,9 +108,9 @@ class Words(nn.Module):
         self.first = nn.Linear(config.embed_dim + 1, config.width)
         self.second = nn.Linear(config.width, config.width)
 
-    def forward(self, target: Tensor, sign: Tensor) -> Tensor:
-        """Sentence embeddings [n, embed_dim] and signs [n, 1] -> [n, width]."""
-        x = torch.cat([target * self.scale, sign], dim=-1)
+    def forward(self, target: Tensor, level: Tensor) -> Tensor:
+        """Sentence embeddings [n, embed_dim] and levels [n, 1] -> [n, width]."""
+        x = torch.cat([target * self.scale, level], dim=-1)
         return F.silu(self.second(F.silu(self.first(x))))
 
 
@@ -122,9 +130,9 @@ class Film(nn.Module):
         self.blocks = nn.ModuleList(FilmBlock(config.width) for _ in range(config.blocks))
         self.output = nn.Linear(config.width, config.w_dim)
 
-    def forward(self, code: Tensor, target: Tensor, sign: Tensor) -> Tensor:
+    def forward(self, code: Tensor, target: Tensor, level: Tensor) -> Tensor:
         """Whitened codes [n, num_ws, w_dim] -> whitened displacements in w, [n, w_dim]."""
-        words = self.words(target, sign)
+        words = self.words(target, level)
         x = self.face(by_level(code))
         for block in self.blocks:
             x = block(x, words)
@@ -153,9 +161,9 @@ class Factored(nn.Module):
             nn.Linear(width, config.w_dim),
         )
 
-    def forward(self, code: Tensor, target: Tensor, sign: Tensor) -> Tensor:
+    def forward(self, code: Tensor, target: Tensor, level: Tensor) -> Tensor:
         """Whitened codes [n, num_ws, w_dim] -> whitened displacements in w, [n, w_dim]."""
-        words = self.words(target, sign)
+        words = self.words(target, level)
         traits = self.read(by_level(code))
         x = self.enter(traits)
         for block in self.blocks:
@@ -191,37 +199,44 @@ class CounterfactualEditor(EditMethod):
         return cls(CounterfactualConfig(**{**sizes, **settings}))
 
     def displacement(
-        self, w_plus: Tensor, sentence: Sentence, backbones: Backbones, sign: float = 1.0
+        self, w_plus: Tensor, sentence: Sentence, backbones: Backbones, level: float = 1.0
     ) -> Tensor:
-        """Return delta, the step of strength 1, the same in every layer: [n, 1, w_dim].
+        """Return delta, the whole step of a level, the same in every layer: [n, 1, w_dim].
 
         Args:
             w_plus: [n, num_ws, w_dim].
             sentence: With n targets, or one for all.
             backbones: The generator tells the mean w and how far each entry spreads; CLIP reads
                 the wishes of a sentence that is split.
-            sign: 1 to bring about what is said, -1 for the step that `strength` takes back.
+            level: 1 to bring about what is said, 2 to overdo it, -1 for the step that a negative
+                strength takes back.
         """
         generator = backbones.generator
         deviation = w_plus_unit(generator).to(w_plus) / 2
         code = (w_plus - generator.w_avg.to(w_plus)) / deviation
         total = torch.zeros_like(code[:, :1])
-        signs = code.new_full((len(code), 1), sign)
+        levels, sign = code.new_full((len(code), 1), level), 1.0 if level > 0 else -1.0
         split = wishes if self.config.in_turn and not self.training else one_wish
         for wish, asked in in_turn(sentence, split, backbones.clip):
             target = wish.target.to(code).expand(len(code), -1)
-            step = self.delta(code + sign * total, target, signs)
+            step = self.delta(code + sign * total, target, levels)
             total = total + asked.to(code) * step[:, None]
         return total * deviation
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
-        """Return G(w_plus + strength * delta)."""
-        generator, w_plus = backbones.generator, source.latent.code
-        sign = 1.0 if strength >= 0 else -1.0
-        code = w_plus + strength * self.displacement(w_plus, sentence, backbones, sign)
-        return Face(generator.synthesis(code), Latent(code, self.space), source.mask)
+        """Return G(w_plus + strength * delta); beyond strength 1, what leads on to level 2."""
+        config, w_plus = self.config, source.latent.code
+        delta = self.displacement(w_plus, sentence, backbones, 1.0 if strength >= 0 else -1.0)
+        commitment = 0.0 if self.training else config.commitment
+        if config.reach and (strength > 1 or strength > 0 < commitment):
+            further = self.displacement(w_plus, sentence, backbones, 2.0) - delta
+            delta = min(strength, 1) * (delta + commitment * further)
+            code = w_plus + delta + max(strength - 1, 0) * further
+        else:
+            code = w_plus + strength * delta
+        return Face(backbones.generator.synthesis(code), Latent(code, self.space), source.mask)
 
     def objective(
         self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones

@@ -15,6 +15,9 @@ Differs from the paper:
 * The skip (toRGB) image is blended too (`blend_skip`), features are blended at all layers from
   `blend_layer` on (`blend_downstream`), and the image at last (`blend_image`): outside the mask
   not one pixel changes, by construction.
+* A sentence of several wishes may be taken apart (`in_turn`, not in training): the displacement is
+  the sum of one a wish, each asked of the code that the ones before have made, and the map is the
+  largest of the wishes' maps.
 * The attention sums 1x1 convolutions of each layer's features, each resized with few channels,
   where the re-implementation joins them all; without text the map's logit is linear in the
   features, and the sum is exactly that.
@@ -44,6 +47,8 @@ from faceedit.backbones.layers import LayerwiseLinear, upsample
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.pae import PaeSettings
+from faceedit.segments import one_wish, wishes
+from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
 
 SMALL = 0.04  # spread of an untrained displacement: the first edits are hardly visible
@@ -54,6 +59,7 @@ FIRST_LOGIT = 1.0  # of an untrained map: mostly open, so that the mapper has so
 class FeatConfig(MethodConfig):
     """Settings of mapper, attention and blending, and of their training."""
 
+    added_later = MethodConfig.added_later | {"in_turn"}
     num_ws: int = 18
     w_dim: int = 512
     text_dim: int = 512  # 0: one sentence a set of weights, as in the paper
@@ -61,6 +67,7 @@ class FeatConfig(MethodConfig):
     feature_channels: tuple[int, ...] = ()  # of each styled convolution; the image comes last
     mapper_width: int = 0  # of the mapper's hidden layer; 0: w_dim, as in the paper
     attention_channels: int = 32  # C; where there is no text, the sum needs only one
+    in_turn: bool = False  # split sentences of several wishes, except in training
     layers: tuple[int, int] = (0, 8)  # the w layers [first, end) that the mapper moves
     blend_layer: int = 7  # of `feature_hook`, so from 0; the paper's layer minus 1
     alpha: float = 0.5  # displacement a unit of the mapper's output
@@ -180,10 +187,13 @@ class Feat(EditMethod):
     ) -> Face:
         """Return the blend of G(w) and G(w + strength * displacement), and the map as its mask."""
         generator, config = backbones.generator, self.config
-        before = source.latent.code
-        after = before + strength * self.displacement(before, sentence)
+        before, turns = source.latent.code, self._turns(sentence, backbones)
+        moved = torch.zeros_like(before)
+        for wish, asked in turns:
+            moved = moved + asked.to(before) * self.displacement(before + moved, wish)
+        after = before + strength * moved
         features, image = trace(generator, before)
-        mask = self.attend(features, image, sentence)
+        mask = self._attend_all(features, image, turns)
 
         def blend(layer: int, x: Tensor) -> Tensor:
             if layer == config.blend_layer or (
@@ -247,10 +257,25 @@ class Feat(EditMethod):
     def mask(self, source: Face, sentence: Sentence, backbones: Backbones) -> Tensor:
         """Return where an edit of this face would act, [n, 1, h, w] in [0, 1]."""
         features, image = trace(backbones.generator, source.latent.code)
-        mask = resize(self.attend(features, image, sentence), image.shape[-1])
+        turns = self._turns(sentence, backbones)
+        mask = resize(self._attend_all(features, image, turns), image.shape[-1])
         if source.mask is None:
             return mask
         return mask * resize(source.mask.to(mask), mask.shape[-1])
+
+    def _turns(self, sentence: Sentence, backbones: Backbones) -> list[tuple[Sentence, Tensor]]:
+        """Return the sentence's wishes and whom each is asked of, see `faceedit.sentence`."""
+        split = wishes if self.config.in_turn and not self.training else one_wish
+        return in_turn(sentence, split, backbones.clip)
+
+    def _attend_all(
+        self, features: Sequence[Tensor], image: Tensor, turns: list[tuple[Sentence, Tensor]]
+    ) -> Tensor:
+        """Return the largest of the wishes' maps, [n, 1, r, r] in [0, 1]."""
+        maps = [
+            asked[..., None].to(image) * self.attend(features, image, wish) for wish, asked in turns
+        ]
+        return torch.stack(maps).amax(dim=0)
 
     def _text(self, sentence: Sentence, n: int) -> Tensor | None:
         """Return the text as both modules read it, [n, text_dim]."""

@@ -6,7 +6,8 @@ Notation (here -> paper): components -> v, mean -> mu, edit_layers -> the layers
 deviation -> x.
 Differs from the paper: there people look at the components and name them; here every component is
 moved on every layer range around some faces and named after what the attribute reader sees change.
-A sentence picks the nearest named edit. Signs are fixed by each component's largest entry.
+A wish picks the nearest named edit, a sentence of several wishes one each. Signs are fixed by each
+component's largest entry.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from faceedit import named_edits
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.named_edits import EditNames, Wordings
+from faceedit.segments import wishes
+from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
 
 COARSE_END, MEDIUM_END = 4, 8  # first layer of the medium and of the fine level
@@ -115,12 +118,23 @@ class GanSpace(EditMethod):
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
-        """Return G(w) with a component moved on its layers, the one nearest to each sentence.
+        """Return G(w) with a component moved on its layers, the one nearest to each wish.
+
+        A sentence of several wishes moves along one component a wish, one after the other.
+        """
+        edited = source.latent.code
+        for wish, asked in in_turn(sentence, wishes, backbones.clip):
+            edited = edited + asked.to(edited) * self._step(edited, wish, strength)
+        image = backbones.generator.synthesis(edited)
+        return Face(image, Latent(edited, self.space), source.mask)
+
+    def _step(self, code: Tensor, sentence: Sentence, strength: float) -> Tensor:
+        """Return how far one wish moves codes, [n, num_ws, w_dim].
 
         In the mode "target" the first layer's coordinate along the component ends there, wherever
         it was, instead of moving on by it; every layer of the range moves as far.
         """
-        code, chosen = source.latent.code, self.names.nearest(sentence)
+        chosen = self.names.nearest(sentence)
         k = self.edit_component[chosen]  # [m], m one sentence for all faces or one a face
         sigmas = strength * self.config.step * self.edit_sigmas[chosen].to(code)
         if self.config.mode == "target":
@@ -130,9 +144,7 @@ class GanSpace(EditMethod):
         start, end = self.edit_layers[chosen].unbind(1)
         layer = torch.arange(code.shape[1], device=code.device)
         inside = (layer >= start[:, None]) & (layer < end[:, None])  # [m, num_ws]
-        edited = code + inside[..., None] * delta_w[:, None]
-        image = backbones.generator.synthesis(edited)
-        return Face(image, Latent(edited, self.space), source.mask)
+        return inside[..., None] * delta_w[:, None]
 
     def coordinates(self, w: Tensor) -> Tensor:
         """Return where codes [n, w_dim] lie along the components, [n, count], in deviations."""

@@ -7,8 +7,8 @@ Notation (here -> paper): boundaries -> n, code -> z (here w_plus), conditional 
 Differs from the paper: labels are those of this base's attribute reader; the support vector machine
 has a squared hinge, a balanced weight for both classes and all clear faces, not only the extreme
 2 %; several conditions are removed at once. Strength 1 goes as far as those whom the attribute
-holds for lie beyond the mean face, so that 1 suits every attribute. A sentence picks the nearest
-named boundary, which is our addition.
+holds for lie beyond the mean face, so that 1 suits every attribute. A wish picks the nearest named
+boundary, a sentence of several wishes one each, which is our addition.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from faceedit import named_edits
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.named_edits import EditNames, Wordings
+from faceedit.segments import wishes
+from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
 
 TRAIN_SHARE = 0.7  # of the faces; the others tell the boundary's accuracy
@@ -136,13 +138,24 @@ class InterFaceGan(EditMethod):
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
-        """Return G(w + strength * delta_w) for the boundary that each sentence is nearest to.
+        """Return G(w + strength * delta_w) for the boundary that each wish is nearest to.
+
+        A sentence of several wishes moves along one boundary a wish, one after the other.
+        """
+        edited = source.latent.code
+        for wish, asked in in_turn(sentence, wishes, backbones.clip):
+            edited = edited + asked.to(edited) * self._step(edited, wish, strength)
+        image = backbones.generator.synthesis(edited)
+        return Face(image, Latent(edited, self.space), source.mask)
+
+    def _step(self, code: Tensor, sentence: Sentence, strength: float) -> Tensor:
+        """Return how far one wish moves codes, [n, 1, w_dim].
 
         There is one sentence for all faces or one a face (m of them). In the mode "absolute" the
         mean of the layers ends strength * reach beyond the boundary, wherever it was, instead of
         moving on by it.
         """
-        code, chosen = source.latent.code, self.names.nearest(sentence)
+        chosen = self.names.nearest(sentence)
         steps = [self.delta_w(index)[None] for index in chosen.tolist()]
         delta_w = torch.cat([self.boundaries[:0], *steps]).to(code)  # [m, w_dim]
         length = code.new_full((len(chosen), 1), float(strength))
@@ -151,9 +164,7 @@ class InterFaceGan(EditMethod):
             now = (code.mean(dim=1) * normals).sum(1) - self.distances[chosen].to(code)
             a_step = (delta_w * normals).sum(1)
             length = length - (now / a_step.clamp(min=1e-8))[:, None]
-        edited = code + (length * delta_w)[:, None]
-        image = backbones.generator.synthesis(edited)
-        return Face(image, Latent(edited, self.space), source.mask)
+        return (length * delta_w)[:, None]
 
     def delta_w(self, index: int) -> Tensor:
         """Return the step of an edit, [w_dim], along its conditional boundary.

@@ -7,7 +7,8 @@ Notation (here -> paper): code -> s, deviation -> sigma^p, attribute_scores -> t
 Differs from the paper: gradient maps are not kept for every channel; random signs on the pixels of
 a region give each channel's squared gradient there in expectation, for all channels at once. The
 channels that the attribute scores propose are then moved, and ranked by what the attribute reader
-sees change. A sentence picks the nearest named edit, which moves one channel.
+sees change. A wish picks the nearest named edit, which moves one channel; a sentence of several
+wishes moves one each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from faceedit import named_edits
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.named_edits import EditNames, Wordings
+from faceedit.segments import wishes
+from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
 
 CHUNK = 8  # faces whose gradients are taken at once
@@ -134,13 +137,15 @@ class StyleSpace(EditMethod):
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
-        """Return G(s) with one channel moved, that of the edit nearest to each sentence."""
-        chosen = self.names.nearest(sentence)
-        channel = self.edit_channels[chosen, self.config.rank]
-        length = self.edit_sigmas[chosen, self.config.rank] * self.deviation[channel]
+        """Return G(s) with one channel moved a wish, that of the edit nearest to it."""
         code = source.latent.code.clone()
         rows = torch.arange(len(code), device=code.device)
-        code[rows, channel.to(code.device)] += strength * self.config.step * length.to(code)
+        for wish, asked in in_turn(sentence, wishes, backbones.clip):
+            chosen = self.names.nearest(wish)
+            channel = self.edit_channels[chosen, self.config.rank]
+            length = self.edit_sigmas[chosen, self.config.rank] * self.deviation[channel]
+            amount = asked[:, 0, 0].to(code) * length.to(code)
+            code[rows, channel.to(code.device)] += strength * self.config.step * amount
         image = backbones.generator.synthesis_from_styles(code)
         return Face(image, Latent(code, self.space), source.mask)
 

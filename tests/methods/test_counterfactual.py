@@ -62,6 +62,41 @@ def test_edit_is_linear_in_strength_on_either_side(method, source, sentence, bac
         assert torch.allclose(4 * steps[0], steps[1], atol=1e-5)
 
 
+def test_more_than_one_leads_on_to_the_second_level(method, source, sentence, backbones):
+    method = CounterfactualEditor(dataclasses.replace(method.config, reach=True))
+    start = source.latent.code
+
+    def moved_by(strength):
+        return method.edit(source, sentence, backbones, strength).latent.code - start
+
+    with torch.no_grad():
+        levels = [method.displacement(start, sentence, backbones, level) for level in (1.0, 2.0)]
+    assert not torch.allclose(2 * levels[0], levels[1])
+    for strength in (0.5, 1.0):
+        assert torch.allclose(moved_by(strength), strength * levels[0], atol=1e-5)
+    assert torch.allclose(moved_by(1.5), (levels[0] + levels[1]) / 2, atol=1e-5)
+    assert torch.allclose(moved_by(2.0), levels[1].expand_as(start), atol=1e-5)
+
+
+def test_commitment_goes_a_part_of_the_way_to_the_second_level(method, source, sentence, backbones):
+    method = CounterfactualEditor(
+        dataclasses.replace(method.config, reach=True, commitment=0.25)
+    ).eval()
+    start = source.latent.code
+    with torch.no_grad():
+        one, two = (method.displacement(start, sentence, backbones, level) for level in (1.0, 2.0))
+    committed = one + 0.25 * (two - one)
+    for strength, expected in (
+        (0.5, committed / 2),
+        (1.0, committed),
+        (2.0, committed + two - one),
+    ):
+        moved = method.edit(source, sentence, backbones, strength).latent.code - start
+        assert torch.allclose(moved, expected.expand_as(moved), atol=1e-5)
+    trained = method.train()(source, sentence, backbones).latent.code - start
+    assert torch.allclose(trained, one.expand_as(start), atol=1e-5)
+
+
 def test_taking_away_is_another_question_than_adding(method, source, sentence, backbones):
     code = source.latent.code
     with torch.no_grad():

@@ -148,6 +148,24 @@ def test_a_change_is_never_larger_than_its_mask_lets_through(method, face, sente
     assert ((edited.image - face.image).abs() <= allowed + 1e-5).all()
 
 
+def test_wishes_can_be_fulfilled_one_after_the_other(method, face, backbones):
+    apart = Feat(dataclasses.replace(method.config, in_turn=True)).eval()
+    apart.load_state_dict(method.state_dict())
+    prompts = ("red hair and glasses", "red hair", "glasses")
+    both, first, second = (read(prompt, "a face", backbones.clip) for prompt in prompts)
+    edited = apart(face, both, backbones)
+    code = face.latent.code
+    for wish in (first, second):
+        code = code + method.displacement(code, wish)
+    torch.testing.assert_close(edited.latent.code, code, rtol=1e-4, atol=1e-4)
+    features, image = trace(backbones.generator, face.latent.code)
+    maps = torch.stack([method.attend(features, image, wish) for wish in (first, second)])
+    assert not torch.equal(maps[0], maps[1])
+    torch.testing.assert_close(edited.mask, resize(maps.amax(0), image.shape[-1]))
+    trained = apart.train()(face, both, backbones)  # training asks for all at once
+    assert not torch.allclose(trained.latent.code, edited.latent.code, atol=1e-4)
+
+
 def test_blending_the_features_leaves_less_to_cut_off(face, sentence, backbones):
     """Without the final blend, each blending inside the generator lessens the leak."""
     leaks = []

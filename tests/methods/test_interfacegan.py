@@ -4,8 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from faceedit.methods.ganspace import GanSpace
 from faceedit.methods.interfacegan import InterFaceGan, conditional, fit_boundaries
+from faceedit.methods.stylespace import StyleSpace
 from faceedit.sentence import read
+from faceedit.types import Face, Latent, Space
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,21 @@ def test_edit_moves_every_layer_along_one_boundary(fitted, face, backbones):
     index = fitted.names.keys.index("smile+")
     torch.testing.assert_close(delta_w[0, 3], fitted.delta_w(index), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(delta_w, delta_w[:1, :1].expand_as(delta_w), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [InterFaceGan, GanSpace, StyleSpace])
+def test_sentence_of_two_wishes_makes_both_edits(kind, latents, backbones):
+    """So for every method with named edits; a batch may hold sentences of one and of two wishes."""
+    method = kind.build(backbones)
+    method.fit(latents, None, backbones)
+    prompts = ["red hair and a smiling face", "red hair", "a smiling face"]
+    generator, w_plus = backbones.generator, latents[:1].expand(3, -1, -1)
+    code = w_plus if method.space is Space.W_PLUS else generator.styles(w_plus)
+    same = Face(generator(w_plus), Latent(code, method.space))
+    edited = method.edit(same, read(prompts, "a face", backbones.clip), backbones).latent.code
+    both, hair, smile = edited - code
+    assert float(hair.abs().max()) > 0 and float(smile.abs().max()) > 0
+    torch.testing.assert_close(both, hair + smile, rtol=1e-4, atol=1e-4)
 
 
 def test_edit_leaves_the_distance_to_conditions_alone(fitted):

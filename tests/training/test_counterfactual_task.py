@@ -7,7 +7,7 @@ import torch
 
 from faceedit.method import load_method
 from faceedit.methods.counterfactual import CounterfactualEditor
-from faceedit.world import FaceAttributes, sample_attributes
+from faceedit.world import SPECS, FaceAttributes, sample_attributes
 from faceedit.world.captions import STATEMENTS, TRUE, truth
 from faceedit.world.statements import INDEX
 from training.attribute_mapping import (
@@ -15,7 +15,7 @@ from training.attribute_mapping import (
     AttributeMappingConfig,
     save_attribute_mapping,
 )
-from training.config import TrainConfig
+from training.config import ConfigError, TrainConfig
 from training.edit_banks import sentences
 from training.loop import Loop
 from training.tasks import reads, task_class
@@ -88,6 +88,28 @@ def test_comparatives_move_by_their_degree_and_within_the_range(edits, people):
         assert after.column("age").max() <= 85
     before = FaceAttributes(people).column("age")
     assert (before <= ages[0]).all() and (ages[0] <= ages[1]).all() and (ages[1] <= ages[2]).all()
+
+
+def test_overdoing_goes_to_the_end_of_what_has_a_scale_and_leaves_the_rest(edits, people):
+    which = said("smile=smile", "hair_color=red", "age=old")
+    once, twice = edits.apply(people, which, PLAIN), edits.overdo(people, which, PLAIN)
+    before, after = FaceAttributes(once), FaceAttributes(twice)
+    for name in ("smile", "age"):
+        assert (after.column(name) == SPECS[name].high).all()
+        assert (before.column(name) <= after.column(name)).all()
+    rest = [i for i, name in enumerate(SPECS) if name not in ("smile", "age")]
+    assert torch.equal(once[:, rest], twice[:, rest])
+
+
+def test_overdone_comparatives_move_twice_as_far(edits, people):
+    young = people.clone()
+    young[:, list(SPECS).index("age")] = 20.0
+    which, shift = said("age=old"), PLAIN + SHIFTS["slightly"]
+    ages = [
+        FaceAttributes(values).column("age")
+        for values in (young, edits.apply(young, which, shift), edits.overdo(young, which, shift))
+    ]
+    torch.testing.assert_close(ages[2] - ages[0], 2 * (ages[1] - ages[0]))
 
 
 def test_undoing_makes_what_was_true_false(edits, people):
@@ -207,11 +229,16 @@ def test_task_is_found_by_its_name_and_says_what_it_reads():
 
 def test_batches_are_functions_of_seed_and_place(settings):
     one, other = opened(settings(share_negative=0.0)), opened(settings(share_negative=0.0))
-    (source, sentence), _ = one.batch(range(3, 9))
-    (again, words), _ = other.batch(range(5, 11))
+    (source, sentence), *_ = one.batch(range(3, 9))
+    (again, words), *_ = other.batch(range(5, 11))
     assert torch.equal(source.latent.code[2:], again.latent.code[:4])
     assert torch.equal(sentence.target[2:], words.target[:4])
     assert torch.equal(sentence.truth.latent.code[2:], words.truth.latent.code[:4])
+
+
+def test_overdone_edits_need_a_method_that_knows_them(settings):
+    with pytest.raises(ConfigError, match="share_overdone needs the method's reach"):
+        opened(settings(share_overdone=0.2))
 
 
 def test_step_draws_nothing_until_the_phase_of_images(settings):
@@ -220,14 +247,14 @@ def test_step_draws_nothing_until_the_phase_of_images(settings):
     task.enter(codes)
     assert task.batch(range(4))[0][0].image.shape[-1] == 1
     task.enter(images)
-    (source, sentence), _ = task.batch(range(4))
+    (source, sentence), *_ = task.batch(range(4))
     assert source.image.shape[-1] == sentence.truth.image.shape[-1] == 32
     terms = task.turns()[0].step(*task.batch(range(4)))
     assert terms["image"] > 0
 
 
 def test_training_lowers_the_objective_measures_and_exports(settings, tmp_path):
-    config = settings()
+    config = settings(share_overdone=0.25, method={"width": 16, "traits": 8, "reach": True})
     task = opened(config)
     fresh = task.turns()[0].step(*task.batch(range(64)))["code"].item()
     outcome = Loop(config, CounterfactualTask).run()

@@ -106,7 +106,7 @@ def test_recipe_without_prompts_is_a_clear_error(settings):
 def test_resuming_on_other_networks_is_refused(settings):
     task = MethodTask(settings("shift", options=PROMPTS), torch.device("cpu"))
     assert task.open_data(None) == task.open_data(task.open_data(None))
-    with pytest.raises(ConfigError, match="have changed since this checkpoint"):
+    with pytest.raises(ConfigError, match="changed since this checkpoint"):
         task.open_data({"base": {"generator": "sha256:0"}})
 
 

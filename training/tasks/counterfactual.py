@@ -26,7 +26,7 @@ from faceedit.methods.counterfactual import Counterfactual
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.world import NOISE_DIM, FaceAttributes, sample_attributes
 from training.attribute_mapping import load_attribute_mapping
-from training.config import TrainConfig
+from training.config import ConfigError, TrainConfig
 from training.data import WorldShards, augment_seed
 from training.edit_banks import FaceBank, SentenceBank, encoded, imagined, kept, sentences
 from training.task import Phase, Turn
@@ -52,6 +52,8 @@ class CounterfactualOptions(MethodOptions):
     share_encoded: float = 0.45  # of the faces; share_imagined more; the rest is A(a) + error
     share_imagined: float = 0.2
     share_negative: float = 0.25  # of the edits; their strength is -1
+    share_overdone: float = 0.0  # of the edits; their strength is 2 (needs the method's `reach`)
+    overshoot: float = 0.15  # of the step of strength 1, beyond the true edit of strength 2
     least_psi: float = 0.6  # truncation of the mapping network's codes, from here to 1
     most_error: float = 1.2  # how much of an inversion's error is added to A(a), from 0 to here
     image_share: float = 0.0  # of the steps: a last phase that also compares images
@@ -76,19 +78,20 @@ class Undrawn:
 
 
 class CounterfactualStep(nn.Module):
-    """Edit with strength 1 and -1 as a user would, then score both by the method's objective."""
+    """Edit with strength 1, 2 and -1 as a user would, then score by the method's objective."""
 
     def __init__(self, task: CounterfactualTask) -> None:
         super().__init__()
         self.method = task.method
         self._task = (task,)
 
-    def forward(self, added: Pair, taken: Pair) -> dict[str, Tensor]:
-        """Return the terms, each the mean over all edits of both kinds."""
+    def forward(self, added: Pair, overdone: Pair, taken: Pair) -> dict[str, Tensor]:
+        """Return the terms, each the mean over all edits of the three kinds."""
         backbones = self._task[0].used
-        total = len(added[0].image) + len(taken[0].image)
+        total = sum(len(source.image) for source, _ in (added, overdone, taken))
         terms: dict[str, Tensor] = {}
-        for strength, (source, sentence) in ((1.0, added), (-1.0, taken)):
+        kinds = ((1.0, added), (2.0, overdone), (-1.0, taken))
+        for strength, (source, sentence) in kinds:
             share = len(source.image) / total
             if share == 0:
                 continue
@@ -107,6 +110,8 @@ class CounterfactualTask(MethodTask):
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         super().__init__(config, device)
+        if self.options.share_overdone and not self.method.config.reach:
+            raise ConfigError("share_overdone needs the method's reach: true")
         self.edits = TrueEdits()
         mapping = load_attribute_mapping(config.base_path / "generator")
         self.attribute_mapping = mapping.requires_grad_(False)
@@ -118,7 +123,7 @@ class CounterfactualTask(MethodTask):
         self.said: SentenceBank
 
     def turns(self) -> Sequence[Turn]:
-        """One turn: the objective of edits of either sign."""
+        """One turn: the objective of edits of every strength."""
         return (Turn("method", CounterfactualStep(self)),)
 
     def phases(self) -> Sequence[Phase]:
@@ -178,21 +183,36 @@ class CounterfactualTask(MethodTask):
         """The folder of all runs' banks."""
         return self.config.output_path.parent / "edit_banks"
 
-    def batch(self, positions: range) -> tuple[Pair, Pair]:
-        """Return edits to be made with strength 1, and those for strength -1."""
+    def batch(self, positions: range) -> tuple[Pair, Pair, Pair]:
+        """Return edits to be made with strength 1, those for 2 and those for -1."""
         draws = [
             torch.Generator().manual_seed(augment_seed(self.config.seed, p)) for p in positions
         ]
         u = torch.stack([torch.rand(DRAWS, generator=draw) for draw in draws])
         negative = u[:, 0] < self.options.share_negative
-        return self._added(u[~negative]), self._taken(u[negative])
+        overdone = u[:, 0] > 1 - self.options.share_overdone
+        return (
+            self._added(u[~negative & ~overdone]),
+            self._overdone(u[overdone]),
+            self._taken(u[negative]),
+        )
 
     def _added(self, u: Tensor) -> Pair:
         """Return faces with sentences to be made true."""
         values, code = self._people(u)
         said = _pick(u[:, 1], len(self.said))
         which, shift = self.said.which[said], self.said.shift[said]
-        return self._pair(code, values, self.edits.apply(values, which, shift), said)
+        step = self._step(values, self.edits.apply(values, which, shift))
+        return self._pair(code, step, said)
+
+    def _overdone(self, u: Tensor) -> Pair:
+        """Return faces with sentences to be overdone."""
+        values, code = self._people(u)
+        said = _pick(u[:, 1], len(self.said))
+        which, shift = self.said.which[said], self.said.shift[said]
+        once = self._step(values, self.edits.apply(values, which, shift))
+        twice = self._step(values, self.edits.overdo(values, which, shift))
+        return self._pair(code, twice + self.options.overshoot * once, said)
 
     def _taken(self, u: Tensor) -> Pair:
         """Return faces with sentences whose edit is to be taken back; half were just made true."""
@@ -206,7 +226,7 @@ class CounterfactualTask(MethodTask):
         code = torch.where(just[:, None, None], moved, code)
         now = torch.where(just[:, None], made, values)
         before = self.edits.undo(now, which, shift, others)
-        return self._pair(code, now, before, said)
+        return self._pair(code, self._step(now, before), said)
 
     def _people(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Return people: attributes [n, A] and a code in w_plus [n, num_ws, w_dim]."""
@@ -240,9 +260,9 @@ class CounterfactualTask(MethodTask):
         return (end - start)[:, None]
 
     @torch.no_grad()
-    def _pair(self, code: Tensor, before: Tensor, after: Tensor, said: Tensor) -> Pair:
+    def _pair(self, code: Tensor, step: Tensor, said: Tensor) -> Pair:
         """Put together the face, the sentence and where its edit should end."""
-        goal = (code + self._step(before, after)).to(self.device)
+        goal = (code + step).to(self.device)
         code, target = code.to(self.device), self.said.target[said].to(self.device)
         return self._face(code), Counterfactual(
             ("",) * len(said), "", target, torch.zeros_like(target), self._face(goal)

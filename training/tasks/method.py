@@ -138,18 +138,20 @@ class MethodTask(Task):
         return (Turn("method", MethodStep(self.method, self.backbones)),)
 
     def open_data(self, recorded: dict[str, Any] | None) -> dict[str, Any]:
-        """Record which networks it was trained on; refuse to go on with others.
+        """Record which networks it is trained on; refuse to go on with others.
 
         Raises:
-            ConfigError: If the base has changed since the checkpoint.
+            ConfigError: If one that it reads has changed since the checkpoint.
         """
-        now = {"base": hub.fingerprint(self.config.base_path)}
-        if recorded is not None and recorded != now:
+        every = hub.fingerprint(self.config.base_path)
+        now = {name: every[name] for name in read_networks(self.kind) if name in every}
+        then = (recorded or {}).get("base", now)
+        if changed := [name for name in now if then.get(name) != now[name]]:
             raise ConfigError(
-                f"the networks in {self.config.base_path} have changed since this checkpoint; "
+                f"{', '.join(changed)} in {self.config.base_path} changed since this checkpoint; "
                 "start afresh with --overwrite"
             )
-        return now
+        return {"base": now}
 
     def batch(self, positions: range) -> Any:
         """Return (Face, Sentence): random faces, each with a sentence; without gradients, once.
@@ -201,6 +203,10 @@ class MethodTask(Task):
 def frozen_backbones(
     config: TrainConfig, method: type[EditMethod], device: torch.device
 ) -> Backbones:
-    """Load what a method reads, and what its training needs beside: faces and sentences."""
-    wanted = sorted(method.needs | {"generator", "clip"})
-    return load_backbones(config.base_path, wanted).to(device)
+    """Load what a method reads, and what its training needs beside."""
+    return load_backbones(config.base_path, read_networks(method)).to(device)
+
+
+def read_networks(method: type[EditMethod]) -> list[str]:
+    """Return the networks that a training reads: the method's, and those of faces and sentences."""
+    return sorted(method.needs | {"generator", "clip"})
