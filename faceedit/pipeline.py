@@ -155,9 +155,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             pixel_mean=list(clip.config.pixel_mean), pixel_std=list(clip.config.pixel_std)
         )
 
-    def backbones(
-        self, identity: nn.Module | None = None, segmenter: nn.Module | None = None
-    ) -> Backbones:
+    def backbones(self, identity: nn.Module | None = None) -> Backbones:
         """Return the components as the methods read them, frozen."""
         if self._diffusion is None or self._diffusion.unet is not self.unet:
             self._diffusion = Diffusion(self.unet, self.scheduler)
@@ -166,8 +164,8 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         if self._clip is None or self._clip.model is not self.clip:
             mean, std = self.config.pixel_mean, self.config.pixel_std
             self._clip = wrap_clip(self.clip, self.tokenizer, mean, std)
-        others = {"identity": identity, "segmenter": segmenter}
-        return Backbones(diffusion=self._diffusion, clip=self._clip, **others).freeze()
+        networks = Backbones(diffusion=self._diffusion, clip=self._clip, identity=identity)
+        return networks.freeze()
 
     # Editing --------------------------------------------------------------------------------------
 
@@ -213,7 +211,6 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         resolution: int | None = None,
         weights: Mapping[str, float] | None = None,
         identity: nn.Module | None = None,
-        segmenter: nn.Module | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
@@ -241,10 +238,8 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             num_cutouts: Crops that CLIP sees.
             inversion_iterations: Network calls a step of the inversion.
             resolution: Size to denoise at, px; None = what the denoiser was trained with.
-            weights: Of the terms "clip", "identity", "pixels", "background", "skin", "range" and
-                "smooth".
+            weights: Of the terms "clip", "identity", "pixels", "range", "smooth".
             identity: A face recognition network with `embed`, for the term "identity".
-            segmenter: A `faceedit.backbones.segmenter.Segmenter`, for "background" and "skin".
             generator: Of every draw.
             output_type: "pil", "np" or "pt".
             return_dict: Whether to return a `ClipPaeDiffusionOutput`, else a tuple.
@@ -282,8 +277,8 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             raise RequestError(str(error)) from error
         with torch.inference_mode(False), torch.no_grad():
             output = self._run(
-                method, image, prompt, negative_prompt, mask_image,
-                self.backbones(identity, segmenter), generator, callback_on_step_end, wanted,
+                method, image, prompt, negative_prompt, mask_image, self.backbones(identity),
+                generator, callback_on_step_end, wanted,
             )  # fmt: skip
         output.images = self.image_processor.postprocess(output.images, output_type)
         self.maybe_free_model_hooks()

@@ -34,6 +34,8 @@ __all__ = ["Curve", "choose_scale", "main", "measure", "write_scale"]
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 TARGET = 0.8  # mean gain of the reader's score, of at most about 0.9
 NEARLY = 0.97  # of a method's best gain, where it does not reach the target
+OVERDONE = 2.0  # the strength up to which a method has learned (`CounterfactualConfig.reach`)
+INFINITY = float("inf")
 LEAST_IDENTITY = 0.7  # the base's own cosine, below which an edit shows someone else
 
 
@@ -114,7 +116,8 @@ def calibrate(
         except FaceEditError as error:
             skipped[row.name] = str(error)
             continue
-        scale = choose_scale(curve)
+        config = row.load(items[0].prompt).config
+        scale = choose_scale(curve, most=OVERDONE if getattr(config, "reach", False) else INFINITY)
         written = write_scale(row.folder, scale) if write and row.folder else []
         found[row.name] = {
             "strength_scale": scale,
@@ -143,12 +146,13 @@ def measure(row: MethodRow, cases: Sequence[Case], eyes: Judges) -> Curve:
     return Curve(gain, identity, len(cases))
 
 
-def choose_scale(curve: Curve, target: float = TARGET) -> float:
+def choose_scale(curve: Curve, target: float = TARGET, most: float = INFINITY) -> float:
     """Return the least strength with the wanted gain; else that from which on nothing is gained.
 
-    Strengths that show someone else are left out, unless there is no other.
+    Strengths that show someone else are left out, unless there is no other, and those above `most`.
     """
-    usable = [k for k in range(len(SCALES)) if curve.identity[k] >= LEAST_IDENTITY] or [0]
+    kept = [k for k in range(len(SCALES)) if curve.identity[k] >= LEAST_IDENTITY] or [0]
+    usable = [k for k in kept if SCALES[k] <= most] or kept[:1]
     scales = [0.0, *(SCALES[k] for k in usable)]
     gains = [0.0, *(curve.gain[k] for k in usable)]
     best = max(gains)

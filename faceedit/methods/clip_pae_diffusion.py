@@ -43,8 +43,6 @@ from faceedit.types import Face, Latent, Sentence, Space
 
 Target = Literal["pae", "text", "directional"]
 Start = Literal["ddim", "sdedit", "noise"]
-BACKGROUND = ("background", "neck", "cloth")  # regions of the source that shall stay as they are
-SKIN = ("skin", "nose", "ear")  # regions whose mean colour shall stay
 DETAIL_FADES = 0.12  # change of a pixel's mean over its channels that takes its detail to 1 / e
 
 
@@ -52,7 +50,6 @@ DETAIL_FADES = 0.12  # change of a pixel's mean over its channels that takes its
 class ClipPaeDiffusionConfig(MethodConfig):
     """Settings of the target, of the run and of the score."""
 
-    added_later = MethodConfig.added_later | {"weight_background", "weight_skin"}
     target: Target = "pae"  # "text": the sentence itself; "directional": its difference to neutral
     projection: str = "span"  # a `pae.Projection`
     alpha: float = 2.0  # augmenting power
@@ -78,8 +75,6 @@ class ClipPaeDiffusionConfig(MethodConfig):
     weight_clip: float = 1.0
     weight_identity: float = 0.3
     weight_pixels: float = 1.0  # mean square difference to the source
-    weight_background: float = 6.0  # the same in regions that shall stay, where a segmenter is
-    weight_skin: float = 4.0  # squared change of the skin's mean colour, likewise
     weight_range: float = 0.05  # mean square of what lies outside [-1, 1]
     weight_smooth: float = 0.5  # mean square difference of neighbours, beyond the source's
 
@@ -92,8 +87,6 @@ class Goal:
     image: Tensor | None  # the source at full size, [n, 3, H, W]; None = a new face
     small: Tensor | None  # the source as the denoiser draws, [n, 3, h, w]
     seen: Tensor | None  # its unit embedding, [n, d]
-    kept: Tensor | None = None  # where its background is, [n, 1, H, W] in [0, 1]
-    skin: Tensor | None = None  # where its skin is
 
 
 class ClipPaeDiffusion(EditMethod):
@@ -103,7 +96,7 @@ class ClipPaeDiffusion(EditMethod):
     kind = "optimized"
     config_class = ClipPaeDiffusionConfig
     space = Space.X_T
-    needs = frozenset({"diffusion", "clip", "identity"})  # a segmenter is used where there is one
+    needs = frozenset({"diffusion", "clip", "identity"})
     brings = frozenset({"diffusion"})
 
     def __init__(self, config: ClipPaeDiffusionConfig) -> None:
@@ -152,9 +145,7 @@ class ClipPaeDiffusion(EditMethod):
             if self.config.target == "pae":
                 sentence = pae_sentence(sentence, image, clip, embed, self.settings)
             seen = clip.encode_image(image)
-            kept, skin = (regions(backbones, image, names) for names in (BACKGROUND, SKIN))
-        small = resize(image, self._size(backbones.diffusion))
-        return Goal(sentence, image, small, seen, kept, skin)
+        return Goal(sentence, image, resize(image, self._size(backbones.diffusion)), seen)
 
     def run(
         self,
@@ -272,12 +263,6 @@ class ClipPaeDiffusion(EditMethod):
         rows, columns = change.diff(dim=-2), change.diff(dim=-1)
         roughness = rows.square().mean((1, 2, 3)) + columns.square().mean((1, 2, 3))
         terms["smooth"] = config.weight_smooth * roughness
-        if goal.kept is not None:
-            inside = (change.square() * goal.kept).mean((1, 2, 3))
-            terms["background"] = config.weight_background * inside
-        if goal.skin is not None:
-            tint = (change * goal.skin).sum((2, 3)) / goal.skin.sum((2, 3)).clamp(min=1)
-            terms["skin"] = config.weight_skin * tint.square().mean(dim=1)
         if config.weight_identity and backbones.identity is not None:
             with torch.no_grad():
                 before = backbones.identity.embed(goal.image)
@@ -293,15 +278,6 @@ class ClipPaeDiffusion(EditMethod):
             moved = after - goal.seen
             return 1 - F.cosine_similarity(moved, wanted - goal.sentence.neutral_embedding, dim=-1)
         return spherical_distance(after, wanted.expand(len(after), -1))
-
-
-def regions(backbones: Backbones, image: Tensor, names: tuple[str, ...]) -> Tensor | None:
-    """Return where images show any of these regions, [n, 1, h, w]; None where nobody can tell."""
-    if backbones.segmenter is None:
-        return None
-    known = [name for name in names if name in backbones.segmenter.config.regions]
-    with torch.inference_mode(False), torch.no_grad():  # gradients of products with it are needed
-        return backbones.segmenter.mask(image, *known) if known else None
 
 
 def keep_detail(small: Tensor, before: Tensor, source: Tensor) -> Tensor:

@@ -37,8 +37,7 @@ def test_no_guidance_gives_the_photo_back(source, sentence, backbones):
 @pytest.mark.parametrize("mode", ["x0", "full", "jacobian_free"])
 @pytest.mark.parametrize("target", ["pae", "text", "directional"])
 def test_edit_comes_nearer_to_its_target(mode, target, source, sentence, backbones):
-    alone = {"weight_background": 0.0, "weight_skin": 0.0}  # an untrained segmenter's regions
-    method = build(backbones, mode=mode, target=target, scale=2.0, **alone)
+    method = build(backbones, mode=mode, target=target, scale=2.0)
     torch.manual_seed(1)
     edited = method.edit(source, sentence, backbones)
     goal = method.goal(source.image, sentence, backbones)
@@ -128,31 +127,6 @@ def test_detail_of_the_source_stays_where_nothing_changed():
     assert torch.allclose(result[..., 16:], source[..., 16:], atol=1e-4)
     smooth = torch.nn.functional.interpolate(edited, (32, 32), mode="bicubic")
     assert torch.allclose(result[..., :4], smooth[..., :4], atol=0.05)
-
-
-def test_background_and_skin_cost_where_they_are(source, sentence, backbones):
-    method = build(backbones, weight_background=6.0, weight_skin=4.0)
-    left = torch.zeros_like(source.image[:, :1])
-    left[..., : left.shape[-1] // 2] = 1
-    goal = method.goal(source.image, sentence, backbones)
-    goal = dataclasses.replace(goal, kept=left, skin=1 - left)
-    for side, background, skin in ((left, 6 * 0.01 / 2, 0.0), (1 - left, 0.0, 4 * 0.01)):
-        image = source.image + 0.1 * side
-        with torch.no_grad():
-            terms = method._terms(image, goal, backbones, [image])
-        expected = {"background": background, "skin": skin}
-        for name, value in expected.items():
-            torch.testing.assert_close(
-                terms[name], torch.full((len(image),), value), atol=1e-5, rtol=1e-3
-            )
-
-
-def test_without_a_segmenter_nothing_is_kept_but_the_edit_works(source, sentence, backbones):
-    blind = dataclasses.replace(backbones, segmenter=None)
-    method = build(backbones)
-    assert method.goal(source.image, sentence, blind).kept is None
-    torch.manual_seed(1)
-    assert method.edit(source, sentence, blind).image.isfinite().all()
 
 
 def test_crops_are_squares_of_the_sizes_asked_for():

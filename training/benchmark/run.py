@@ -35,13 +35,15 @@ from training.benchmark.faces import (
     PhotoSet,
     RenderSet,
     SampleSet,
+    grid_items,
     set_digest,
 )
 from training.benchmark.measuring import Measurer
 from training.benchmark.plots import write_plots
+from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
 from training.benchmark.rows import MethodRow, Row, baselines, method_rows
-from training.benchmark.sheets import missing_cells, sheet_name, write_sheet
+from training.benchmark.sheets import sheet_name, write_sheet, write_target_sheet
 from training.benchmark.summary import brackets, flags, summarize
 from training.config import ROOT, ConfigError
 from training.measures import Setting
@@ -212,9 +214,12 @@ class Benchmark:
         if self.plan.sheets and self.plan.set == "renders":
             for row in self.rows:
                 self._edit_sheet(row)
+            for row in targets:
+                self._edit_cells(row, self.faces.items[: len(GRID)])
             self.state.wait_for_everyone()
             if self.main_process:
                 self._write_sheets()
+                self._write_target_sheets(targets)
 
     def _prepare(self) -> None:
         total = self.faces.pictures() if isinstance(self.faces, RenderSet) else 0
@@ -242,16 +247,17 @@ class Benchmark:
         return self.plan.slow_lines if row.slow else GRID_FACES
 
     def _mine(self, items: Sequence[Item]) -> list[Item]:
+        """Return this process's share of items, whatever the others have done by now."""
         return list(items[int(self.state.process_index) :: int(self.state.num_processes)])
 
     def _edit_all(self, row: Row) -> None:
         """Make and measure the edits of a row that are not recorded; a failure ends the row."""
-        items = self.faces.items[: self._count(row)]
+        items = self._mine(self.faces.items[: self._count(row)])
         records = self.records(row)
         known = records.read()
         missing = [i for i in items if i.index not in known and row.supports(i.prompt)]
         try:
-            for item in self._watched(self._mine(missing), row.name):
+            for item in self._watched(missing, row.name):
                 record, image = self.measurer.record(row, self.faces.case(item))
                 if row.method and self.plan.sheets and item.index < GRID_ITEMS:
                     records.keep_picture(item.index, image)
@@ -267,11 +273,14 @@ class Benchmark:
         """Make the cells of a row's contact sheet that were not among the measured edits."""
         if row.name in self.skipped:
             return
+        items = grid_items(self.faces.items, self._sheet_lines(row))
+        self._edit_cells(row, [item for item in items if row.supports(item.prompt)])
+
+    def _edit_cells(self, row: Row, items: Sequence[Item]) -> None:
+        """Make the edited pictures of these items that are not kept yet."""
         records = self.records(row)
-        lines = self._sheet_lines(row)
-        cells = missing_cells(self.faces.items, records, lines)
-        cells = [item for item in cells if row.supports(item.prompt)]
-        for item in self._watched(self._mine(cells), f"sheet of {row.name}"):
+        cells = [item for item in self._mine(items) if not records.picture(item.index).is_file()]
+        for item in self._watched(cells, f"sheet of {row.name}"):
             edit = row.sweep(self.faces.case(item), item.prompt.text, (1.0,))[0]
             records.keep_picture(item.index, edit.image)
 
@@ -366,6 +375,16 @@ class Benchmark:
             path = self.plan.sheet_dir / sheet_name(row.name)
             lines = self._sheet_lines(row)
             size = write_sheet(self.faces, records, path, lines)
+            self.written.append(f"{path}: {size / 1000:.0f} kB")
+
+    def _write_target_sheets(self, targets: Sequence[MethodRow]) -> None:
+        for method in dict.fromkeys(row.method_name for row in targets):
+            rows = [row for row in targets if row.method_name == method]
+            if any(row.name in self.skipped for row in rows):
+                continue
+            kept = {row.name.partition(":")[2]: self.records(row) for row in rows}
+            path = self.plan.sheet_dir / sheet_name(f"{method}_targets")
+            size = write_target_sheet(self.faces, kept, path)
             self.written.append(f"{path}: {size / 1000:.0f} kB")
 
 

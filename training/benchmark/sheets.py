@@ -1,8 +1,8 @@
-"""Contact sheets: for every method the same 8 faces and 8 sentences."""
+"""Contact sheets: for every method the same 8 faces and 8 sentences; targets one above another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,18 +14,12 @@ from training.benchmark.records import Records
 from training.gallery import save_small
 from training.sheets import PAPER, contact_sheet
 
-__all__ = ["missing_cells", "sheet_name", "write_sheet"]
+__all__ = ["sheet_name", "write_sheet", "write_target_sheet"]
 
 
 def sheet_name(row: str) -> str:
     """Return a sheet's file name: "styleclip-global.jpg"."""
     return row.replace("_", "-").replace(":", "-") + ".jpg"
-
-
-def missing_cells(items: Sequence[Item], records: Records, lines: int = GRID_FACES) -> list[Item]:
-    """Return the items of the sheet's first lines whose edited pictures are not kept yet."""
-    cells = grid_items(items, lines)
-    return [item for item in cells if not records.picture(item.index).is_file()]
 
 
 def write_sheet(faces: EvaluationSet, records: Records, path: Path, shown: int = GRID_FACES) -> int:
@@ -40,11 +34,30 @@ def write_sheet(faces: EvaluationSet, records: Records, path: Path, shown: int =
     cells: list[Tensor] = []
     for line in lines.values():
         source = faces.case(next(iter(line.values()))).source.image[0].cpu()
-        blank = torch.tensor(PAPER).float().div(127.5).sub(1)[:, None, None].expand(source.shape)
         cells.append(source)
         for prompt in GRID:
             cell = line.get(prompt.key)
             picture = None if cell is None else records.load_picture(cell.index)
-            cells.append(blank if picture is None else picture)
+            cells.append(blank(source) if picture is None else picture)
     columns = ["before", *(prompt.text for prompt in GRID)]
     return save_small(contact_sheet(cells, len(columns), column_labels=columns), path)
+
+
+def blank(like: Tensor) -> Tensor:
+    """Return the sheet's paper in the shape of an image, [3, h, w]."""
+    return torch.tensor(PAPER).float().div(127.5).sub(1)[:, None, None].expand(like.shape)
+
+
+def write_target_sheet(faces: EvaluationSet, targets: Mapping[str, Records], path: Path) -> int:
+    """Write the first edits of one method with each of its targets; return the size in bytes.
+
+    Every column is another face and another sentence, the source at the top.
+    """
+    items = faces.items[: len(GRID)]
+    cells = [faces.case(item).source.image[0].cpu() for item in items]
+    for records in targets.values():
+        pictures = [records.load_picture(item.index) for item in items]
+        cells += [blank(cells[0]) if picture is None else picture for picture in pictures]
+    rows, columns = ["before", *targets], [item.prompt.text for item in items]
+    sheet = contact_sheet(cells, len(items), column_labels=columns, row_labels=rows)
+    return save_small(sheet, path)
