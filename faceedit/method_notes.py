@@ -480,9 +480,8 @@ _NOTES = (
             "sentence says changed.",
             "So the true edit is known for any sentence that the world can say, where every other "
             "method has only CLIP's opinion.",
-            "A network reads the face's code and the sentence and answers with a displacement.",
-            "It learns to land on the code of the true edit and to leave everything else where it "
-            "was.",
+            "A network reads the face's code and the sentence and answers with a displacement; it "
+            "learns to land on the code of the true edit and to leave everything else.",
             "A sentence of several wishes is split, and they are fulfilled one after the other.",
             "Strength multiplies the displacement; what more than 1 means is learned too: further "
             "where there is a scale, as for age, and hardly further where there is none.",
