@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from faceedit.backbones import Backbones
 from faceedit.backbones.attributes import AttributeHead
-from faceedit.sentence import embed
+from faceedit.segments import wishes
+from faceedit.sentence import embed, in_turn
 from faceedit.types import Sentence
 
 logger = logging.getLogger(__name__)
@@ -150,6 +151,22 @@ def readable(wordings: Wordings, heads: Sequence[AttributeHead]) -> Wordings:
     if not left:
         raise ValueError(f"none of the named edits can be read; the heads are {sorted(known)}")
     return left
+
+
+def one_edit_a_wish(
+    code: Tensor, sentence: Sentence, clip: Any, step: Callable[[Tensor, Sentence], Tensor]
+) -> Tensor:
+    """Return codes [n, num_ws, w_dim] after one named edit a wish, one after the other.
+
+    Args:
+        code: Before.
+        sentence: One for all faces or one a face.
+        clip: Reads the wishes.
+        step: How far one wish moves the codes that the ones before have made.
+    """
+    for wish, asked in in_turn(sentence, wishes, clip):
+        code = code + asked.to(code) * step(code, wish)
+    return code
 
 
 class EditNames(nn.Module):

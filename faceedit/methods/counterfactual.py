@@ -230,7 +230,8 @@ class CounterfactualEditor(EditMethod):
         config, w_plus = self.config, source.latent.code
         delta = self.displacement(w_plus, sentence, backbones, 1.0 if strength >= 0 else -1.0)
         commitment = 0.0 if self.training else config.commitment
-        if config.reach and (strength > 1 or strength > 0 < commitment):
+        committed = commitment > 0 and strength > 0
+        if config.reach and (strength > 1 or committed):
             further = self.displacement(w_plus, sentence, backbones, 2.0) - delta
             delta = min(strength, 1) * (delta + commitment * further)
             code = w_plus + delta + max(strength - 1, 0) * further

@@ -13,6 +13,7 @@ component's largest entry.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, Self
 
@@ -22,9 +23,7 @@ from torch import Tensor
 from faceedit import named_edits
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.named_edits import EditNames, Wordings
-from faceedit.segments import wishes
-from faceedit.sentence import in_turn
+from faceedit.named_edits import EditNames, Wordings, one_edit_a_wish
 from faceedit.types import Face, Latent, Sentence, Space
 
 COARSE_END, MEDIUM_END = 4, 8  # first layer of the medium and of the fine level
@@ -122,9 +121,8 @@ class GanSpace(EditMethod):
 
         A sentence of several wishes moves along one component a wish, one after the other.
         """
-        edited = source.latent.code
-        for wish, asked in in_turn(sentence, wishes, backbones.clip):
-            edited = edited + asked.to(edited) * self._step(edited, wish, strength)
+        step = partial(self._step, strength=strength)
+        edited = one_edit_a_wish(source.latent.code, sentence, backbones.clip, step)
         image = backbones.generator.synthesis(edited)
         return Face(image, Latent(edited, self.space), source.mask)
 

@@ -14,6 +14,7 @@ boundary, a sentence of several wishes one each, which is our addition.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Self
 
 import torch
@@ -23,9 +24,7 @@ from torch import Tensor
 from faceedit import named_edits
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.named_edits import EditNames, Wordings
-from faceedit.segments import wishes
-from faceedit.sentence import in_turn
+from faceedit.named_edits import EditNames, Wordings, one_edit_a_wish
 from faceedit.types import Face, Latent, Sentence, Space
 
 TRAIN_SHARE = 0.7  # of the faces; the others tell the boundary's accuracy
@@ -142,9 +141,8 @@ class InterFaceGan(EditMethod):
 
         A sentence of several wishes moves along one boundary a wish, one after the other.
         """
-        edited = source.latent.code
-        for wish, asked in in_turn(sentence, wishes, backbones.clip):
-            edited = edited + asked.to(edited) * self._step(edited, wish, strength)
+        step = partial(self._step, strength=strength)
+        edited = one_edit_a_wish(source.latent.code, sentence, backbones.clip, step)
         image = backbones.generator.synthesis(edited)
         return Face(image, Latent(edited, self.space), source.mask)
 
