@@ -1,7 +1,9 @@
 """Guided denoising: each step's estimate is pulled down a score's gradient, in one of three ways.
 
 Papers: "Diffusion Models Beat GANs on Image Synthesis", Dhariwal & Nichol 2021, arXiv:2105.05233,
-algorithm 2 (guided DDIM); the weighing and blending of K. Crowson's CLIP-guided diffusion.
+algorithm 2 (guided DDIM); "RePaint", Lugmayr et al. 2022, arXiv:2201.09865, and "Universal Guidance
+for Diffusion Models", Bansal et al. 2023, arXiv:2302.07121 (going through a level again from fresh
+noise); the weighing and blending of K. Crowson's CLIP-guided diffusion.
 
 Notation (here -> paper): image -> x_t, estimate.noise -> epsilon_theta, estimate.clean -> x_0 as
 predicted at t, level -> alpha-bar_t, score -> minus the classifier's log likelihood.
@@ -46,6 +48,8 @@ class Guidance:
     stop: float = 0.9
     blend: bool = False  # score a mix with x_t instead of the clean image alone ("full" only)
     max_rms: float = 0.05  # a gradient's root mean square is cut to this
+    repeats: int = 1  # times that a level is gone through, each but the first from fresh noise
+    repeat_stop: float = 0.4  # share of the run up to which levels are repeated
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(GradientMode):
@@ -57,6 +61,15 @@ class Guidance:
             )
         if self.inner_steps < 1:
             raise RequestError(f"inner_steps is {self.inner_steps}; it must be at least 1")
+        if self.repeats < 1 or not 0 <= self.repeat_stop <= 1:
+            raise RequestError(
+                f"repeats is {self.repeats} up to {self.repeat_stop} of the run; "
+                "it must be at least 1, up to a share in [0, 1]"
+            )
+
+    def passes(self, index: int, count: int) -> int:
+        """Return how often a step is made: once where nothing pulls."""
+        return self.repeats if self.scale != 0 and index / count < self.repeat_stop else 1
 
     def weight(self, index: int, count: int) -> float:
         """Return the factor of the scale at a step: 1, falling to 0 over the last third."""
@@ -100,7 +113,7 @@ def denoise(
         guidance: How.
         mask: [n, 1, h, w] in [0, 1]; where it is 0 the result follows the path.
         eta: 0 is DDIM, 1 is DDPM.
-        generator: Of eta's noise.
+        generator: Of eta's noise and of repeats'.
 
     Raises:
         RequestError: If eta is outside [0, 1].
@@ -109,18 +122,19 @@ def denoise(
         raise RequestError(f"eta is {eta}; it must lie in [0, 1]")
     gap, count, image = diffusion.count // steps, len(path.times), start
     for index, place in enumerate(reversed(range(count))):
-        time = path.times[place]
+        time, weight = path.times[place], guidance.weight(index, count)
         # Not around the loop: a suspended generator would leave the mode on for its caller.
         with torch.inference_mode(False):
-            image = image.detach().clone()
-            estimate = guided(
-                diffusion, image, time, score, guidance, guidance.weight(index, count)
-            )
-            image = diffusion.cleaner(estimate, time - gap, time, eta, generator)
-            if path.corrections and eta == 0:
-                image = image + path.corrections[place]
-            if mask is not None:
-                image = torch.lerp(path.images[place].to(image), image, mask)
+            for again in range(guidance.passes(index, count)):
+                if again:
+                    image = diffusion.noisy_again(image, time - gap, time, generator)
+                image = image.detach().clone()
+                estimate = guided(diffusion, image, time, score, guidance, weight)
+                image = diffusion.cleaner(estimate, time - gap, time, eta, generator)
+                if path.corrections and eta == 0:
+                    image = image + path.corrections[place]
+                if mask is not None:
+                    image = torch.lerp(path.images[place].to(image), image, mask)
             state = Progress(index, count, time, image, estimate.clean)
         yield state
         image = state.image

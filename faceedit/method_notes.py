@@ -359,17 +359,18 @@ _NOTES = (
         space="pixels",
         how_it_works=(
             "The photo is turned into noise by running a face diffusion model backwards (DDIM).",
-            "It is then denoised again, step by step.",
+            "It is then denoised again, the noisiest steps three times, each from fresh noise.",
             "At each step the clean picture is predicted and CLIP compares it with the "
             "projection-augmentation target of this very face.",
             "The gradient bends the step towards the target; other terms hold identity and pixels.",
-            "No generator and no inversion into a code: guidance 0 gives the photo back.",
+            "There is no code: guidance 0 gives the photo back, and what hardly changed stays the "
+            "photo's.",
         ),
         good_for="photos that the generator's code cannot hold",
         limits=(
             "The slowest of all.",
             "The denoiser is small; fine detail is that of its resolution.",
-            "Guidance that is too strong leaves textures that only CLIP likes.",
+            "An edit depends on its seed, and some come out as patches or fur.",
         ),
         builds_on=(DDIM,),
     ),

@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from faceedit import hub
 from faceedit.backbones.clip import build_tokenizer
 from faceedit.errors import FaceEditError, RequestError
+from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusionConfig
 from faceedit.pipeline import ClipPaeDiffusionPipeline
 from faceedit.pipeline_inputs import wrap_clip
 
@@ -48,6 +50,19 @@ def test_folder_round_trip_edits_the_same(pipe, picture, tmp_path):
     # Weights that lie in a mapped file are summed in another order than those in memory.
     assert torch.allclose(edit(pipe, picture).images, edit(loaded, picture).images, atol=1e-4)
     assert loaded.config.alpha == pipe.config.alpha
+
+
+def test_shipped_pipeline_edits_as_the_shipped_method_does():
+    folder = hub.find_local("faceedit/clip-pae-diffusion")
+    index = json.loads((folder / "model_index.json").read_text())
+    method = dict(hub.read_config(folder)["method_config"])
+    assert (index["alpha"], index["guidance_scale"], index["strength"]) == (
+        method["alpha"],
+        method["scale"],
+        method["depth"],
+    )
+    method.pop("strength_scale")
+    assert ClipPaeDiffusionConfig(**method) == ClipPaeDiffusionConfig()  # what a call leaves out
 
 
 def test_folder_holds_classes_of_diffusers_and_transformers_only(pipe, tmp_path):

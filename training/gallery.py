@@ -1,9 +1,9 @@
-"""The pictures of `docs/sheets/`: the world, random faces, inversions and edits, at a glance."""
+"""The pictures of `docs/sheets/`: the world, random faces and inversions, at a glance."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,8 @@ from faceedit.backbones.stylegan2 import Generator
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError
 from faceedit.inversion import invert, to_tensor
-from faceedit.methods import METHODS
 from faceedit.photo import align
-from faceedit.types import Face, Space
+from faceedit.types import Space
 from faceedit.world import SPECS, FaceAttributes, render, sample_attributes
 from training.config import ConfigError
 from training.data import WorldShards
@@ -40,11 +39,6 @@ SWEPT = (
     *("hair_style", "hair_color", "beard", "glasses", "hat", "yaw", "light_azimuth"),
 )
 STEPS = 6  # values of a swept attribute
-PROMPTS = (
-    *("red hair", "curly hair", "a broad smile", "wearing sunglasses", "a full beard"),
-    *("an old person", "blue eyes", "a hat"),
-)
-EDITED = 4  # random faces, and as many photos
 REFINE_STEPS = 60
 COLUMNS = 8
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
@@ -68,7 +62,6 @@ def write_sheets(setting: Setting, folder: Path, photos: Path | None = None) -> 
         "samples": _samples,
         "inversions": _inversions,
         "photos": partial(_photos, photos=photos),
-        "edits": partial(_edits, photos=photos),
     }
     lines = []
     for kind, make in makers.items():
@@ -235,49 +228,3 @@ def _editor(setting: Setting, *needs: str) -> FaceEditor:
     for name in needs:
         require(setting, name)
     return FaceEditor.from_pretrained(setting.base, device=setting.device)
-
-
-def _edits(setting: Setting, photos: Path | None) -> Sheets:
-    """One sheet a method that answers at once: faces down, sentences across.
-
-    The benchmark draws the others, on fewer faces.
-    """
-    editor = _editor(setting, "generator", "clip")
-    faces = [editor.sample(seed, truncation_psi=0.8) for seed in range(EDITED)]
-    if photos is not None and editor.backbones.encoder is not None:
-        faces += _inverted(editor, photo_files(photos))
-    failed = []
-    quick = [name for name in editor.available() if METHODS[name].kind != "optimized"]
-    for method in quick:
-        cells: list[Tensor] = []
-        try:
-            for face in faces:
-                cells += [face.image[0].cpu(), *_edited(editor, face, method, PROMPTS)]
-        except FaceEditError as error:
-            failed.append(f"{method}: {error}")
-            continue
-        columns = ["before", *PROMPTS]
-        name = f"edits-{method.replace('_', '-')}"
-        yield name, contact_sheet(cells, len(columns), column_labels=columns)
-    if failed:
-        raise ConfigError("; ".join(failed))
-
-
-def _inverted(editor: FaceEditor, files: Sequence[Path]) -> list[Face]:
-    faces: list[Face] = []
-    for path in files:
-        try:
-            faces.append(editor.invert(path))
-        except FaceEditError:
-            continue
-        if len(faces) == EDITED:
-            break
-    return faces
-
-
-def _edited(
-    editor: FaceEditor, face: Face, method: str, prompts: Sequence[str]
-) -> Iterator[Tensor]:
-    for prompt in prompts:
-        result = editor.edit(face, prompt, method=method, paste_back=False)
-        yield to_tensor(result.face or result.image)[0]

@@ -168,6 +168,17 @@ class Diffusion(nn.Module):
         clean = (image - (1 - before) ** 0.5 * noise) / before**0.5
         return self.noised(clean, noise, time)
 
+    def noisy_again(
+        self, image: Tensor, earlier: int, time: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return images of a cleaner timestep at the level of `time`, by noise drawn anew.
+
+        Every image of a batch gets the same noise, as if it were alone.
+        """
+        ratio = self.level(time) / self.level(earlier)
+        noise = draw_noise((1, *image.shape[1:]), generator).to(image)
+        return ratio**0.5 * image + (1 - ratio) ** 0.5 * noise
+
     # Whole runs -----------------------------------------------------------------------------------
 
     def inverted(

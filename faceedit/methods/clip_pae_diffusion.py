@@ -9,9 +9,11 @@ the target is made, and in `faceedit.backbones.diffusion`.
 Differs from the paper: it edits a GAN's codes, and names no recipe for diffusion. Here the photo is
 inverted to a partly noisy image by DDIM, and denoised while the gradient of the distance to the
 target pulls the predicted clean image. What inversion misses is put back at every step, so that no
-guidance gives the photo back. The network may be smaller than the photo: then its change is drawn
-larger, and the photo's own detail stays wherever little has changed. `strength` multiplies the
-guidance.
+guidance gives the photo back. The noisiest levels are gone through several times, from fresh noise:
+a gradient alone leaves patches of colour, and the network needs room to make hair of them. Where
+hardly anything changed in the end, the photo stays. The network may be smaller than the photo: then
+its change is drawn larger, and the photo's own detail stays wherever little has changed. `strength`
+multiplies the guidance.
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ class ClipPaeDiffusionConfig(MethodConfig):
     """Settings of the target, of the run and of the score."""
 
     target: Target = "pae"  # "text": the sentence itself; "directional": its difference to neutral
-    projection: str = "span"  # a `pae.Projection`
-    alpha: float = 2.0  # augmenting power
+    projection: str = "contrast"  # a `pae.Projection`
+    alpha: float = 4.0  # augmenting power
     alpha_plain: float = 8.0  # the same where no characteristic fits the sentence
     components: int = 10  # of a PCA or contrast basis, at most
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words
@@ -64,12 +66,16 @@ class ClipPaeDiffusionConfig(MethodConfig):
     resolution: int | None = None  # px to denoise at; None = what the network was trained with
     eta: float = 0.0
     mode: GradientMode = "full"
-    scale: float = 4.0
+    scale: float = 7.0
     inner_steps: int = 2
     guidance_start: float = 0.0
     guidance_stop: float = 0.9
     blend: bool = False
     max_rms: float = 0.05
+    repeats: int = 3  # times that a noise level is gone through, see `faceedit.guidance`
+    repeat_stop: float = 0.4
+    unchanged: float = 0.08  # a place that changed by less is the source's, of values in [-1, 1]
+    changed: float = 0.2  # one that changed by more is the edit's
     cutouts: int = 4  # crops that CLIP sees; the first is the whole image
     smallest_cutout: float = 0.7  # share of the side
     weight_clip: float = 1.0
@@ -107,6 +113,11 @@ class ClipPaeDiffusion(EditMethod):
                 raise RequestError(f"{setting} is {given!r}; choose from {names}")
         if config.cutouts < 1 or not 0 < config.smallest_cutout <= 1:
             raise RequestError("cutouts must be at least 1, and their smallest share in (0, 1]")
+        if not 0 <= config.unchanged < config.changed:
+            raise RequestError(
+                f"unchanged is {config.unchanged} and changed {config.changed}; "
+                "they need 0 <= unchanged < changed"
+            )
         self.settings = PaeSettings(
             projection=config.projection,  # type: ignore[arg-type]  # a name is turned into one
             alpha=config.alpha,
@@ -125,7 +136,7 @@ class ClipPaeDiffusion(EditMethod):
         goal = self.goal(source.image, sentence, backbones)
         for state in self.run(goal, backbones, strength, mask=source.mask):
             edited = state.image
-        code = backbones.diffusion.inverted(edited).end
+        code = backbones.diffusion.inverted(self._settled(goal, edited)).end
         return Face(self.view(goal, edited), Latent(code, self.space), source.mask)
 
     def objective(
@@ -188,6 +199,8 @@ class ClipPaeDiffusion(EditMethod):
             stop=config.guidance_stop,
             blend=config.blend,
             max_rms=config.max_rms,
+            repeats=config.repeats,
+            repeat_stop=config.repeat_stop,
         )
         yield from denoise(
             diffusion, start, path, config.steps, score, guidance,
@@ -243,7 +256,13 @@ class ClipPaeDiffusion(EditMethod):
         """Return what the denoiser drew as large as the source, with the source's own detail."""
         if goal.image is None or goal.small is None or self.config.start == "noise":
             return small if goal.image is None else resize(small, goal.image.shape[-1])
-        return keep_detail(small, goal.small, goal.image)
+        return keep_detail(self._settled(goal, small), goal.small, goal.image)
+
+    def _settled(self, goal: Goal, small: Tensor) -> Tensor:
+        """Return what the denoiser drew with the source where it hardly changed."""
+        if goal.small is None or self.config.start == "noise":
+            return small
+        return keep_unchanged(small, goal.small, self.config.unchanged, self.config.changed)
 
     def _terms(
         self, image: Tensor, goal: Goal, backbones: Backbones, crops: list[Tensor]
@@ -278,6 +297,24 @@ class ClipPaeDiffusion(EditMethod):
             moved = after - goal.seen
             return 1 - F.cosine_similarity(moved, wanted - goal.sentence.neutral_embedding, dim=-1)
         return spherical_distance(after, wanted.expand(len(after), -1))
+
+
+def keep_unchanged(small: Tensor, before: Tensor, unchanged: float, changed: float) -> Tensor:
+    """Return an edit with the source wherever hardly anything changed.
+
+    Noise drawn anew never brings a place back exactly, also where nothing was to change.
+
+    Args:
+        small: The edit, [n, 3, h, w].
+        before: The source, [n, 3, h, w].
+        unchanged: Mean difference, around a place, up to which it is the source's.
+        changed: The same, from which on it is the edit's.
+    """
+    reach = max(1, round(small.shape[-1] / 32))
+    amount = (small - before).abs().mean(dim=1, keepdim=True).detach()
+    amount = F.avg_pool2d(amount, 2 * reach + 1, 1, reach, count_include_pad=False)
+    share = ((amount - unchanged) / (changed - unchanged)).clamp(0, 1)
+    return torch.lerp(before, small, share)
 
 
 def keep_detail(small: Tensor, before: Tensor, source: Tensor) -> Tensor:

@@ -13,7 +13,12 @@ from faceedit.errors import RepoError, RequestError
 from faceedit.guidance import Guidance
 from faceedit.inversion import to_space
 from faceedit.method import save_method
-from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion, cutouts, keep_detail
+from faceedit.methods.clip_pae_diffusion import (
+    ClipPaeDiffusion,
+    cutouts,
+    keep_detail,
+    keep_unchanged,
+)
 from faceedit.sentence import read
 from faceedit.types import Space
 
@@ -75,15 +80,17 @@ def test_each_image_of_a_batch_is_edited_as_if_alone(source, sentence, backbones
 def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):
     from faceedit.backbones.diffusion import reconstruct, resize
 
-    # "x0" moves this untrained network's images least: sharp ones are not the same after resizing.
-    edited = build(backbones, mode="x0").edit(source, sentence, backbones)
+    # This moves an untrained network's images least: sharp ones are not the same after resizing.
+    edited = build(backbones, mode="x0", repeats=1).edit(source, sentence, backbones)
     drawn = reconstruct(backbones.diffusion, edited.latent.code)
     assert (drawn - resize(edited.image, 16)).abs().mean() < 0.05
 
 
-@pytest.mark.parametrize("start", ["sdedit", "noise"])
-def test_random_starts_follow_the_seed(start, source, sentence, backbones):
-    method = build(backbones, start=start)
+@pytest.mark.parametrize(
+    "settings", [{"start": "sdedit"}, {"start": "noise"}, {"repeats": 2, "changed": 0.09}]
+)
+def test_what_is_drawn_follows_the_seed(settings, source, sentence, backbones):
+    method = build(backbones, **settings)
     images = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -98,6 +105,30 @@ def test_fresh_noise_on_the_way_changes_the_edit(source, sentence, backbones):
         torch.manual_seed(1)
         images.append(build(backbones, eta=eta).edit(source, sentence, backbones).image)
     assert not torch.allclose(*images, atol=1e-3)
+
+
+def test_early_levels_are_gone_through_again_where_something_pulls():
+    guidance = Guidance(repeats=3, repeat_stop=0.4)
+    assert [guidance.passes(index, 5) for index in range(5)] == [3, 3, 1, 1, 1]
+    assert Guidance(scale=0.0, repeats=3).passes(0, 5) == 1
+
+
+def test_noise_drawn_anew_has_the_variance_of_its_level(backbones):
+    diffusion, images = backbones.diffusion, torch.zeros(2, 3, 64, 64)
+    noisy = diffusion.noisy_again(images, 100, 300, torch.Generator().manual_seed(0))
+    wanted = 1 - diffusion.level(300) / diffusion.level(100)
+    assert noisy.var().item() == pytest.approx(wanted, rel=0.05)
+    assert torch.equal(noisy[0], noisy[1])
+
+
+def test_source_stays_where_hardly_anything_changed():
+    torch.manual_seed(0)
+    source = torch.rand(1, 3, 64, 64)
+    edited = source + 0.02 * torch.randn_like(source)
+    edited[..., 32:] += 0.5
+    result = keep_unchanged(edited, source, 0.08, 0.2)
+    assert torch.equal(result[..., :28], source[..., :28])
+    assert torch.equal(result[..., 36:], edited[..., 36:])
 
 
 def test_it_edits_at_another_resolution_of_the_network(source, sentence, backbones):
@@ -158,6 +189,9 @@ def test_guidance_acts_within_its_window():
         ({"resolution": 15}, "multiples of 2"),
         ({"guidance_start": 0.9, "guidance_stop": 0.1}, "guidance acts from 0.9 to 0.1"),
         ({"inner_steps": 0}, "inner_steps is 0"),
+        ({"repeats": 0}, "repeats is 0"),
+        ({"repeat_stop": 1.5}, "up to 1.5 of the run"),
+        ({"unchanged": 0.3}, "unchanged is 0.3"),
         ({"cutouts": 0}, "cutouts must be"),
         ({"characteristics": ("wings",)}, "no corpus for"),
     ],

@@ -425,6 +425,17 @@ def test_targets_of_clip_pae_are_rows_of_their_own(judged):
     assert not torch.equal(*images)
 
 
+def test_row_of_a_setting_as_published_shares_the_records_of_the_method(judged):
+    editor = judged[0].editor
+    own = MethodRow(editor, "clip_pae")
+    pae, text = (
+        MethodRow(editor, "clip_pae", f"clip_pae:{target}", {"target": target})
+        for target in ("pae", "text")
+    )
+    assert (pae.recorded_as, pae.key()) == (own.recorded_as, own.key())
+    assert text.recorded_as == "clip_pae:text" and text.key() != own.key()
+
+
 def test_rows_say_what_is_left_out(judged):
     rows, skipped = method_rows(judged[0].editor, "styleclip_global,interfacegan")
     assert [row.name for row in rows] == ["styleclip_global"]

@@ -82,6 +82,11 @@ class Row:
         del case, edited, text
         return None
 
+    @property
+    def recorded_as(self) -> str:
+        """The name of its records; rows that are the same edits share them."""
+        return self.name
+
     def key(self) -> str:
         """Return what the row depends on beside the base, the judges and the set."""
         return ""
@@ -236,16 +241,25 @@ class MethodRow(Row):
         self.editor = editor
         self.method_name = name
         self.name = label or name
-        self.settings = dict(settings or {})
+        self.folder = hub.find_local(repo_of(name), editor.base_folder)
+        published = asdict(method_class(name).config_class())
+        if self.folder is not None:
+            published |= hub.read_config(self.folder).get("method_config", {})
+        given = dict(settings or {})
+        self.settings = {k: value for k, value in given.items() if published.get(k) != value}
         self.kind = method_class(name).kind
         self.slow = self.kind == "optimized"
         self.slowest = self.of_photo = method_class(name).space is Space.X_T
         self.line = self.slow and not self.slowest
         if self.slowest:  # every strength would be a guided denoising of its own
             self.strengths = (1.0,)
-        self.folder = hub.find_local(repo_of(name), editor.base_folder)
         self.variants = variant_sentences(self.folder)
         self._loaded: dict[str | None, EditMethod] = {}
+
+    @property
+    def recorded_as(self) -> str:
+        """The method's name where it is as published, whatever the row is called."""
+        return self.name if self.settings else self.method_name
 
     def supports(self, prompt: Prompt) -> bool:
         """Return whether the method has learned a prompt, or reads any."""

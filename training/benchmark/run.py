@@ -193,7 +193,7 @@ class Benchmark:
 
     def records(self, row: Row) -> Records:
         """Return what is kept of a row."""
-        name = f"{row.name.replace(':', '-')}-{row.key()}".strip("-")
+        name = f"{row.recorded_as.replace(':', '-')}-{row.key()}".strip("-")
         folder = self.plan.work / f"{self.plan.set}-{self.base_key}" / name
         return Records(folder, int(self.state.process_index))
 
