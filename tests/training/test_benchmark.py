@@ -1,7 +1,7 @@
 """The benchmark: its set stays the same, its numbers point the right way, its runs go on."""
 
-import gzip
 import json
+import lzma
 import shutil
 import subprocess
 import sys
@@ -351,7 +351,7 @@ def test_run_writes_tables_and_goes_on_where_it_was(plan, monkeypatch):
     assert len(rows["styleclip_global"]["curve"]) == 5
     assert rows["styleclip_global"]["cost"]["own_mb"] > 0
     assert rows["styleclip_global"]["paraphrase_std"]["n"] == 1
-    table = gzip.decompress((plan.out / "renders.csv.gz").read_bytes()).decode().splitlines()
+    table = lzma.decompress((plan.out / "renders.csv.xz").read_bytes()).decode().splitlines()
     assert len(table) == 1 + 2 * (1 + 1 + 5 + 1 + 5 + 5) + 5
     page = plan.page.read_text()
     assert "| styleclip_global | 2 |" in page
@@ -382,6 +382,19 @@ def test_two_processes_share_the_edits(plan, tmp_path):
     assert written == ["edits-0.jsonl", "edits-1.jsonl"]
     rows = json.loads((plan.out / "results.json").read_text())["rows"]
     assert rows["styleclip_global"]["n"] == 2
+
+
+def test_sentences_of_several_wishes_are_counted_by_how_many_they_are():
+    by_prompt = {
+        "hair_color=red": {"success": 0.0, "n": 9},
+        "hair_color=red+glasses=sunglasses": {"success": 1.0, "n": 1},
+        "beard=full+glasses=round": {"success": 0.0, "n": 3},
+        "hair_color=blond+hair_style=curly+glasses=any": {"success": 0.5, "n": 2},
+    }
+    line = {"kind": "method", "summary": 0.5, "by_prompt": by_prompt}
+    single = {**line, "by_prompt": {"hair_color=red": by_prompt["hair_color=red"]}}
+    written = tables.wishes_table({"feat": line, "styleclip_mapper": single})
+    assert written[2:] == ["| feat | 0.25 (4) | 0.50 (2) |"]
 
 
 def test_cut_off_line_is_made_again(tmp_path):

@@ -304,8 +304,8 @@ class Benchmark:
         plan.out.mkdir(parents=True, exist_ok=True)
         path = tables.results_file(plan.out, plan.set)
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        tables.write_csv(found, plan.out / f"{plan.set}.csv.gz")
-        self.written += [str(path), str(plan.out / f"{plan.set}.csv.gz")]
+        tables.write_csv(found, plan.out / f"{plan.set}.csv.xz")
+        self.written += [str(path), str(plan.out / f"{plan.set}.csv.xz")]
         self.written += write_plots(result["rows"], plan.plots, plan.set)
         tables.write_page(tables.read_results(plan.out), plan.page, _relative(plan))
         self.written.append(str(plan.page))

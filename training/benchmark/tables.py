@@ -7,9 +7,9 @@ its conclusions is kept.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
+import lzma
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def write_csv(rows: Mapping[str, Mapping[int, Record]], path: Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     with (
         partial.open("wb") as binary,
-        gzip.GzipFile("", "wb", mtime=0, fileobj=binary) as packed,
+        lzma.open(binary, "wb", preset=9 | lzma.PRESET_EXTREME) as packed,
         io.TextIOWrapper(packed, encoding="utf-8", newline="") as file,
     ):
         table = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -75,7 +75,7 @@ INTRODUCTION = """\
 # Every method on the same faces, sentences and strengths
 
 Written by `python -m training.evaluate --set renders --methods all`; every number, with its 95%
-interval, is in `hub_cards/benchmark/results.json`, every edit in `hub_cards/benchmark/*.csv.gz`.
+interval, is in `hub_cards/benchmark/results.json`, every edit in `hub_cards/benchmark/*.csv.xz`.
 The judges have another shape and seed than the networks that methods are trained with, and no
 training reads them. `oracle` is the true edit, rendered; `oracle_inverted` is that picture as the
 generator draws it, the ceiling of whoever moves a code; `random_face` is someone else of whom the
@@ -139,6 +139,7 @@ def _set(name: str, result: Mapping[str, Any], plots: str) -> list[str]:
     lines += [f"![time and quality]({plots}/{name}-time.png)", ""]
     if result.get("targets"):
         lines += ["### The targets of CLIP-PAE", "", *targets_table(result["targets"]), ""]
+    lines += ["### Several wishes in a sentence", "", *wishes_table(rows), ""]
     lines += ["### By sentence", "", *prompt_table(rows), ""]
     notes = [f"{row}: {', '.join(line['flags'])}" for row, line in rows.items() if line["flags"]]
     lines.append(f"Flagged: {'; '.join(notes) or 'none'}.")
@@ -186,13 +187,14 @@ def second_table(rows: Mapping[str, Any]) -> list[str]:
 
 def targets_table(rows: Mapping[str, Any]) -> list[str]:
     """Return how CLIP-PAE's targets compare at equal steps."""
-    lines = ["| target | n | true | identity | others change | at equal success: identity |"]
-    lines.append("| --- | ---: | --- | --- | --- | --- |")
+    head = "| target | n | true | identity | others change |"
+    head += " at equal success: identity | others change |"
+    lines = [head, "| --- | ---: |" + " --- |" * 5]
     for name, line in rows.items():
         at = line["matched"]
         cells = [name, str(line["n"]), _interval(line["success"]), _interval(line["identity"])]
-        cells += [_interval(line["collateral"]), _number(at["identity"]) if at["reached"] else "-"]
-        lines.append(_row(cells))
+        equal = [_number(at[k]) if at["reached"] else "-" for k in ("identity", "collateral")]
+        lines.append(_row([*cells, _interval(line["collateral"]), *equal]))
     return lines
 
 
@@ -206,6 +208,25 @@ def prompt_table(rows: Mapping[str, Any]) -> list[str]:
         if any(found):
             cells = [f"{f['success']:.2f} ({f['n']})" if f else "-" for f in found]
             lines.append(_row([prompt.text, *cells]))
+    return lines
+
+
+def wishes_table(rows: Mapping[str, Any]) -> list[str]:
+    """Return how often sentences of two and of more statements come true as a whole."""
+    lines = ["| row | two wishes | three or four |", "| --- | ---: | ---: |"]
+    for name, line in ordered(rows):
+        cells = [name]
+        for least, most in ((2, 2), (3, 4)):
+            found = [
+                (f["success"], f["n"])
+                for key, f in line["by_prompt"].items()
+                if least <= len(PROMPTS[key].statements) <= most
+            ]
+            count = sum(n for _, n in found)
+            true = sum(success * n for success, n in found)
+            cells.append(f"{true / count:.2f} ({count})" if count else "-")
+        if set(cells[1:]) != {"-"}:
+            lines.append(_row(cells))
     return lines
 
 
