@@ -68,8 +68,8 @@ class Plan:
 
     set: str = "renders"
     methods: str = "all"
-    count: int = 200  # edits of a quick row
-    slow_count: int = 24  # edits of a row that descends for every face
+    count: int = 229  # edits of a quick row: the grid's, then five of every sentence
+    slow_count: int = 16  # edits of a row that descends for every face
     slow_lines: int = GRID_FACES  # faces on the contact sheet of such a row
     photos: Path | None = None
     targets: bool = False  # also compare CLIP-PAE's targets

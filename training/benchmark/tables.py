@@ -74,8 +74,8 @@ def _rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:
 INTRODUCTION = """\
 # Every method on the same faces, sentences and strengths
 
-Written by `python -m training.evaluate --set renders --methods all`; every number, with its 95%
-interval, is in `hub_cards/benchmark/results.json`, every edit in `hub_cards/benchmark/*.csv.xz`.
+Written by `python -m training.evaluate --set renders --methods all --targets`; every number, with
+its 95% interval, is in `hub_cards/benchmark/results.json`, every edit in `hub_cards/benchmark/*.csv.xz`.
 The judges have another shape and seed than the networks that methods are trained with, and no
 training reads them. `oracle` is the true edit, rendered; `oracle_inverted` is that picture as the
 generator draws it, the ceiling of whoever moves a code; `random_face` is someone else of whom the
