@@ -77,10 +77,11 @@ INTRODUCTION = """\
 Written by `python -m training.evaluate --set renders --methods all --targets`; every number, with
 its 95% interval, is in `hub_cards/benchmark/results.json`, every edit in
 `hub_cards/benchmark/*.csv.xz`. The judges have another shape and seed than the networks that
-methods are trained with, and no training reads them. `oracle` is the true edit, rendered; `oracle_inverted` is that picture as the
-generator draws it, the ceiling of whoever moves a code; `random_face` is someone else of whom the
-sentence is true; `random_direction` a step of the true edit's size. The judge does not read
-everything right, so compare success with the oracle's, not with 1.
+methods are trained with, and no training reads them. `oracle` is the true edit, rendered;
+`oracle_inverted` is that picture as the generator draws it, the ceiling of whoever moves a code;
+`random_face` is someone else of whom the sentence is true; `random_direction` a step of the true
+edit's size. The judge does not read everything right, so compare success with the oracle's, not
+with 1.
 """
 
 HOW_TO_READ = """\
