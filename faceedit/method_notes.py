@@ -366,10 +366,11 @@ _NOTES = (
             "There is no code: guidance 0 gives the photo back, and what hardly changed stays the "
             "photo's.",
         ),
-        good_for="photos that the generator's code cannot hold",
+        good_for="portraits with detail that the generator's code cannot hold",
         limits=(
             "The slowest of all.",
             "The denoiser is small; fine detail is that of its resolution.",
+            "It has seen the portrait world only: edits of real photographs look broken.",
             "An edit depends on its seed, and some come out as patches or fur.",
         ),
         builds_on=(DDIM,),
