@@ -368,8 +368,7 @@ _NOTES = (
         ),
         good_for="portraits with detail that the generator's code cannot hold",
         limits=(
-            "The slowest of all.",
-            "The denoiser is small; fine detail is that of its resolution.",
+            "The slowest of all, and its denoiser is small: fine detail is that of its resolution.",
             "It has seen the portrait world only: edits of real photographs look broken.",
             "An edit depends on its seed, and some come out as patches or fur.",
         ),
