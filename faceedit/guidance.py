@@ -69,7 +69,8 @@ class Guidance:
 
     def passes(self, index: int, count: int) -> int:
         """Return how often a step is made: once where nothing pulls."""
-        return self.repeats if self.scale != 0 and index / count < self.repeat_stop else 1
+        pulls = self.scale * self.weight(index, count) != 0
+        return self.repeats if pulls and index / count < self.repeat_stop else 1
 
     def weight(self, index: int, count: int) -> float:
         """Return the factor of the scale at a step: 1, falling to 0 over the last third."""

@@ -111,6 +111,7 @@ def test_early_levels_are_gone_through_again_where_something_pulls():
     guidance = Guidance(repeats=3, repeat_stop=0.4)
     assert [guidance.passes(index, 5) for index in range(5)] == [3, 3, 1, 1, 1]
     assert Guidance(scale=0.0, repeats=3).passes(0, 5) == 1
+    assert Guidance(repeats=3, start=0.2).passes(0, 5) == 1
 
 
 def test_noise_drawn_anew_has_the_variance_of_its_level(backbones):
