@@ -485,7 +485,7 @@ _NOTES = (
             "learns to land on the code of the true edit and to leave everything else.",
             "A sentence of several wishes is split, and they are fulfilled one after the other.",
             "Strength multiplies the displacement; what more than 1 means is learned too: further "
-            "where there is a scale, as for age, and hardly further where there is none.",
+            "where there is a scale, as for age, and elsewhere what a reader sees more clearly.",
         ),
         good_for="anything that the portrait world can say, one or several attributes at once",
         limits=(

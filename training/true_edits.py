@@ -177,6 +177,34 @@ class TrueEdits:
                 values = values.scatter(1, column[:, None], new[:, None])
         return values
 
+    def wanted(self, which: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return what statements ask for, as masks by attribute.
+
+        Args:
+            which: Statements, [n, k]; -1 for none.
+
+        Returns:
+            Which values, [n, values] bool, for every attribute that has values (none True: nothing
+            is said of it); and whether anything is said of it, [n] bool, for every attribute.
+        """
+        rows = torch.arange(len(which))
+        values = torch.zeros(len(which), len(SPECS), MOST_VALUES, dtype=torch.bool)
+        meant = torch.zeros(len(which), len(SPECS), dtype=torch.bool)
+        for statement in which.unbind(1):
+            for slot in range(SLOTS):
+                column, kind = self.column[statement, slot], self.kind[statement, slot]
+                values[rows, column] |= self.allowed[statement, slot]
+                meant[rows, column] |= kind != NOTHING
+        names = list(SPECS)
+        return (
+            {
+                n: values[:, i, : len(SPECS[n].values)]
+                for i, n in enumerate(names)
+                if SPECS[n].values
+            },
+            {n: meant[:, i] for i, n in enumerate(names)},
+        )
+
     def together(self) -> Tensor:
         """Return which statements can be made true of one face and be seen, [S, S] bool."""
         count = len(STATEMENTS)

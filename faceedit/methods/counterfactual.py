@@ -24,14 +24,15 @@ The edit is w_plus + strength * delta up to strength 1. What is to be taken away
 another question than what is to be added, for a face that shows it already: its answer is the step
 that most likely led there. What is meant by more than 1 is another question, too: twice the age is
 an older face, but twice the step to green eyes are no green eyes any more. Strength 2 is asked for
-what has a scale at the end of it, and for the rest hardly further than 1 (`reach`). Hence `level`
-(-1, 1 or 2) is an input, and the edit is linear in strength from 0 to -1, from 0 to 1 and from
-there on. A network that is not sure of a face falls short of the true step, so strength 1 may go a
-part of the way to level 2 already (`commitment`).
+what has a scale at the end of it, and for the rest hardly further than 1 (`reach`); what has no
+scale, such as a goatee, should only be seen more clearly, and a reader of attributes (of the base,
+no judge) tells whether it is (`unseen`). Hence `level` (-1, 1 or 2) is an input, and the edit is
+linear in strength from 0 to -1, from 0 to 1 and from there on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -51,21 +52,33 @@ REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was
 LEVELS = 3  # coarse, medium and fine layers; within one, an encoder's codes hardly differ
 SMOOTH = 1e-3  # the norm of a miss is rounded off below this, in deviations
 CHANGED = 0.04  # mean difference of two pixels, of 2, from which a place counts as changed
+NEVER = -1e4  # a logit; finite, so that gradients are
+SURER = 3.0  # by how much a reader's log-odds should rise from strength 1 to 2
 REACH = 2  # px by which the changed region is enlarged at 128 px
 
 
 @dataclass(frozen=True)
+class Meaning:
+    """What n sentences say of attributes, and what a reader saw before."""
+
+    wanted: Mapping[str, Tensor]  # attribute -> which of its values are asked for, [n, values] bool
+    meant: Mapping[str, Tensor]  # attribute -> whether anything is said of it, [n] bool
+    seen: Mapping[str, Tensor]  # attribute -> the reader's raw answer at strength 1, [n, outputs]
+
+
+@dataclass(frozen=True)
 class Counterfactual(Sentence):
-    """A sentence whose true edit is known; only training has such."""
+    """A sentence of which is known what it means; only training has such."""
 
     truth: Face | None = None  # where the edit should end, code and image
+    meaning: Meaning | None = None  # or what a reader of attributes should see, instead
 
 
 @dataclass(frozen=True)
 class CounterfactualConfig(MethodConfig):
     """Sizes and loss weights."""
 
-    added_later = MethodConfig.added_later | {"reach", "commitment"}
+    added_later = MethodConfig.added_later | {"reach", "weight_unseen", "weight_disturbed"}
     w_dim: int = 256
     embed_dim: int = 128  # of CLIP
     design: Literal["film", "factored"] = "factored"
@@ -73,11 +86,12 @@ class CounterfactualConfig(MethodConfig):
     blocks: int = 3
     traits: int = 128  # numbers of c in the factored design
     reach: bool = False  # what more than 1 means is learned; False: as far again as 1
-    commitment: float = 0.0  # share of the way to level 2 that strength 1 goes, with `reach`
     in_turn: bool = True  # split sentences of several wishes, except in training
     weight_code: float = 1.0  # distance to the true code, where it is known
     weight_image: float = 4.0  # and to the true image
     weight_outside: float = 3.0  # how much more a pixel counts that should not move
+    weight_unseen: float = 0.03  # of what a reader should see more clearly, where that is known,
+    weight_disturbed: float = 0.012  # and of what it should see as before
     weight_clip: float = 1.0  # where no truth is known: CLIP's distance and the step's length
     weight_latent_l2: float = 0.008
 
@@ -229,12 +243,9 @@ class CounterfactualEditor(EditMethod):
         """Return G(w_plus + strength * delta); beyond strength 1, what leads on to level 2."""
         config, w_plus = self.config, source.latent.code
         delta = self.displacement(w_plus, sentence, backbones, 1.0 if strength >= 0 else -1.0)
-        commitment = 0.0 if self.training else config.commitment
-        committed = commitment > 0 and strength > 0
-        if config.reach and (strength > 1 or committed):
+        if config.reach and strength > 1:
             further = self.displacement(w_plus, sentence, backbones, 2.0) - delta
-            delta = min(strength, 1) * (delta + commitment * further)
-            code = w_plus + delta + max(strength - 1, 0) * further
+            code = w_plus + delta + (strength - 1) * further
         else:
             code = w_plus + strength * delta
         return Face(backbones.generator.synthesis(code), Latent(code, self.space), source.mask)
@@ -242,14 +253,23 @@ class CounterfactualEditor(EditMethod):
     def objective(
         self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones
     ) -> dict[str, Tensor]:
-        """Return how far the edit is from the true one; without truth, what CLIP thinks of it.
+        """Return how far the edit is from the true one, or from being seen as clearly as wanted.
+
+        Of a sentence of which nothing is known, CLIP's opinion.
 
         The distance of codes is a norm, not its square: where it is uncertain what a face shows,
         the median commits itself while a mean would edit everything by half.
         """
         config, deviation = self.config, w_plus_unit(backbones.generator) / 2
         truth = sentence.truth if isinstance(sentence, Counterfactual) else None
+        meaning = sentence.meaning if isinstance(sentence, Counterfactual) else None
         before, after = source.latent.code, edited.latent.code
+        if truth is None and meaning is not None:
+            now = backbones.require("attributes", self.name).raw(edited.image)
+            return {
+                "unseen": config.weight_unseen * unseen(now, meaning),
+                "disturbed": config.weight_disturbed * disturbed(now, meaning),
+            }
         if truth is None:
             entries = REFERENCE_ENTRIES / before[0].numel()
             near = entries * losses.latent_l2(after, before, 2 * deviation)
@@ -280,3 +300,41 @@ def image_distance(source: Tensor, edited: Tensor, truth: Tensor, weight_outside
     moved = (truth - source).abs().mean(dim=1, keepdim=True).gt(CHANGED).float()
     moved = F.max_pool2d(moved, 2 * reach + 1, stride=1, padding=reach)
     return ((edited - truth).abs() * (1 + weight_outside * (1 - moved))).mean()
+
+
+def log_odds(answer: Tensor, wanted: Tensor) -> Tensor:
+    """Return how sure a reader is of one of the values asked for, [n].
+
+    Args:
+        answer: Logits of an attribute's values, [n, values].
+        wanted: Which of them are asked for, [n, values] bool.
+    """
+    inside = answer.masked_fill(~wanted, NEVER).logsumexp(dim=1)
+    return inside - answer.masked_fill(wanted, NEVER).logsumexp(dim=1)
+
+
+def unseen(now: Mapping[str, Tensor], meaning: Meaning) -> Tensor:
+    """Return what lacks for the reader to be surer of what is asked for, the mean over that."""
+    short, asked = [], []
+    for name, wanted in meaning.wanted.items():
+        gain = log_odds(now[name], wanted) - log_odds(meaning.seen[name], wanted)
+        short.append(F.softplus(SURER - gain))
+        asked.append(wanted.any(dim=1))
+    counts = torch.stack(asked).float()
+    return (torch.stack(short) * counts).sum() / counts.sum().clamp(min=1)
+
+
+def disturbed(now: Mapping[str, Tensor], meaning: Meaning) -> Tensor:
+    """Return how differently the reader sees all that nothing is said of, the mean over images."""
+    total = torch.zeros(())
+    for name, meant in meaning.meant.items():
+        before, after = meaning.seen[name], now[name]
+        if name in meaning.wanted:
+            kept = F.kl_div(
+                after.log_softmax(1), before.log_softmax(1), reduction="none", log_target=True
+            )
+            change = kept.sum(dim=1)
+        else:
+            change = (after - before).abs().mean(dim=1)
+        total = total + (change * ~meant).mean()
+    return total

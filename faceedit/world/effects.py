@@ -8,7 +8,8 @@ table to it. Three things couple attributes to more than their own region:
   the eyes and lifts the cheeks; natural hair colour is that of brows and beard (dyes are not);
   a hat presses the hair down; masculine skin shows a trace of beard;
 - geometry: what moves uncovers or covers its neighbours (OUTLINE lists what lies behind a head);
-- light: everything casts a soft shadow, and the wall lights the edge of the skin.
+- light: everything casts a soft shadow, and the wall lights the edge of the skin;
+- marching: where a ray grazes a hat's fold, its steps depend on how far the nose is.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ WALL_LIGHT = frozenset(
 WALL_LIGHT |= {"lens"}
 HAIR = frozenset(("hair", "background", "skin", "cloth", "neck", "ear", "earring", "brows"))
 HAIR |= {"hat", "lens", "glasses", "eyes", "beard", "nose"}
+HAIR |= {"lips", "mouth"}  # a moustache has the strands of the hair, and hangs over them
 
 EFFECTS: dict[str, frozenset[str]] = dict.fromkeys(SPECS, FACE | OUTLINE)
 EFFECTS |= dict.fromkeys((n for n, s in SPECS.items() if s.group in ("pose", "light")), EVERYWHERE)
 EFFECTS |= dict.fromkeys(
-    ("nose_width", "nose_length", "nose_tip"), LOWER | {"glasses", "lens", "background"}
+    ("nose_width", "nose_length", "nose_tip"), LOWER | {"glasses", "lens", "background", "hat"}
 )
 EFFECTS |= dict.fromkeys(("eye_size", "eye_spacing", "eye_tilt", "eye_depth", "nose_bridge"), UPPER)
 EFFECTS |= dict.fromkeys(("brow_thickness", "brow_arch", "brow_height", "brow_raise"), UPPER)

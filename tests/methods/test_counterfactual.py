@@ -5,11 +5,16 @@ import dataclasses
 import pytest
 import torch
 
+from faceedit.errors import MissingBackboneError
 from faceedit.methods.counterfactual import (
     Counterfactual,
     CounterfactualConfig,
     CounterfactualEditor,
+    Meaning,
+    disturbed,
     image_distance,
+    log_odds,
+    unseen,
 )
 from faceedit.segments import wishes
 from faceedit.sentence import read
@@ -76,25 +81,6 @@ def test_more_than_one_leads_on_to_the_second_level(method, source, sentence, ba
         assert torch.allclose(moved_by(strength), strength * levels[0], atol=1e-5)
     assert torch.allclose(moved_by(1.5), (levels[0] + levels[1]) / 2, atol=1e-5)
     assert torch.allclose(moved_by(2.0), levels[1].expand_as(start), atol=1e-5)
-
-
-def test_commitment_goes_a_part_of_the_way_to_the_second_level(method, source, sentence, backbones):
-    method = CounterfactualEditor(
-        dataclasses.replace(method.config, reach=True, commitment=0.25)
-    ).eval()
-    start = source.latent.code
-    with torch.no_grad():
-        one, two = (method.displacement(start, sentence, backbones, level) for level in (1.0, 2.0))
-    committed = one + 0.25 * (two - one)
-    for strength, expected in (
-        (0.5, committed / 2),
-        (1.0, committed),
-        (2.0, committed + two - one),
-    ):
-        moved = method.edit(source, sentence, backbones, strength).latent.code - start
-        assert torch.allclose(moved, expected.expand_as(moved), atol=1e-5)
-    trained = method.train()(source, sentence, backbones).latent.code - start
-    assert torch.allclose(trained, one.expand_as(start), atol=1e-5)
 
 
 def test_taking_away_is_another_question_than_adding(method, source, sentence, backbones):
@@ -165,6 +151,55 @@ def test_true_edit_scores_best(method, source, sentence, backbones):
 def test_without_truth_clip_decides(method, source, sentence, backbones):
     edited = moved(source, 0.1, backbones)
     assert set(method.objective(source, edited, sentence, backbones)) == {"clip", "latent_l2"}
+
+
+def meaning():
+    """Hair of the last two of three values is asked for; nothing is said of hats and age."""
+    wanted = {"hair": torch.tensor([[False, True, True]]), "hat": torch.tensor([[False, False]])}
+    meant = {name: torch.tensor([name == "hair"]) for name in ("hair", "hat", "age")}
+    hair, hat, age = torch.tensor([[2.0, 1.0, 1.0]]), torch.zeros(1, 2), torch.zeros(1, 1)
+    return Meaning(wanted, meant, {"hair": hair, "hat": hat, "age": age})
+
+
+def test_what_a_reader_should_see_scores_better_the_surer_it_is():
+    known = meaning()
+    hair = known.seen["hair"]
+    odds = log_odds(hair, known.wanted["hair"]).item()
+    assert odds == pytest.approx(torch.tensor(2.0).log().item() - 1, abs=1e-5)
+    scores = [
+        unseen({**known.seen, "hair": hair + torch.tensor([0.0, more, more])}, known).item()
+        for more in (0.0, 1.0, 3.0)
+    ]
+    assert scores[0] > scores[1] > scores[2] > 0
+    assert unseen({**known.seen, "hat": torch.randn(1, 2)}, known).item() == scores[0]
+
+
+def test_what_nothing_is_said_of_should_look_as_before():
+    known = meaning()
+    assert disturbed(known.seen, known).item() == 0
+    assert disturbed({**known.seen, "hair": torch.randn(1, 3)}, known).item() == 0
+    assert disturbed({**known.seen, "age": torch.tensor([[0.5]])}, known).item() == 0.5
+    assert disturbed({**known.seen, "hat": torch.tensor([[1.0, 0.0]])}, known).item() > 0
+
+
+def test_objective_asks_the_reader_where_it_is_said_what_to_see(
+    method, source, sentence, backbones
+):
+    wanted = {"hair_color": torch.tensor([[False, True]]).expand(3, -1)}
+    meant = {"hair_color": torch.ones(3, dtype=torch.bool), "smile": torch.zeros(3).bool()}
+    seen = backbones.attributes.raw(source.image)
+    known = Counterfactual(
+        (), "", sentence.target, sentence.target, meaning=Meaning(wanted, meant, seen)
+    )
+    code = source.latent.code.clone().requires_grad_()
+    edited = Face(backbones.generator(code), Latent(code, Space.W_PLUS))
+    terms = method.objective(source, edited, known, backbones)
+    assert set(terms) == {"unseen", "disturbed"}
+    assert terms["disturbed"].item() == pytest.approx(0, abs=1e-5)
+    terms["unseen"].backward()
+    assert code.grad.abs().sum() > 0
+    with pytest.raises(MissingBackboneError, match="attributes"):
+        method.objective(source, edited, known, dataclasses.replace(backbones, attributes=None))
 
 
 def test_pixels_that_should_not_move_count_more():

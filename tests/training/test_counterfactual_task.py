@@ -73,6 +73,20 @@ def test_tables_agree_with_the_worlds_own_truth(edits, people):
         assert not (known[:, INDEX[key]] & ~ours).any(), key
 
 
+def test_values_that_statements_ask_for(edits):
+    which = said("hair_style=bald", "glasses=any", "smile=smile")[:2]
+    values, meant = edits.wanted(which)
+    named = {
+        name: [SPECS[name].values[i] for i in mask[0].nonzero().flatten()]
+        for name, mask in values.items()
+        if mask.any()
+    }
+    assert set(named) == {"hair_style", "glasses"}  # a smile is an amount
+    assert named["hair_style"] == ["bald"]
+    assert "none" not in named["glasses"] and len(named["glasses"]) > 1
+    assert {name for name, mask in meant.items() if mask.any()} == {*named, "smile"}
+
+
 def test_what_is_true_already_stays_as_it_is(edits, people):
     which = said("smile=smile", "hair_color=red")
     once = edits.apply(people, which, PLAIN)
@@ -224,7 +238,7 @@ def opened(config):
 
 def test_task_is_found_by_its_name_and_says_what_it_reads():
     assert task_class("counterfactual") is CounterfactualTask
-    assert reads("counterfactual") == ("clip", "encoder", "generator")
+    assert reads("counterfactual") == ("attributes", "clip", "encoder", "generator")
 
 
 def test_batches_are_functions_of_seed_and_place(settings):
@@ -251,6 +265,40 @@ def test_step_draws_nothing_until_the_phase_of_images(settings):
     assert source.image.shape[-1] == sentence.truth.image.shape[-1] == 32
     terms = task.turns()[0].step(*task.batch(range(4)))
     assert terms["image"] > 0
+
+
+LOOKS = {"share_overdone": 0.5, "look_share": 0.5, "method": {"width": 16, "reach": True}}
+
+
+def test_reader_looks_at_overdone_edits_in_the_last_phase(settings):
+    config = settings(**LOOKS, looks=3)
+    task = opened(config)
+    codes, looks = task.phases()
+    task.enter(codes)
+    step = task.turns()[0].step
+    assert set(step(*task.batch(range(64)))) == {"code", "image"}
+    task.enter(looks)
+    _, (source, sentence), _ = batch = task.batch(range(64))
+    assert source.image.shape[-1] == 1  # the others are not drawn
+    asked = sentence.meaning.wanted["hair_color"]
+    assert asked.any() and not asked.all()
+    terms = step(*batch)
+    assert terms["disturbed"] > 0
+    terms["unseen"].backward()
+    moved = [p.grad.abs().sum().item() for p in task.method.parameters() if p.grad is not None]
+    assert sum(moved) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"look_share": 0.5}, "look_share needs share_overdone"),
+        ({**LOOKS, "image_share": 0.5}, "choose one"),
+    ],
+)
+def test_looks_that_fit_nothing_are_refused(settings, options, error):
+    with pytest.raises(ConfigError, match=error):
+        opened(settings(**options))
 
 
 def test_training_lowers_the_objective_measures_and_exports(settings, tmp_path):

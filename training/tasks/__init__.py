@@ -101,7 +101,7 @@ METHOD_TASKS: dict[str, Callable[[], type[Task]]] = {
 
 # The networks of the base repo that a task reads; for its order in `reproduce` and its fingerprint.
 READS: dict[str, tuple[str, ...]] = {
-    "counterfactual": ("encoder",),  # beside what the method itself reads
+    "counterfactual": ("encoder", "attributes"),  # beside what the method itself reads
     "generator": ("segmenter",),
     "encoder": ("generator", "identity", "segmenter", "attributes"),
 }

@@ -7,12 +7,14 @@ is no A(a), so the codes that it learns on are of three kinds: inversions of ren
 network's codes, and A(a) with the error of an inversion added.
 
 The step is the user's edit followed by the method's own objective, as for every method. Only the
-generator that they are given draws nothing (`Undrawn`), until an optional last phase.
+generator that they are given draws nothing (`Undrawn`), until a last phase: in "images" the true
+picture counts too, in "looks" the base's reader of attributes looks at some edits of strength 2 and
+should be surer of what was asked for than at strength 1. The judges' reader is another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,9 +24,9 @@ from torch import Tensor, nn
 from faceedit import hub
 from faceedit.backbones import Backbones, load_backbones
 from faceedit.method import EditMethod
-from faceedit.methods.counterfactual import Counterfactual
+from faceedit.methods.counterfactual import Counterfactual, Meaning
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.world import NOISE_DIM, FaceAttributes, sample_attributes
+from faceedit.world import NOISE_DIM, SPECS, FaceAttributes, sample_attributes
 from training.attribute_mapping import load_attribute_mapping
 from training.config import ConfigError, TrainConfig
 from training.data import WorldShards, augment_seed
@@ -53,11 +55,15 @@ class CounterfactualOptions(MethodOptions):
     share_imagined: float = 0.2
     share_negative: float = 0.25  # of the edits; their strength is -1
     share_overdone: float = 0.0  # of the edits; their strength is 2 (needs the method's `reach`)
+    stretch: float = 1.0  # of the true step: where a network is unsure of a face it falls short
     overshoot: float = 0.15  # of the step of strength 1, beyond the true edit of strength 2
     least_psi: float = 0.6  # truncation of the mapping network's codes, from here to 1
     most_error: float = 1.2  # how much of an inversion's error is added to A(a), from 0 to here
     image_share: float = 0.0  # of the steps: a last phase that also compares images
     image_batch_size: int = 8
+    look_share: float = 0.0  # of the steps: a last phase in which the base's reader looks
+    looks: int = 12  # overdone edits a step that it looks at
+    look_rate_scale: float = 10.0  # learning rate of that phase, over what the schedule says
     absent: tuple[str, ...] = ()  # statements that no training sentence makes
     apart: tuple[tuple[str, ...], ...] = ()  # statements that no training sentence makes together
     heldout_faces: int = 512
@@ -99,7 +105,28 @@ class CounterfactualStep(nn.Module):
             scores = self.method.objective(source, edited, sentence, backbones)
             for name, value in scores.items():
                 terms[name] = terms.get(name, 0.0) + share * value
+        if self._task[0].looking:
+            terms |= self._looked_at(*overdone)
         return terms
+
+    def _looked_at(self, source: Face, sentence: Counterfactual) -> dict[str, Tensor]:
+        """Return what the reader thinks of some edits of strength 2; {} if it can judge none."""
+        task, meaning = self._task[0], sentence.meaning
+        assert meaning is not None
+        legible = torch.stack([asked.any(dim=1) for asked in meaning.wanted.values()]).any(dim=0)
+        few = legible.nonzero()[: task.options.looks, 0]
+        if len(few) == 0:
+            return {}
+        reader = task.looked.require("attributes", "a look at the edits")
+        drawn = replace(task.backbones, attributes=reader)  # draws; `used` does not
+        source = Face(source.image[few], Latent(source.latent.code[few], source.latent.space))
+        target = sentence.target[few]
+        sentence = Counterfactual(("",) * len(few), "", target, 0 * target)
+        with torch.no_grad():
+            seen = reader.raw(self.method(source, sentence, drawn, 1.0).image)
+        meaning = Meaning(_rows(meaning.wanted, few), _rows(meaning.meant, few), seen)
+        twice = self.method(source, sentence, drawn, 2.0)
+        return self.method.objective(source, twice, replace(sentence, meaning=meaning), drawn)
 
 
 class CounterfactualTask(MethodTask):
@@ -112,12 +139,18 @@ class CounterfactualTask(MethodTask):
         super().__init__(config, device)
         if self.options.share_overdone and not self.method.config.reach:
             raise ConfigError("share_overdone needs the method's reach: true")
+        if self.options.look_share and not self.options.share_overdone:
+            raise ConfigError("look_share needs share_overdone: what is looked at is overdone")
+        if self.options.look_share and self.options.image_share:
+            raise ConfigError("look_share and image_share are two last phases; choose one")
+        readers = ["attributes"] if self.options.look_share else []
+        self.looked = load_backbones(config.base_path, readers).to(device)
         self.edits = TrueEdits()
         mapping = load_attribute_mapping(config.base_path / "generator")
         self.attribute_mapping = mapping.requires_grad_(False)
         self.population = sample_attributes(POPULATION, config.seed).values
         self.used: Backbones = replace(self.backbones, generator=Undrawn(self.faces.generator))
-        self.drawing = False
+        self.drawing = self.looking = False
         self.encoded: FaceBank
         self.imagined: FaceBank
         self.said: SentenceBank
@@ -127,16 +160,18 @@ class CounterfactualTask(MethodTask):
         return (Turn("method", CounterfactualStep(self)),)
 
     def phases(self) -> Sequence[Phase]:
-        """Codes alone; then, if asked for, images too."""
+        """Codes alone; then, if asked for, images too, or the reader's looks at some."""
         o = self.options
-        if o.image_share == 0:
-            return (Phase("codes"),)
-        images = Phase("images", o.image_share, batch_size=o.image_batch_size)
-        return (Phase("codes", 1 - o.image_share), images)
+        last = []
+        if o.image_share:
+            last = [Phase("images", o.image_share, batch_size=o.image_batch_size)]
+        if o.look_share:
+            last = [Phase("looks", o.look_share, learning_rate_scale=o.look_rate_scale)]
+        return (Phase("codes", 1 - o.image_share - o.look_share), *last)
 
     def enter(self, phase: Phase) -> None:
-        """Draw in the phase of images."""
-        self.drawing = phase.name == "images"
+        """Draw every edit in the phase of images; some of them in that of looks."""
+        self.drawing, self.looking = phase.name == "images", phase.name == "looks"
         generator = self.faces.generator
         drawn = generator if self.drawing else Undrawn(generator)
         self.used = replace(self.backbones, generator=drawn)
@@ -203,7 +238,7 @@ class CounterfactualTask(MethodTask):
         said = _pick(u[:, 1], len(self.said))
         which, shift = self.said.which[said], self.said.shift[said]
         step = self._step(values, self.edits.apply(values, which, shift))
-        return self._pair(code, step, said)
+        return self._pair(code, self.options.stretch * step, said)
 
     def _overdone(self, u: Tensor) -> Pair:
         """Return faces with sentences to be overdone."""
@@ -212,7 +247,19 @@ class CounterfactualTask(MethodTask):
         which, shift = self.said.which[said], self.said.shift[said]
         once = self._step(values, self.edits.apply(values, which, shift))
         twice = self._step(values, self.edits.overdo(values, which, shift))
-        return self._pair(code, twice + self.options.overshoot * once, said)
+        face, sentence = self._pair(code, twice + self.options.overshoot * once, said)
+        return face, replace(sentence, meaning=self._meaning(which)) if self.looking else sentence
+
+    def _meaning(self, which: Tensor) -> Meaning:
+        """Return what the reader can tell of statements; it has seen nothing yet."""
+        wanted, meant = self.edits.wanted(which)
+        heads = self.looked.require("attributes", "a look at the edits").config.heads
+        values = {}
+        for head in heads:
+            if head.values:
+                columns = [SPECS[head.name].values.index(value) for value in head.values]
+                values[head.name] = wanted[head.name][:, columns].to(self.device)
+        return Meaning(values, {h.name: meant[h.name].to(self.device) for h in heads}, {})
 
     def _taken(self, u: Tensor) -> Pair:
         """Return faces with sentences whose edit is to be taken back; half were just made true."""
@@ -328,6 +375,10 @@ def _displacement(
     source = Face(Undrawn(generator).synthesis(code), Latent(code, Space.W_PLUS))
     drawn_by = Backbones(generator=Undrawn(generator))
     return ((method(source, sentence, drawn_by, sign).latent.code - code) * sign)[:, :1]
+
+
+def _rows(columns: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
+    return {name: column[chosen] for name, column in columns.items()}
 
 
 def _pick(u: Tensor, count: int) -> Tensor:
