@@ -2,7 +2,7 @@
 
 A counterfactual render changes one attribute and nothing else. What that does to the picture is
 declared here, in one table, and a test renders every attribute before and after to hold the
-table to it. Three things couple attributes to more than their own region:
+table to it. Four things couple attributes to more than their own region:
 
 - deliberate couplings: age greys hair, brows and beard and bares the forehead; a smile narrows
   the eyes and lifts the cheeks; natural hair colour is that of brows and beard (dyes are not);

@@ -250,6 +250,15 @@ def test_batches_are_functions_of_seed_and_place(settings):
     assert torch.equal(sentence.truth.latent.code[2:], words.truth.latent.code[:4])
 
 
+def test_true_step_of_strength_one_can_be_stretched(settings):
+    def steps(stretch):
+        (source, sentence), *_ = opened(settings(stretch=stretch)).batch(range(16))
+        return sentence.truth.latent.code - source.latent.code
+
+    assert steps(1.0).abs().sum() > 0
+    assert torch.allclose(steps(1.5), 1.5 * steps(1.0), atol=1e-5)
+
+
 def test_overdone_edits_need_a_method_that_knows_them(settings):
     with pytest.raises(ConfigError, match="share_overdone needs the method's reach"):
         opened(settings(share_overdone=0.2))
