@@ -264,12 +264,13 @@ class CounterfactualEditor(EditMethod):
         truth = sentence.truth if isinstance(sentence, Counterfactual) else None
         meaning = sentence.meaning if isinstance(sentence, Counterfactual) else None
         before, after = source.latent.code, edited.latent.code
-        if truth is None and meaning is not None:
+        if meaning is not None:
             now = backbones.require("attributes", self.name).raw(edited.image)
-            return {
-                "unseen": config.weight_unseen * unseen(now, meaning),
-                "disturbed": config.weight_disturbed * disturbed(now, meaning),
-            }
+            terms = {"disturbed": config.weight_disturbed * disturbed(now, meaning)}
+            if truth is None:
+                return terms | {"unseen": config.weight_unseen * unseen(now, meaning)}
+            image = image_distance(source.image, edited.image, truth.image, config.weight_outside)
+            return terms | {"image": config.weight_image * image}
         if truth is None:
             entries = REFERENCE_ENTRIES / before[0].numel()
             near = entries * losses.latent_l2(after, before, 2 * deviation)
@@ -280,11 +281,7 @@ class CounterfactualEditor(EditMethod):
             }
         miss = ((after - truth.latent.code) / deviation).square().mean(dim=(1, 2))
         distance = (miss + SMOOTH**2).sqrt().mean()
-        image = image_distance(source.image, edited.image, truth.image, config.weight_outside)
-        return {
-            "code": config.weight_code * distance,
-            "image": config.weight_image * image,
-        }
+        return {"code": config.weight_code * distance}
 
 
 def image_distance(source: Tensor, edited: Tensor, truth: Tensor, weight_outside: float) -> Tensor:

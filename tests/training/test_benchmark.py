@@ -290,6 +290,34 @@ def test_methods_are_compared_where_they_succeed_alike():
     assert not summary.summarize(rows_of(0.1, 0.9), oracle)["matched"]["reached"]
 
 
+def test_method_of_few_sentences_is_compared_on_those():
+    """Odd items are easy: whoever is compared on them alone reaches the level earlier."""
+    oracle = rows_of(2, 0.9)
+    mixed = {item: made_up(item, 2 if item % 2 else 0.5, 0.9) for item in oracle}
+    odd = [item for item in oracle if item % 2]
+    at = summary.matched_on(mixed, odd, oracle)
+    assert at["n"] == 20 and at["reached"]
+    assert at["strength"] < 0.5 < summary.summarize(mixed, oracle)["matched"]["strength"]
+    assert summary.matched_on({1: mixed[1]}, odd, oracle) is None
+    line = {"kind": "method", "summary": 0.5, "matched_on": {"styleclip_mapper": at}}
+    row = tables.equal_table(
+        {"feat": line, "ffclip": {**line, "matched_on": {}}}, "styleclip_mapper"
+    )
+    assert row[2:] == [
+        f"| feat | 20 | {1 - 0.1 * at['strength']:.4f} | {at['collateral']['value']:.4f} |"
+    ]
+
+
+def test_records_keep_the_order_of_what_is_nearly_certain(tmp_path, judged):
+    records = Records(tmp_path / "row")
+    records.write({"item": 0, "progress": [1 - 1e-8, 1 - 1e-9]})
+    low, high = records.read()[0]["progress"]
+    assert low < high < 1
+    measurer, cases = judged
+    look = measurer.judges.look(cases[0].photo)
+    assert all(chances.dtype == torch.float64 for chances in look.chances.values())
+
+
 def test_intervals_hold_the_mean_and_shrink_with_faces():
     values = [float(i % 2) for i in range(200)]
     wide = summary.Bootstrap(list(range(10)) * 20).mean([float(i % 10 < 5) for i in range(200)])

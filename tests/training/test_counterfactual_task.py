@@ -1,5 +1,6 @@
 """True edits of the world as tables, banks of faces and sentences, and the task that uses them."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -19,7 +20,7 @@ from training.config import ConfigError, TrainConfig
 from training.edit_banks import sentences
 from training.loop import Loop
 from training.tasks import reads, task_class
-from training.tasks.counterfactual import CounterfactualTask
+from training.tasks.counterfactual import CounterfactualTask, ThroughCamera
 from training.true_edits import SHIFTS, TrueEdits
 
 from .shards import write_shard
@@ -264,18 +265,6 @@ def test_overdone_edits_need_a_method_that_knows_them(settings):
         opened(settings(share_overdone=0.2))
 
 
-def test_step_draws_nothing_until_the_phase_of_images(settings):
-    task = opened(settings(image_share=0.5))
-    codes, images = task.phases()
-    task.enter(codes)
-    assert task.batch(range(4))[0][0].image.shape[-1] == 1
-    task.enter(images)
-    (source, sentence), *_ = task.batch(range(4))
-    assert source.image.shape[-1] == sentence.truth.image.shape[-1] == 32
-    terms = task.turns()[0].step(*task.batch(range(4)))
-    assert terms["image"] > 0
-
-
 LOOKS = {"share_overdone": 0.5, "look_share": 0.5, "method": {"width": 16, "reach": True}}
 
 
@@ -285,7 +274,7 @@ def test_reader_looks_at_overdone_edits_in_the_last_phase(settings):
     codes, looks = task.phases()
     task.enter(codes)
     step = task.turns()[0].step
-    assert set(step(*task.batch(range(64)))) == {"code", "image"}
+    assert set(step(*task.batch(range(64)))) == {"code"}
     task.enter(looks)
     _, (source, sentence), _ = batch = task.batch(range(64))
     assert source.image.shape[-1] == 1  # the others are not drawn
@@ -298,16 +287,36 @@ def test_reader_looks_at_overdone_edits_in_the_last_phase(settings):
     assert sum(moved) > 0
 
 
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"look_share": 0.5}, "look_share needs share_overdone"),
-        ({**LOOKS, "image_share": 0.5}, "choose one"),
-    ],
-)
-def test_looks_that_fit_nothing_are_refused(settings, options, error):
-    with pytest.raises(ConfigError, match=error):
-        opened(settings(**options))
+def test_edits_of_strength_one_are_compared_with_the_true_picture(settings):
+    task = opened(settings(**LOOKS, looks=3, true_looks=4))
+    task.enter(task.phases()[1])
+    step = task.turns()[0].step
+    added, *_ = task.batch(range(64))
+    terms = step._compared(*added)
+    assert set(terms) == {"image", "disturbed"}
+    assert terms["image"] > 0
+    source, sentence = added
+    with torch.no_grad():  # what lands on the true code looks like it, whatever the camera does
+        done = dataclasses.replace(sentence, truth=task.method(source, sentence, task.backbones))
+    exact = step._compared(source, done)
+    assert all(value.item() == pytest.approx(0, abs=1e-6) for value in exact.values())
+
+
+def test_camera_takes_every_picture_of_a_step_alike(settings):
+    task = opened(settings(**LOOKS))
+    image = torch.rand(4, 3, 32, 32) * 2 - 1
+    reader = task.looked.require("attributes", "a test")
+    once, again = (ThroughCamera(reader, 3).raw(image) for _ in range(2))
+    other, plain = ThroughCamera(reader, 4).raw(image), reader.raw(image)
+    for name, answer in once.items():
+        assert torch.equal(answer, again[name])
+    assert any(not torch.allclose(once[name], other[name]) for name in once)
+    assert any(not torch.allclose(once[name], plain[name]) for name in once)
+
+
+def test_looks_need_overdone_edits(settings):
+    with pytest.raises(ConfigError, match="look_share needs share_overdone"):
+        opened(settings(look_share=0.5))
 
 
 def test_training_lowers_the_objective_measures_and_exports(settings, tmp_path):

@@ -144,7 +144,7 @@ class Judges:
             answer = answers[head.name].cpu().float()
             column = list(SPECS).index(head.name)
             if head.values:
-                chances[head.name] = answer.softmax(1)
+                chances[head.name] = answer.double().softmax(1)  # 1 - 1e-9 is not 1
                 values[:, column] = answer.argmax(1).float()
             else:
                 values[:, column] = answer.clamp(head.low, head.high)
@@ -175,7 +175,7 @@ def progress(prompt: Prompt, look: Look) -> Tensor:
     the place in the range, counted towards the end asked for.
     """
     parts = [
-        _towards(condition, name, look)
+        _towards(condition, name, look).double()
         for key in prompt.statements
         for name, condition in find(key).when.items()
     ]

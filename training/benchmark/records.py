@@ -21,7 +21,7 @@ from training.sheets import to_pil
 
 __all__ = ["Records"]
 
-DIGITS = 5  # significant digits of a stored number
+DIGITS = 12  # significant digits of a stored number: what is nearly certain still has an order
 
 
 class Records:

@@ -44,14 +44,14 @@ from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
 from training.benchmark.rows import MethodRow, Row, baselines, method_rows
 from training.benchmark.sheets import sheet_name, write_sheet, write_target_sheet
-from training.benchmark.summary import brackets, flags, summarize
+from training.benchmark.summary import brackets, flags, matched_on, summarize
 from training.config import ROOT, ConfigError
 from training.measures import Setting
 from training.provenance import commit
 
 __all__ = ["Benchmark", "Plan", "main"]
 
-RECORD_VERSION = "1"  # raised whenever a number of a record would be another one
+RECORD_VERSION = "2"  # raised whenever a number of a record would be another one
 WAIT = timedelta(hours=12)  # that one process may take longer than another
 UNSEEN = frozenset({"segmenter", "attributes"})  # networks of the base that no edit here depends on
 # What CLIP-PAE is compared with, everything else equal.
@@ -335,11 +335,18 @@ class Benchmark:
         known = {row.name: self.records(row).read() for row in baselines(self.editor, True)}
         oracle = known["oracle"] if self.faces.has_truth else None
         reference = self._reference(known)
+        learned = {
+            row.name: found[row.name].keys()
+            for row in rows
+            if isinstance(row, MethodRow) and row.variants and found[row.name]
+        }
         lines = {}
         for row in rows:
             if not found[row.name]:
                 continue
             line = summarize(found[row.name], oracle, reference)
+            compared = {k: matched_on(found[row.name], v, oracle) for k, v in learned.items()}
+            line["matched_on"] = {name: at for name, at in compared.items() if at is not None}
             line["kind"] = "method" if row.method else "baseline"
             line["cost"] = self._cost(row) if isinstance(row, MethodRow) else {}
             # Better in a process of its own than between other rows and judges, where it is known.

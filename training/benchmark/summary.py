@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from faceedit.metrics.fid import kid
 from training.benchmark.prompts import PROMPTS
 from training.benchmark.rows import STRENGTHS
 
-__all__ = ["FLAGS", "Interval", "flags", "matched", "summarize"]
+__all__ = ["FLAGS", "Interval", "flags", "matched", "matched_on", "summarize"]
 
 DRAWS = 1000
 SEED = 0
@@ -247,6 +247,27 @@ def matched(rows: Sequence[Record], draws: Bootstrap, level: float) -> dict[str,
         value = _at(plain[name][0], place)
         found[name] = Interval(value, float(low), float(high), len(rows)).json()
     return found
+
+
+def matched_on(
+    records: Mapping[int, Record], items: Collection[int], oracle: Mapping[int, Record] | None
+) -> dict[str, Any] | None:
+    """Return `matched` on some items only, where methods with other items are compared fairly.
+
+    Args:
+        records: The row's records, by item.
+        items: Which of them.
+        oracle: Those of the true edits, where they are known; they set the level of success.
+
+    Returns:
+        The numbers with "n"; None if the row lacks one of the items.
+    """
+    if not items or not records.keys() >= set(items):
+        return None
+    rows = [records[item] for item in sorted(items)]
+    truth = [_value(oracle[item], "success") or 0.0 for item in items] if oracle else [1.0]
+    level = MATCHED_SHARE * float(np.mean(truth))
+    return {"n": len(rows), **matched(rows, Bootstrap([row["face"] for row in rows]), level)}
 
 
 def _crossing(success: np.ndarray, level: float) -> float | None:

@@ -140,6 +140,9 @@ def _set(name: str, result: Mapping[str, Any], plots: str) -> list[str]:
     lines += [f"![time and quality]({plots}/{name}-time.png)", ""]
     if result.get("targets"):
         lines += ["### The targets of CLIP-PAE", "", *targets_table(result["targets"]), ""]
+    for learner in sorted({k for line in rows.values() for k in line.get("matched_on", {})}):
+        lines += [f"### At equal success, on the sentences that `{learner}` has learned", ""]
+        lines += [*equal_table(rows, learner), ""]
     lines += ["### Several wishes in a sentence", "", *wishes_table(rows), ""]
     lines += ["### By sentence", "", *prompt_table(rows), ""]
     notes = [f"{row}: {', '.join(line['flags'])}" for row, line in rows.items() if line["flags"]]
@@ -183,6 +186,17 @@ def second_table(rows: Mapping[str, Any]) -> list[str]:
         ]
         cells += [_plain(cost.get("peak_mib")), _plain(cost.get("own_mb"))]
         lines.append(_row([*cells, _plain(cost.get("base_mb"))]))
+    return lines
+
+
+def equal_table(rows: Mapping[str, Any], learner: str) -> list[str]:
+    """Return what edits cost at equal success, on the items of a method with few sentences."""
+    lines = ["| row | n | identity | others change |", "| --- | ---: | --- | --- |"]
+    for name, line in ordered(rows):
+        at = line.get("matched_on", {}).get(learner)
+        if at is not None and at["reached"] and line["kind"] == "method":
+            costs = [f"{at[key]['value']:.4f}" for key in ("identity", "collateral")]
+            lines.append(_row([name, str(at["n"]), *costs]))
     return lines
 
 

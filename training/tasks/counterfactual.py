@@ -7,9 +7,11 @@ is no A(a), so the codes that it learns on are of three kinds: inversions of ren
 network's codes, and A(a) with the error of an inversion added.
 
 The step is the user's edit followed by the method's own objective, as for every method. Only the
-generator that they are given draws nothing (`Undrawn`), until a last phase: in "images" the true
-picture counts too, in "looks" the base's reader of attributes looks at some edits of strength 2 and
-should be surer of what was asked for than at strength 1. The judges' reader is another one.
+generator that they are given draws nothing (`Undrawn`), until the last phase, "looks": some edits
+are drawn then. Those of strength 1 should look like the true edit, to the pixel and to the base's
+reader of attributes; of those of strength 2 the reader should be surer of what was asked for than
+at strength 1. It looks as through a camera, so that only what survives blur, noise and another crop
+convinces it. The judges' reader is another one.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ from faceedit.methods.counterfactual import Counterfactual, Meaning
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.world import NOISE_DIM, SPECS, FaceAttributes, sample_attributes
 from training.attribute_mapping import load_attribute_mapping
+from training.augment import Augmentation, augment
 from training.config import ConfigError, TrainConfig
-from training.data import WorldShards, augment_seed
+from training.data import WorldShards, augment_seed, mix
 from training.edit_banks import FaceBank, SentenceBank, encoded, imagined, kept, sentences
 from training.task import Phase, Turn
 from training.tasks.method import HELDOUT, MethodOptions, MethodTask
@@ -40,6 +43,8 @@ __all__ = ["CounterfactualOptions", "CounterfactualTask", "Undrawn"]
 OTHERS = 4  # people asked what they look like where something is taken away
 DRAWS = 16  # uniform numbers that an item has
 POPULATION = 20_000  # people whose A(a) is learned on
+LOOKING = 7  # of the draws that a step makes: the camera's
+CAMERA = Augmentation(color=0.15, blur=0.7, noise=0.04, rotation=2.0, scale=0.03, shift=0.015)
 Pair = tuple[Face, Counterfactual]
 
 
@@ -59,10 +64,9 @@ class CounterfactualOptions(MethodOptions):
     overshoot: float = 0.15  # of the step of strength 1, beyond the true edit of strength 2
     least_psi: float = 0.6  # truncation of the mapping network's codes, from here to 1
     most_error: float = 1.2  # how much of an inversion's error is added to A(a), from 0 to here
-    image_share: float = 0.0  # of the steps: a last phase that also compares images
-    image_batch_size: int = 8
     look_share: float = 0.0  # of the steps: a last phase in which the base's reader looks
     looks: int = 12  # overdone edits a step that it looks at
+    true_looks: int = 0  # edits of strength 1 a step that are compared with the true picture
     look_rate_scale: float = 10.0  # learning rate of that phase, over what the schedule says
     absent: tuple[str, ...] = ()  # statements that no training sentence makes
     apart: tuple[tuple[str, ...], ...] = ()  # statements that no training sentence makes together
@@ -83,6 +87,20 @@ class Undrawn:
         return w_plus.new_zeros(len(w_plus), 3, 1, 1)
 
 
+class ThroughCamera:
+    """A reader of attributes that sees pictures as a camera took them, in every call alike."""
+
+    def __init__(self, reader: Any, seed: int) -> None:
+        self._reader, self._seed = reader, seed
+
+    def raw(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the reader's raw answers for images [n, 3, h, w]."""
+        with torch.random.fork_rng(devices=[image.device] if image.is_cuda else []):
+            torch.manual_seed(self._seed)
+            answers: dict[str, Tensor] = self._reader.raw(augment(image, CAMERA))
+        return answers
+
+
 class CounterfactualStep(nn.Module):
     """Edit with strength 1, 2 and -1 as a user would, then score by the method's objective."""
 
@@ -101,13 +119,37 @@ class CounterfactualStep(nn.Module):
             share = len(source.image) / total
             if share == 0:
                 continue
-            edited = self.method(source, sentence, backbones, strength)
-            scores = self.method.objective(source, edited, sentence, backbones)
+            exact = replace(sentence, meaning=None)  # codes decide; what is drawn comes below
+            edited = self.method(source, exact, backbones, strength)
+            scores = self.method.objective(source, edited, exact, backbones)
             for name, value in scores.items():
                 terms[name] = terms.get(name, 0.0) + share * value
         if self._task[0].looking:
-            terms |= self._looked_at(*overdone)
+            for found in (self._compared(*added), self._looked_at(*overdone)):
+                for name, value in found.items():
+                    terms[name] = terms.get(name, 0.0) + value
         return terms
+
+    def _drawing(self) -> Backbones:
+        """Return networks that draw, with the base's reader behind a camera of this step."""
+        task = self._task[0]
+        reader = task.looked.require("attributes", "a look at the edits")
+        camera: Any = ThroughCamera(reader, mix(task.config.seed, task.global_step, LOOKING))
+        return replace(task.backbones, attributes=camera)
+
+    def _compared(self, source: Face, sentence: Counterfactual) -> dict[str, Tensor]:
+        """Return how some edits of strength 1 differ from the true ones in what can be seen."""
+        task, truth, meaning = self._task[0], sentence.truth, sentence.meaning
+        assert truth is not None and meaning is not None
+        few = torch.arange(min(task.options.true_looks, len(sentence.target)))
+        if len(few) == 0:
+            return {}
+        drawn = self._drawing()
+        with torch.no_grad():
+            source, truth = (_drawn(face, few, drawn) for face in (source, truth))
+            seen = drawn.require("attributes", self.method.name).raw(truth.image)
+        sentence = _said(sentence, few, seen, truth)
+        return self.method.objective(source, self.method(source, sentence, drawn), sentence, drawn)
 
     def _looked_at(self, source: Face, sentence: Counterfactual) -> dict[str, Tensor]:
         """Return what the reader thinks of some edits of strength 2; {} if it can judge none."""
@@ -117,16 +159,15 @@ class CounterfactualStep(nn.Module):
         few = legible.nonzero()[: task.options.looks, 0]
         if len(few) == 0:
             return {}
-        reader = task.looked.require("attributes", "a look at the edits")
-        drawn = replace(task.backbones, attributes=reader)  # draws; `used` does not
+        drawn = self._drawing()
         source = Face(source.image[few], Latent(source.latent.code[few], source.latent.space))
-        target = sentence.target[few]
-        sentence = Counterfactual(("",) * len(few), "", target, 0 * target)
         with torch.no_grad():
-            seen = reader.raw(self.method(source, sentence, drawn, 1.0).image)
-        meaning = Meaning(_rows(meaning.wanted, few), _rows(meaning.meant, few), seen)
-        twice = self.method(source, sentence, drawn, 2.0)
-        return self.method.objective(source, twice, replace(sentence, meaning=meaning), drawn)
+            once = self.method(source, _said(sentence, few, {}), drawn, 1.0)
+            seen = drawn.require("attributes", self.method.name).raw(once.image)
+        sentence = _said(sentence, few, seen)
+        return self.method.objective(
+            source, self.method(source, sentence, drawn, 2.0), sentence, drawn
+        )
 
 
 class CounterfactualTask(MethodTask):
@@ -141,8 +182,6 @@ class CounterfactualTask(MethodTask):
             raise ConfigError("share_overdone needs the method's reach: true")
         if self.options.look_share and not self.options.share_overdone:
             raise ConfigError("look_share needs share_overdone: what is looked at is overdone")
-        if self.options.look_share and self.options.image_share:
-            raise ConfigError("look_share and image_share are two last phases; choose one")
         readers = ["attributes"] if self.options.look_share else []
         self.looked = load_backbones(config.base_path, readers).to(device)
         self.edits = TrueEdits()
@@ -150,7 +189,7 @@ class CounterfactualTask(MethodTask):
         self.attribute_mapping = mapping.requires_grad_(False)
         self.population = sample_attributes(POPULATION, config.seed).values
         self.used: Backbones = replace(self.backbones, generator=Undrawn(self.faces.generator))
-        self.drawing = self.looking = False
+        self.looking = False
         self.encoded: FaceBank
         self.imagined: FaceBank
         self.said: SentenceBank
@@ -160,21 +199,14 @@ class CounterfactualTask(MethodTask):
         return (Turn("method", CounterfactualStep(self)),)
 
     def phases(self) -> Sequence[Phase]:
-        """Codes alone; then, if asked for, images too, or the reader's looks at some."""
-        o = self.options
-        last = []
-        if o.image_share:
-            last = [Phase("images", o.image_share, batch_size=o.image_batch_size)]
-        if o.look_share:
-            last = [Phase("looks", o.look_share, learning_rate_scale=o.look_rate_scale)]
-        return (Phase("codes", 1 - o.image_share - o.look_share), *last)
+        """Codes alone; then, if asked for, looks at some drawn edits too."""
+        share, scale = self.options.look_share, self.options.look_rate_scale
+        last = [Phase("looks", share, learning_rate_scale=scale)] if share else []
+        return (Phase("codes", 1 - share), *last)
 
     def enter(self, phase: Phase) -> None:
-        """Draw every edit in the phase of images; some of them in that of looks."""
-        self.drawing, self.looking = phase.name == "images", phase.name == "looks"
-        generator = self.faces.generator
-        drawn = generator if self.drawing else Undrawn(generator)
-        self.used = replace(self.backbones, generator=drawn)
+        """Look at some edits in the last phase."""
+        self.looking = phase.name == "looks"
 
     # What it learns from ------------------------------------------------------------------
 
@@ -238,7 +270,8 @@ class CounterfactualTask(MethodTask):
         said = _pick(u[:, 1], len(self.said))
         which, shift = self.said.which[said], self.said.shift[said]
         step = self._step(values, self.edits.apply(values, which, shift))
-        return self._pair(code, self.options.stretch * step, said)
+        face, sentence = self._pair(code, self.options.stretch * step, said)
+        return face, replace(sentence, meaning=self._meaning(which)) if self.looking else sentence
 
     def _overdone(self, u: Tensor) -> Pair:
         """Return faces with sentences to be overdone."""
@@ -375,6 +408,22 @@ def _displacement(
     source = Face(Undrawn(generator).synthesis(code), Latent(code, Space.W_PLUS))
     drawn_by = Backbones(generator=Undrawn(generator))
     return ((method(source, sentence, drawn_by, sign).latent.code - code) * sign)[:, :1]
+
+
+def _drawn(face: Face, chosen: Tensor, backbones: Backbones) -> Face:
+    """Return some of the faces, drawn."""
+    code = face.latent.code[chosen]
+    return Face(backbones.generator.synthesis(code), Latent(code, face.latent.space))
+
+
+def _said(
+    sentence: Counterfactual, chosen: Tensor, seen: Mapping[str, Tensor], truth: Face | None = None
+) -> Counterfactual:
+    """Return some of the sentences, with what a reader saw."""
+    assert sentence.meaning is not None
+    target, meaning = sentence.target[chosen], sentence.meaning
+    meaning = Meaning(_rows(meaning.wanted, chosen), _rows(meaning.meant, chosen), seen)
+    return Counterfactual(("",) * len(chosen), "", target, 0 * target, truth, meaning)
 
 
 def _rows(columns: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
