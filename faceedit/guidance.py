@@ -11,11 +11,13 @@ predicted at t, level -> alpha-bar_t, score -> minus the classifier's log likeli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from faceedit.backbones.diffusion import Diffusion, Estimate, Trajectory
@@ -28,6 +30,8 @@ Score = Callable[[Tensor], Tensor]  # images [n, 3, h, w] -> one number each, [n
 
 X0_RATE = 0.04  # root mean square change of the predicted clean image, a unit of scale
 NOISE_RATE = 300.0  # of scale, where gradients change the predicted noise
+LEAST_BLUR = 0.3  # px
+NOISIEST = 4.0  # noise over signal from which on blur grows no more
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Guidance:
     max_rms: float = 0.05  # a gradient's root mean square is cut to this
     repeats: int = 1  # times that a level is gone through, each but the first from fresh noise
     repeat_stop: float = 0.4  # share of the run up to which levels are repeated
+    blur: float = 0.0  # of what is scored: share of the side, times noise over signal
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(GradientMode):
@@ -66,6 +71,8 @@ class Guidance:
                 f"repeats is {self.repeats} up to {self.repeat_stop} of the run; "
                 "it must be at least 1, up to a share in [0, 1]"
             )
+        if self.blur < 0:
+            raise RequestError(f"blur is {self.blur}; it must not be negative")
 
     def passes(self, index: int, count: int) -> int:
         """Return how often a step is made: once where nothing pulls."""
@@ -151,6 +158,9 @@ def guided(
 ) -> Estimate:
     """Return the network's estimate, pulled towards a lower score.
 
+    What is scored is blurred the more the noisier the image is: detail that the noise hides still
+    is the network's to draw, and a gradient that reached it would paint patches.
+
     Args:
         diffusion: The network and its schedule.
         image: x_t, [n, 3, h, w].
@@ -165,22 +175,25 @@ def guided(
             estimate = diffusion.estimate(image, time)
         if scale == 0:
             return estimate
+    level = diffusion.level(time)
+    sigma = guidance.blur * image.shape[-1] * min(NOISIEST, ((1 - level) / level) ** 0.5)
+
+    def score_of(clean: Tensor) -> Tensor:
+        return score(blurred(clean, sigma))
+
     if guidance.mode == "x0":
-        return _descended(diffusion, image, time, estimate, score, guidance.inner_steps, scale)
+        return _descended(diffusion, image, time, estimate, score_of, guidance.inner_steps, scale)
     with torch.enable_grad():
         if guidance.mode == "full":
             x = image.requires_grad_(True)
             estimate = diffusion.estimate(x, time)
-            spread = (1 - diffusion.level(time)) ** 0.5 if guidance.blend else 1.0
-            seen = torch.lerp(x, estimate.clean, spread)
-            gradient = torch.autograd.grad(score(seen).sum(), x)[0]
+            seen = torch.lerp(x, estimate.clean, (1 - level) ** 0.5 if guidance.blend else 1.0)
+            gradient = torch.autograd.grad(score_of(seen).sum(), x)[0]
         else:
             clean = estimate.clean.requires_grad_(True)
-            gradient = torch.autograd.grad(score(clean).sum(), clean)[0]
-            gradient = gradient / diffusion.level(time) ** 0.5
+            gradient = torch.autograd.grad(score_of(clean).sum(), clean)[0] / level**0.5
     gradient = gradient * (guidance.max_rms / rms(gradient)).clamp(max=1.0)
-    spread = (1 - diffusion.level(time)) ** 0.5
-    noise = estimate.noise.detach() + NOISE_RATE * scale * spread * gradient
+    noise = estimate.noise.detach() + NOISE_RATE * scale * (1 - level) ** 0.5 * gradient
     return _with_noise(diffusion, image.detach(), noise, time)
 
 
@@ -207,6 +220,22 @@ def _descended(
 def _with_noise(diffusion: Diffusion, image: Tensor, noise: Tensor, time: int) -> Estimate:
     level = diffusion.level(time)
     return Estimate(noise, (image - (1 - level) ** 0.5 * noise) / level**0.5)
+
+
+def blurred(image: Tensor, sigma: float) -> Tensor:
+    """Return images [n, c, h, w] after a Gaussian blur of a standard deviation in px.
+
+    One of less than 0.3 px would hardly be seen and is left out.
+    """
+    if sigma < LEAST_BLUR:
+        return image
+    reach = min(math.ceil(3 * sigma), image.shape[-1] - 1)
+    places = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
+    taps = (-0.5 * (places / sigma).square()).exp()
+    taps = taps / taps.sum()
+    planes = F.pad(image.flatten(0, 1)[:, None], [reach] * 4, mode="reflect")
+    planes = F.conv2d(F.conv2d(planes, taps[None, None, :, None]), taps[None, None, None, :])
+    return planes[:, 0].unflatten(0, image.shape[:2])
 
 
 def rms(x: Tensor) -> Tensor:

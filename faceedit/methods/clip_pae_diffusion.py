@@ -74,6 +74,7 @@ class ClipPaeDiffusionConfig(MethodConfig):
     max_rms: float = 0.05
     repeats: int = 3  # times that a noise level is gone through, see `faceedit.guidance`
     repeat_stop: float = 0.4
+    blur: float = 0.01  # of what is scored, by how noisy it still is
     unchanged: float = 0.08  # a place that changed by less is the source's, of values in [-1, 1]
     changed: float = 0.2  # one that changed by more is the edit's
     cutouts: int = 4  # crops that CLIP sees; the first is the whole image
@@ -201,6 +202,7 @@ class ClipPaeDiffusion(EditMethod):
             max_rms=config.max_rms,
             repeats=config.repeats,
             repeat_stop=config.repeat_stop,
+            blur=config.blur,
         )
         yield from denoise(
             diffusion, start, path, config.steps, score, guidance,

@@ -10,11 +10,8 @@ between codes without images is close to Lyu et al., "DeltaEdit", CVPR 2023, arX
 Notation: A(a) is the code of attributes a; the true edit of a person to a' is A(a') - A(a), and
 delta = f(w_plus, sentence, level) is what is learned of it.
 
-Two designs, to be compared (`CounterfactualConfig.design`):
-
-- "film": one residual network from the code and the sentence straight to the displacement;
-- "factored": reads what the face is, c = P(w_plus), lets the sentence change that, d = Q(c, t), and
-  returns M(c + d) - M(c) with one map M, so that no change of c is no edit by construction.
+The network reads what the face is, c = P(w_plus), lets the sentence change that, d = Q(c, t), and
+returns M(c + d) - M(c) with one map M, so that no change of c is no edit by construction.
 
 A sentence of several wishes ("red hair and glasses") is split (`faceedit.segments`). Its delta is
 the sum of one step a wish, each asked of the face that the ones before have made: a network of this
@@ -32,9 +29,8 @@ linear in strength from 0 to -1, from 0 to 1 and from there on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +38,7 @@ from torch import Tensor, nn
 
 from faceedit import losses
 from faceedit.backbones import Backbones
+from faceedit.counterfactual_losses import Meaning, disturbed, image_distance, unseen
 from faceedit.descent import w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.segments import one_wish, wishes
@@ -51,19 +48,6 @@ from faceedit.types import Face, Latent, Sentence, Space
 REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was chosen for
 LEVELS = 3  # coarse, medium and fine layers; within one, an encoder's codes hardly differ
 SMOOTH = 1e-3  # the norm of a miss is rounded off below this, in deviations
-CHANGED = 0.04  # mean difference of two pixels, of 2, from which a place counts as changed
-NEVER = -1e4  # a logit; finite, so that gradients are
-SURER = 3.0  # by how much a reader's log-odds should rise from strength 1 to 2
-REACH = 2  # px by which the changed region is enlarged at 128 px
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What n sentences say of attributes, and what a reader saw before."""
-
-    wanted: Mapping[str, Tensor]  # attribute -> which of its values are asked for, [n, values] bool
-    meant: Mapping[str, Tensor]  # attribute -> whether anything is said of it, [n] bool
-    seen: Mapping[str, Tensor]  # attribute -> the reader's raw answer at strength 1, [n, outputs]
 
 
 @dataclass(frozen=True)
@@ -81,14 +65,13 @@ class CounterfactualConfig(MethodConfig):
     added_later = MethodConfig.added_later | {"reach", "weight_unseen", "weight_disturbed"}
     w_dim: int = 256
     embed_dim: int = 128  # of CLIP
-    design: Literal["film", "factored"] = "factored"
     width: int = 320
     blocks: int = 3
-    traits: int = 128  # numbers of c in the factored design
+    traits: int = 128  # numbers of c
     reach: bool = False  # what more than 1 means is learned; False: as far again as 1
     in_turn: bool = True  # split sentences of several wishes, except in training
     weight_code: float = 1.0  # distance to the true code, where it is known
-    weight_image: float = 4.0  # and to the true image
+    weight_image: float = 1.0  # and to the true image, where edits are drawn
     weight_outside: float = 3.0  # how much more a pixel counts that should not move
     weight_unseen: float = 0.03  # of what a reader should see more clearly, where that is known,
     weight_disturbed: float = 0.012  # and of what it should see as before
@@ -134,27 +117,8 @@ def by_level(code: Tensor) -> Tensor:
     return torch.cat([level.mean(dim=1) for level in levels], dim=-1)
 
 
-class Film(nn.Module):
-    """Design "film": code and sentence straight to the displacement."""
-
-    def __init__(self, config: CounterfactualConfig) -> None:
-        super().__init__()
-        self.words = Words(config)
-        self.face = nn.Linear(LEVELS * config.w_dim, config.width)
-        self.blocks = nn.ModuleList(FilmBlock(config.width) for _ in range(config.blocks))
-        self.output = nn.Linear(config.width, config.w_dim)
-
-    def forward(self, code: Tensor, target: Tensor, level: Tensor) -> Tensor:
-        """Whitened codes [n, num_ws, w_dim] -> whitened displacements in w, [n, w_dim]."""
-        words = self.words(target, level)
-        x = self.face(by_level(code))
-        for block in self.blocks:
-            x = block(x, words)
-        return self.output(x)
-
-
 class Factored(nn.Module):
-    """Design "factored": read the face, change what was read, draw the difference."""
+    """Read the face, change what was read, draw the difference."""
 
     def __init__(self, config: CounterfactualConfig) -> None:
         super().__init__()
@@ -197,10 +161,7 @@ class CounterfactualEditor(EditMethod):
 
     def __init__(self, config: CounterfactualConfig) -> None:
         super().__init__(config)
-        designs = {"film": Film, "factored": Factored}
-        if config.design not in designs:
-            raise ValueError(f"unknown design {config.design!r}; choose from {sorted(designs)}")
-        self.delta = designs[config.design](config)
+        self.delta = Factored(config)
 
     @classmethod
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
@@ -282,56 +243,3 @@ class CounterfactualEditor(EditMethod):
         miss = ((after - truth.latent.code) / deviation).square().mean(dim=(1, 2))
         distance = (miss + SMOOTH**2).sqrt().mean()
         return {"code": config.weight_code * distance}
-
-
-def image_distance(source: Tensor, edited: Tensor, truth: Tensor, weight_outside: float) -> Tensor:
-    """Return the mean difference from the true edit; where that changes nothing, it counts more.
-
-    Args:
-        source: Images before, [n, 3, h, w], RGB in [-1, 1].
-        edited: After the edit.
-        truth: As they should be.
-        weight_outside: What a pixel weighs more that is the same in `source` and `truth`.
-    """
-    reach = max(1, round(REACH * source.shape[-1] / 128))
-    moved = (truth - source).abs().mean(dim=1, keepdim=True).gt(CHANGED).float()
-    moved = F.max_pool2d(moved, 2 * reach + 1, stride=1, padding=reach)
-    return ((edited - truth).abs() * (1 + weight_outside * (1 - moved))).mean()
-
-
-def log_odds(answer: Tensor, wanted: Tensor) -> Tensor:
-    """Return how sure a reader is of one of the values asked for, [n].
-
-    Args:
-        answer: Logits of an attribute's values, [n, values].
-        wanted: Which of them are asked for, [n, values] bool.
-    """
-    inside = answer.masked_fill(~wanted, NEVER).logsumexp(dim=1)
-    return inside - answer.masked_fill(wanted, NEVER).logsumexp(dim=1)
-
-
-def unseen(now: Mapping[str, Tensor], meaning: Meaning) -> Tensor:
-    """Return what lacks for the reader to be surer of what is asked for, the mean over that."""
-    short, asked = [], []
-    for name, wanted in meaning.wanted.items():
-        gain = log_odds(now[name], wanted) - log_odds(meaning.seen[name], wanted)
-        short.append(F.softplus(SURER - gain))
-        asked.append(wanted.any(dim=1))
-    counts = torch.stack(asked).float()
-    return (torch.stack(short) * counts).sum() / counts.sum().clamp(min=1)
-
-
-def disturbed(now: Mapping[str, Tensor], meaning: Meaning) -> Tensor:
-    """Return how differently the reader sees all that nothing is said of, the mean over images."""
-    total = torch.zeros(())
-    for name, meant in meaning.meant.items():
-        before, after = meaning.seen[name], now[name]
-        if name in meaning.wanted:
-            kept = F.kl_div(
-                after.log_softmax(1), before.log_softmax(1), reduction="none", log_target=True
-            )
-            change = kept.sum(dim=1)
-        else:
-            change = (after - before).abs().mean(dim=1)
-        total = total + (change * ~meant).mean()
-    return total

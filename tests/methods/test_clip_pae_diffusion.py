@@ -10,7 +10,7 @@ import torch
 from faceedit import FaceEditor, hub
 from faceedit.backbones.diffusion import Diffusion
 from faceedit.errors import RepoError, RequestError
-from faceedit.guidance import Guidance
+from faceedit.guidance import Guidance, blurred, guided
 from faceedit.inversion import to_space
 from faceedit.method import save_method
 from faceedit.methods.clip_pae_diffusion import (
@@ -114,6 +114,35 @@ def test_early_levels_are_gone_through_again_where_something_pulls():
     assert Guidance(repeats=3, start=0.2).passes(0, 5) == 1
 
 
+def test_noisy_images_are_scored_without_the_detail_that_noise_hides(backbones):
+    diffusion, seen = backbones.diffusion, []
+    image = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+    def score(clean):
+        seen.append(clean.detach())
+        return clean.square().mean((1, 2, 3))
+
+    def rough(sharpness, time, mode="full"):
+        guided(diffusion, image.clone(), time, score, Guidance(mode=mode, blur=sharpness), 1.0)
+        return seen[-1].diff(dim=-1).square().mean().item()
+
+    late, early = 100, 600
+    for mode in ("full", "x0", "jacobian_free"):
+        assert rough(0.05, early, mode) < 0.5 * rough(0.0, early, mode)
+    assert rough(0.05, late) / rough(0.0, late) > rough(0.05, early) / rough(0.0, early)
+    assert rough(1e-4, early) == rough(0.0, early)
+
+
+def test_blur_keeps_the_mean_and_ends_detail():
+    image = torch.zeros(1, 3, 33, 33)
+    image[..., 16, 16] = 1
+    soft = blurred(image, 2.0)
+    assert soft.sum().item() == pytest.approx(3, rel=1e-4)
+    spread = (torch.arange(33.0) - 16).square() @ soft[0, 0].sum(0)
+    assert spread.item() == pytest.approx(4, rel=0.05)  # of a Gaussian: sigma squared
+    assert torch.allclose(blurred(torch.ones(1, 3, 8, 8), 5.0), torch.ones(1, 3, 8, 8))
+
+
 def test_noise_drawn_anew_has_the_variance_of_its_level(backbones):
     diffusion, images = backbones.diffusion, torch.zeros(2, 3, 64, 64)
     noisy = diffusion.noisy_again(images, 100, 300, torch.Generator().manual_seed(0))
@@ -189,6 +218,7 @@ def test_guidance_acts_within_its_window():
         ({"eta": 2.0}, "eta is 2.0"),
         ({"resolution": 15}, "multiples of 2"),
         ({"guidance_start": 0.9, "guidance_stop": 0.1}, "guidance acts from 0.9 to 0.1"),
+        ({"blur": -0.1}, "blur is -0.1; it must not be negative"),
         ({"inner_steps": 0}, "inner_steps is 0"),
         ({"repeats": 0}, "repeats is 0"),
         ({"repeat_stop": 1.5}, "up to 1.5 of the run"),

@@ -1,31 +1,24 @@
-"""The method that learns from true edits: both designs, both signs, and what its score says."""
+"""The method that learns from true edits: both signs, and what its score says."""
 
 import dataclasses
 
 import pytest
 import torch
 
+from faceedit.counterfactual_losses import Meaning, disturbed, image_distance, log_odds, unseen
 from faceedit.errors import MissingBackboneError
 from faceedit.methods.counterfactual import (
     Counterfactual,
-    CounterfactualConfig,
     CounterfactualEditor,
-    Meaning,
-    disturbed,
-    image_distance,
-    log_odds,
-    unseen,
 )
 from faceedit.segments import wishes
 from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
 
-DESIGNS = ("film", "factored")
 
-
-@pytest.fixture(params=DESIGNS)
-def method(request, backbones):
-    return CounterfactualEditor.build(backbones, design=request.param, width=16, traits=8)
+@pytest.fixture
+def method(backbones):
+    return CounterfactualEditor.build(backbones, width=16, traits=8)
 
 
 @pytest.fixture
@@ -51,11 +44,6 @@ def with_truth(sentence, source, delta, backbones):
 def moved(source, delta, backbones):
     code = source.latent.code + delta
     return Face(backbones.generator(code), Latent(code, Space.W_PLUS))
-
-
-def test_unknown_design_is_refused():
-    with pytest.raises(ValueError, match=r"choose from \['factored', 'film'\]"):
-        CounterfactualEditor(CounterfactualConfig(design="magic"))
 
 
 def test_edit_is_linear_in_strength_on_either_side(method, source, sentence, backbones):

@@ -301,9 +301,8 @@ class Benchmark:
         found = {row.name: self.records(row).read() for row in rows}
         result = self.result(rows, found)
         result["targets"] = self._lines(targets, {r.name: self.records(r).read() for r in targets})
-        plan.out.mkdir(parents=True, exist_ok=True)
         path = tables.results_file(plan.out, plan.set)
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        tables.write_results(result, path)
         tables.write_csv(found, plan.out / f"{plan.set}.csv.xz")
         self.written += [str(path), str(plan.out / f"{plan.set}.csv.xz")]
         self.written += write_plots(result["rows"], plan.plots, plan.set)

@@ -18,7 +18,15 @@ from faceedit.method_notes import METHOD_NOTES
 from training.benchmark.prompts import PROMPTS
 from training.benchmark.summary import Record
 
-__all__ = ["RESULTS", "page", "read_results", "results_file", "write_csv", "write_page"]
+__all__ = [
+    "RESULTS",
+    "page",
+    "read_results",
+    "results_file",
+    "write_csv",
+    "write_page",
+    "write_results",
+]
 
 RESULTS = "results.json"  # of the set of renders; the others' names end in the set's
 SETS = ("renders", "samples", "photos")
@@ -44,6 +52,23 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
         if path.is_file():
             found[name] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def write_results(result: Mapping[str, Any], path: Path) -> None:
+    """Write the results of a set as JSON, a line a row."""
+    parts = []
+    for key, value in result.items():
+        text = _line(value)
+        if isinstance(value, Mapping) and value:
+            inner = ",\n".join(f"  {_line(name)}:{_line(row)}" for name, row in value.items())
+            text = f"{{\n{inner}\n }}"
+        parts.append(f" {_line(key)}: {text}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def write_csv(rows: Mapping[str, Mapping[int, Record]], path: Path) -> None:

@@ -25,8 +25,9 @@ from torch import Tensor, nn
 
 from faceedit import hub
 from faceedit.backbones import Backbones, load_backbones
+from faceedit.counterfactual_losses import Meaning
 from faceedit.method import EditMethod
-from faceedit.methods.counterfactual import Counterfactual, Meaning
+from faceedit.methods.counterfactual import Counterfactual
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.world import NOISE_DIM, SPECS, FaceAttributes, sample_attributes
 from training.attribute_mapping import load_attribute_mapping
