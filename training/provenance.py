@@ -19,7 +19,10 @@ __all__ = ["register_component", "training_args", "write_training_args"]
 
 LIBRARIES = ("torch", "accelerate", "numpy", "safetensors", "transformers")
 # Where a run happened to be stored, or was continued from, does not decide its weights.
-PRIVATE = ("output_dir", "export_dir", "data_dir", "resume_from_checkpoint", "overwrite")
+PRIVATE = (
+    *("output_dir", "export_dir", "data_dir", "resume_from_checkpoint", "overwrite"),
+    "eval_only",  # writes what was trained once more
+)
 
 
 def training_args(config: TrainConfig, device: torch.device, **facts: Any) -> dict[str, Any]:

@@ -100,6 +100,12 @@ def test_every_card_that_is_written_breaks_no_rule(finished_shelf):
     assert cards.stale_cards(finished_shelf) == []
 
 
+def test_card_of_a_method_without_a_paper_names_none(finished_shelf):
+    for name in ("counterfactual", "styleclip_global"):
+        text = (finished_shelf / name.replace("_", "-") / "README.md").read_text()
+        assert ("the paper" in text) == (METHOD_NOTES[name].paper is not None), name
+
+
 def test_numbers_are_those_of_the_benchmark_in_table_and_index(shelf):
     text = (shelf / "styleclip-global" / "README.md").read_text()
     front = yaml.safe_load(text.split("---")[1])
