@@ -201,6 +201,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         target: str = "pae",
         strength: float | None = None,
         num_inference_steps: int = ClipPaeDiffusionConfig.steps,
+        num_draft_iterations: int = ClipPaeDiffusionConfig.draft_iterations,
         guidance_scale: float | None = None,
         grad_mode: str | None = None,
         start: str | None = None,
@@ -228,6 +229,8 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             target: "pae", or for comparison "text" or "directional".
             strength: Share of the noise schedule to go through, in (0, 1].
             num_inference_steps: Steps of the whole schedule; must divide its length.
+            num_draft_iterations: Of descent along the inverted noise, before denoising; 0 guides
+                from the photo itself.
             guidance_scale: 0 gives the images back, 1 to 10 edits.
             grad_mode: "x0", "full" or "jacobian_free", see `faceedit.guidance`; None = "full", or
                 "x0" from noise, where the exact gradient runs away from what faces look like.
@@ -262,6 +265,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             alpha=self.config.alpha if alpha is None else alpha,
             depth=self.config.strength if strength is None else strength,
             steps=num_inference_steps,
+            draft_iterations=num_draft_iterations,
             scale=self.config.guidance_scale if guidance_scale is None else guidance_scale,
             mode=grad_mode or ("x0" if start == "noise" else ClipPaeDiffusionConfig.mode),
             start=start,
@@ -311,7 +315,8 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             assert goal.small is not None
             return self._output(method, goal, goal.small, networks, True)
         edited = path.end
-        with self.progress_bar(total=len(path.times)) as bar:
+        drafted = method.config.draft_iterations if method.drafts else 0
+        with self.progress_bar(total=drafted + len(path.times)) as bar:
             for state in method.run(goal, networks, mask=region, generator=generator, path=path):
                 if callback is not None:
                     self._call(callback, state, wanted)

@@ -14,7 +14,13 @@ from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusionConfig
 from faceedit.pipeline import ClipPaeDiffusionPipeline
 from faceedit.pipeline_inputs import wrap_clip
 
-FEW = {"num_inference_steps": 20, "inversion_iterations": 1, "output_type": "pt"}
+DRAFTED = 2
+FEW = {
+    "num_inference_steps": 20,
+    "num_draft_iterations": DRAFTED,
+    "inversion_iterations": 1,
+    "output_type": "pt",
+}
 PROMPT = "red hair"
 
 
@@ -48,7 +54,11 @@ def test_folder_round_trip_edits_the_same(pipe, picture, tmp_path):
     loaded = ClipPaeDiffusionPipeline.from_pretrained(tmp_path)
     loaded.set_progress_bar_config(disable=True)
     # Weights that lie in a mapped file are summed in another order than those in memory.
-    assert torch.allclose(edit(pipe, picture).images, edit(loaded, picture).images, atol=1e-4)
+    # A draft through an untrained network makes much of that; trained or not, it is left out here.
+    first, again = (edit(each, picture, num_draft_iterations=0).images for each in (pipe, loaded))
+    assert torch.allclose(first, again, atol=1e-4)
+    weights, read = (each.unet.state_dict() for each in (pipe, loaded))
+    assert all(torch.equal(weights[name], read[name]) for name in weights)
     assert loaded.config.alpha == pipe.config.alpha
 
 
@@ -155,7 +165,8 @@ def test_inversions_are_kept_for_the_next_sentence(pipe, picture):
     first = len(calls)
     pipe(picture, "glasses", **FEW)
     hook.remove()
-    assert len(calls) - first == 3 * 4 + 6  # half of 20 steps, four repeated; no inversion
+    # Two drafts of eight steps, half of 20 steps of which four are repeated; no inversion.
+    assert len(calls) - first == DRAFTED * 8 + 2 * 4 + 6
     assert pipe.invert(picture, 20, inversion_iterations=1).end.shape == (1, 3, 16, 16)
 
 
@@ -188,27 +199,28 @@ def test_callback_sees_each_step_and_its_preview(pipe, picture):
         callback_on_step_end=look,
         callback_on_step_end_tensor_inputs=wanted,
     )
-    assert [step for step, _, _ in seen] == list(range(10))
-    assert [time for _, time, _ in seen] == list(range(450, -1, -50))
+    assert [step for step, _, _ in seen] == list(range(DRAFTED + 10))
+    assert [time for _, time, _ in seen] == [700] * DRAFTED + list(range(450, -1, -50))
     assert seen[0][2] == (1, 3, 16, 16)
 
 
 def test_callback_may_replace_the_latents(pipe, picture):
     def wipe(this, step, time, tensors):
-        return {"latents": torch.zeros_like(tensors["latents"])} if step == 9 else {}
+        return {"latents": torch.zeros_like(tensors["latents"])} if step == DRAFTED + 9 else {}
 
     assert not edit(pipe, picture, callback_on_step_end=wipe).latents.any()
 
 
-def test_a_run_can_be_interrupted(pipe, picture):
+@pytest.mark.parametrize("last", [1, DRAFTED + 2])  # of the draft, and after it
+def test_a_run_can_be_interrupted(last, pipe, picture):
     steps = []
 
     def stop(this, step, time, tensors):
         steps.append(step)
-        this._interrupt = step == 2
+        this._interrupt = step == last
 
     result = edit(pipe, picture, callback_on_step_end=stop)
-    assert steps == [0, 1, 2] and result.interrupted
+    assert steps == list(range(last + 1)) and result.interrupted
     assert result.images.isfinite().all()
     assert not edit(pipe, picture).interrupted  # and the next one runs through
 

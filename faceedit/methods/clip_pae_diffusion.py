@@ -39,19 +39,24 @@ from faceedit.backbones.diffusion import (
 from faceedit.errors import RequestError
 from faceedit.guidance import GradientMode, Guidance, Progress, denoise, spherical_distance
 from faceedit.method import EditMethod, MethodConfig
+from faceedit.noise_descent import descend_noise
 from faceedit.pae import PaeSettings, pae_sentence
 from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
 Target = Literal["pae", "text", "directional"]
 Start = Literal["ddim", "sdedit", "noise"]
+SPARE = 0.02  # change of a pixel, root mean square over channels, that costs little
 DETAIL_FADES = 0.12  # change of a pixel's mean over its channels that takes its detail to 1 / e
 
 
 @dataclass(frozen=True)
 class ClipPaeDiffusionConfig(MethodConfig):
-    """Settings of the target, of the run and of the score."""
+    """Settings of the target, of the draft, of the run and of the score."""
 
+    added_later = MethodConfig.added_later | {
+        "draft_iterations", "draft_steps", "draft_depth", "draft_rate"
+    }  # fmt: skip
     target: Target = "pae"  # "text": the sentence itself; "directional": its difference to neutral
     projection: str = "contrast"  # a `pae.Projection`
     alpha: float = 4.0  # augmenting power
@@ -72,18 +77,22 @@ class ClipPaeDiffusionConfig(MethodConfig):
     guidance_stop: float = 0.9
     blend: bool = False
     max_rms: float = 0.05
-    repeats: int = 3  # times that a noise level is gone through, see `faceedit.guidance`
+    repeats: int = 2  # times that a noise level is gone through, see `faceedit.guidance`
     repeat_stop: float = 0.4
     blur: float = 0.01  # of what is scored, by how noisy it still is
+    draft_iterations: int = 20  # of descent along the inverted noise, before; see `noise_descent`
+    draft_steps: int = 10  # of the whole schedule, in a draft
+    draft_depth: float = 0.8  # share of them that a draft goes through, in (0, 1]
+    draft_rate: float = 0.12  # change of the noise an iteration
     unchanged: float = 0.08  # a place that changed by less is the source's, of values in [-1, 1]
     changed: float = 0.2  # one that changed by more is the edit's
     cutouts: int = 4  # crops that CLIP sees; the first is the whole image
     smallest_cutout: float = 0.7  # share of the side
     weight_clip: float = 1.0
-    weight_identity: float = 0.3
-    weight_pixels: float = 1.0  # mean square difference to the source
+    weight_identity: float = 0.15
+    weight_pixels: float = 0.4  # mean change: little everywhere costs as much as much in one place
     weight_range: float = 0.05  # mean square of what lies outside [-1, 1]
-    weight_smooth: float = 0.5  # mean square difference of neighbours, beyond the source's
+    weight_smooth: float = 0.3  # mean square difference of neighbours, beyond the source's
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,9 @@ class ClipPaeDiffusion(EditMethod):
                 raise RequestError(f"{setting} is {given!r}; choose from {names}")
         if config.cutouts < 1 or not 0 < config.smallest_cutout <= 1:
             raise RequestError("cutouts must be at least 1, and their smallest share in (0, 1]")
+        if config.draft_iterations < 0:
+            given = config.draft_iterations
+            raise RequestError(f"draft_iterations is {given}; it must be at least 0 (no draft)")
         if not 0 <= config.unchanged < config.changed:
             raise RequestError(
                 f"unchanged is {config.unchanged} and changed {config.changed}; "
@@ -181,17 +193,22 @@ class ClipPaeDiffusion(EditMethod):
         """
         config, diffusion = self.config, backbones.diffusion
         path = path or self.path(goal, diffusion, generator)
-        start = path.end
+        start, drafted = path.end, 0
         if mask is not None:
             mask = resize(mask.to(start), start.shape[-1]).clamp(0, 1)
         boxes = torch.Generator().manual_seed(_draw_seed(generator))
 
         def score(small: Tensor) -> Tensor:
-            image = self.view(goal, small)
+            image = self._drawn(goal, small)
             crops = cutouts(image, config.cutouts, config.smallest_cutout, boxes)
             terms = self._terms(image, goal, backbones, crops)
             return torch.stack(list(terms.values())).sum(dim=0)
 
+        if self.drafts and strength * config.scale != 0:
+            for state in self._draft(goal, diffusion, score, strength, mask):
+                drafted, state.count = state.count, state.count + len(path.times)
+                yield state
+            start, mask = self._redrawn(goal, state.clean, path, diffusion, mask, generator)
         guidance = Guidance(
             mode=config.mode,
             scale=strength * config.scale,
@@ -204,10 +221,62 @@ class ClipPaeDiffusion(EditMethod):
             repeat_stop=config.repeat_stop,
             blur=config.blur,
         )
-        yield from denoise(
+        for state in denoise(
             diffusion, start, path, config.steps, score, guidance,
             mask=mask, eta=config.eta, generator=generator,
-        )  # fmt: skip
+        ):  # fmt: skip
+            state.index, state.count = state.index + drafted, state.count + drafted
+            yield state
+
+    @property
+    def drafts(self) -> bool:
+        """Whether a draft is made first: of photos that were inverted."""
+        return self.config.draft_iterations > 0 and self.config.start == "ddim"
+
+    def _draft(
+        self,
+        goal: Goal,
+        diffusion: Diffusion,
+        score: Callable[[Tensor], Tensor],
+        strength: float,
+        mask: Tensor | None,
+    ) -> Iterator[Progress]:
+        """Move the source's noise until a short run draws what is asked for."""
+        config, small = self.config, goal.small
+        assert small is not None
+        path = diffusion.inverted(small, config.draft_steps, config.draft_depth, config.iterations)
+
+        def masked(drawn: Tensor) -> Tensor:
+            return score(drawn if mask is None else torch.lerp(small, drawn, mask))
+
+        rate = strength * config.draft_rate
+        yield from descend_noise(
+            diffusion, path, config.draft_steps, masked, config.draft_iterations, rate
+        )
+
+    def _redrawn(
+        self,
+        goal: Goal,
+        draft: Tensor,
+        path: Trajectory,
+        diffusion: Diffusion,
+        mask: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return where denoising starts from a draft, and the mask of what it draws anew.
+
+        A draft has the right things in the right places, and patches of colour that no face has.
+        Under fresh noise the network sees the things only, and draws them as it knows them.
+        """
+        config = self.config
+        assert goal.small is not None
+        region = changed_share(draft, goal.small, config.unchanged, config.changed)
+        region = F.avg_pool2d(F.max_pool2d(region, 3, 1, 1), 3, 1, 1, count_include_pad=False)
+        if mask is not None:
+            region = region * mask
+        noise = draw_noise((1, *draft.shape[1:]), generator).to(draft)
+        noisy = diffusion.noised(draft, noise, path.times[-1])
+        return torch.lerp(path.end, noisy, region), region
 
     def path(
         self,
@@ -256,9 +325,13 @@ class ClipPaeDiffusion(EditMethod):
 
     def view(self, goal: Goal, small: Tensor) -> Tensor:
         """Return what the denoiser drew as large as the source, with the source's own detail."""
+        return self._drawn(goal, self._settled(goal, small))
+
+    def _drawn(self, goal: Goal, small: Tensor) -> Tensor:
+        """Return the same with every small change that the denoiser made: what is scored."""
         if goal.image is None or goal.small is None or self.config.start == "noise":
             return small if goal.image is None else resize(small, goal.image.shape[-1])
-        return keep_detail(self._settled(goal, small), goal.small, goal.image)
+        return keep_detail(small, goal.small, goal.image)
 
     def _settled(self, goal: Goal, small: Tensor) -> Tensor:
         """Return what the denoiser drew with the source where it hardly changed."""
@@ -280,7 +353,8 @@ class ClipPaeDiffusion(EditMethod):
         if goal.image is None or config.start == "noise":
             return terms
         change = image - goal.image
-        terms["pixels"] = config.weight_pixels * change.square().mean((1, 2, 3))
+        amount = (change.square().mean(dim=1) + SPARE**2).sqrt() - SPARE
+        terms["pixels"] = config.weight_pixels * amount.mean(dim=(1, 2))
         rows, columns = change.diff(dim=-2), change.diff(dim=-1)
         roughness = rows.square().mean((1, 2, 3)) + columns.square().mean((1, 2, 3))
         terms["smooth"] = config.weight_smooth * roughness
@@ -312,11 +386,15 @@ def keep_unchanged(small: Tensor, before: Tensor, unchanged: float, changed: flo
         unchanged: Mean difference, around a place, up to which it is the source's.
         changed: The same, from which on it is the edit's.
     """
+    return torch.lerp(before, small, changed_share(small, before, unchanged, changed))
+
+
+def changed_share(small: Tensor, before: Tensor, unchanged: float, changed: float) -> Tensor:
+    """Return how far each place counts as changed, [n, 1, h, w] in [0, 1]; see `keep_unchanged`."""
     reach = max(1, round(small.shape[-1] / 32))
     amount = (small - before).abs().mean(dim=1, keepdim=True).detach()
     amount = F.avg_pool2d(amount, 2 * reach + 1, 1, reach, count_include_pad=False)
-    share = ((amount - unchanged) / (changed - unchanged)).clamp(0, 1)
-    return torch.lerp(before, small, share)
+    return ((amount - unchanged) / (changed - unchanged)).clamp(0, 1)
 
 
 def keep_detail(small: Tensor, before: Tensor, source: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ Differs from the paper:
 * One model reads the sentence and edits by any, where the paper trains one a sentence: the text
   shifts and scales the mapper's hidden layers and the attention's channels. `text_dim=0` is the
   paper's.
+* All layers may be moved by the mean of their displacements (`one_offset`), for a generator that
+  has seen only one w for all its layers.
 * The map is exactly 0 and 1 at its ends (`mask_threshold`, `mask_cut`), already in training, and
   its gradient is the sigmoid's everywhere, so that a region that was shut can open again.
 * The skip (toRGB) image is blended too (`blend_skip`), features are blended at all layers from
@@ -59,7 +61,7 @@ FIRST_LOGIT = 1.0  # of an untrained map: mostly open, so that the mapper has so
 class FeatConfig(MethodConfig):
     """Settings of mapper, attention and blending, and of their training."""
 
-    added_later = MethodConfig.added_later | {"in_turn"}
+    added_later = MethodConfig.added_later | {"in_turn", "one_offset"}
     num_ws: int = 18
     w_dim: int = 512
     text_dim: int = 512  # 0: one sentence a set of weights, as in the paper
@@ -68,6 +70,7 @@ class FeatConfig(MethodConfig):
     mapper_width: int = 0  # of the mapper's hidden layer; 0: w_dim, as in the paper
     attention_channels: int = 32  # C; where there is no text, the sum needs only one
     in_turn: bool = False  # split sentences of several wishes, except in training
+    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
     layers: tuple[int, int] = (0, 8)  # the w layers [first, end) that the mapper moves
     blend_layer: int = 7  # of `feature_hook`, so from 0; the paper's layer minus 1
     alpha: float = 0.5  # displacement a unit of the mapper's output
@@ -235,6 +238,8 @@ class Feat(EditMethod):
         with torch.autocast(code.device.type, enabled=False):
             x = (code.float()[:, first:end] - self.centre) / self.unit
             moved = self.config.alpha * self.unit * self.mapper(x, self._text(sentence, len(x)))
+            if self.config.one_offset:
+                moved = moved.mean(dim=1, keepdim=True).expand_as(moved)
             rest = (0, 0, first, self.config.num_ws - end)
             return F.pad(moved, rest).to(code)
 

@@ -12,6 +12,9 @@ Differs from the paper:
   offset; the official training inverts photographs instead. Each layer gets a learned code
   (`layer_codes`), and the offset is read off by a linear map a layer (`readout`), which also lets
   it be negative. Both are absent from official weights.
+* All layers may be given the mean of their offsets (`one_offset`). A generator that has seen only
+  one w for all its layers draws faces along it; an offset a layer leads to pictures that please
+  CLIP, with twice as much changed beside.
 * The text is the difference to the neutral sentence (`text`), of fixed length.
 * A sentence of several wishes may be split (`faceedit.segments`) and fulfilled wish by wish, each
   asked of the code that the ones before have made (`in_turn`); the paper asks for all at once.
@@ -53,7 +56,7 @@ GROUPS = (4, 8)  # where the medium and the fine layers begin
 class FfClipConfig(MethodConfig):
     """Settings of the module and of its training."""
 
-    added_later = MethodConfig.added_later | {"in_turn"}
+    added_later = MethodConfig.added_later | {"in_turn", "one_offset"}
     arch: Literal["ffclip", "per_layer"] = "ffclip"
     num_ws: int = 18
     w_dim: int = 512
@@ -63,6 +66,7 @@ class FfClipConfig(MethodConfig):
     in_turn: bool = False  # split sentences of several wishes, except in training
     layer_codes: bool = True
     readout: bool = True
+    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
     text: Literal["direction", "embedding"] = "direction"
     text_norm: float = 10.0  # length of the text at the input; ViT-B/32's embeddings have about 10
     injection_scales: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of coarse, medium, fine layers
@@ -271,6 +275,8 @@ class FfClip(EditMethod):
             x = (code.float() - self.centre) / self.unit
             text = self._text(sentence).to(x).expand(len(x), -1)
             offset, reactions = self.modulation(x, text)
+            if self.config.one_offset:
+                offset = offset.mean(dim=1, keepdim=True)
             return (offset * self._gates().to(x) * self.unit).to(code), reactions
 
     @torch.no_grad()

@@ -19,10 +19,11 @@ from faceedit.methods.clip_pae_diffusion import (
     keep_detail,
     keep_unchanged,
 )
+from faceedit.noise_descent import descend_noise, replay
 from faceedit.sentence import read
 from faceedit.types import Space
 
-FEW = {"steps": 10, "iterations": 1}
+FEW = {"steps": 10, "iterations": 1, "draft_iterations": 2}
 
 
 @pytest.fixture
@@ -77,6 +78,51 @@ def test_each_image_of_a_batch_is_edited_as_if_alone(source, sentence, backbones
     assert torch.allclose(both.image[:1], alone.image, atol=1e-3)
 
 
+def test_noise_of_the_source_replays_to_it(source, backbones):
+    from faceedit.backbones.diffusion import resize
+
+    small = resize(source.image, backbones.diffusion.resolution)
+    path = backbones.diffusion.inverted(small, 10, 0.8, 1)
+    with torch.no_grad():
+        assert torch.allclose(replay(backbones.diffusion, path.end, path, 10), small, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.1, -0.1])
+def test_a_draft_descends_by_noise_that_keeps_its_length(rate, source, backbones):
+    path = backbones.diffusion.inverted(torch.randn(2, 3, 16, 16), 10, 0.5, 1)
+
+    def score(image):
+        return (image - 1).square().mean((1, 2, 3))
+
+    runs = list(descend_noise(backbones.diffusion, path, 10, score, 5, rate))
+    first, last = (score(state.clean) for state in (runs[0], runs[-1]))
+    assert ((last < first) == (rate > 0)).all()
+    lengths = [noise.flatten(1).norm(dim=1) for noise in (path.end, runs[-1].image)]
+    assert torch.allclose(*lengths, rtol=1e-4)
+
+
+def test_large_drafts_are_the_same_with_less_memory(source, backbones, monkeypatch):
+    path, drafts = backbones.diffusion.inverted(torch.randn(1, 3, 16, 16), 10, 0.5, 1), []
+    for side in (128, 8):
+        monkeypatch.setattr("faceedit.noise_descent.REMEMBERED_SIDE", side)
+        score = lambda image: image.square().mean((1, 2, 3))  # noqa: E731
+        *_, last = descend_noise(backbones.diffusion, path, 10, score, 3, 0.1)
+        drafts.append(last.clean)
+    assert torch.allclose(*drafts, atol=1e-5)
+
+
+def test_what_a_draft_did_not_touch_stays_to_the_pixel(source, sentence, backbones):
+    method = build(backbones, changed=0.3, unchanged=0.2)
+    goal = method.goal(source.image, sentence, backbones)
+    draft = goal.small.clone()
+    draft[..., :4, :4] = 1
+    path = method.path(goal, backbones.diffusion)
+    start, region = method._redrawn(goal, draft, path, backbones.diffusion, None, None)
+    assert region[..., :3, :3].min() > 0.5 and not region[..., 10:, 10:].any()
+    assert torch.equal(start[..., 10:, 10:], path.end[..., 10:, 10:])
+    assert not torch.equal(start[..., :3, :3], path.end[..., :3, :3])
+
+
 def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):
     from faceedit.backbones.diffusion import reconstruct, resize
 
@@ -87,7 +133,7 @@ def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"start": "sdedit"}, {"start": "noise"}, {"repeats": 2, "changed": 0.09}]
+    "settings", [{"start": "sdedit"}, {"start": "noise"}, {"repeats": 2, "changed": 0.09}, {"draft_rate": 0.5}]
 )
 def test_what_is_drawn_follows_the_seed(settings, source, sentence, backbones):
     method = build(backbones, **settings)
@@ -221,6 +267,9 @@ def test_guidance_acts_within_its_window():
         ({"blur": -0.1}, "blur is -0.1; it must not be negative"),
         ({"inner_steps": 0}, "inner_steps is 0"),
         ({"repeats": 0}, "repeats is 0"),
+        ({"draft_iterations": -1}, "draft_iterations is -1"),
+        ({"draft_depth": 0.0}, "strength is 0.0"),
+        ({"draft_steps": 30}, "30 steps do not divide"),
         ({"repeat_stop": 1.5}, "up to 1.5 of the run"),
         ({"unchanged": 0.3}, "unchanged is 0.3"),
         ({"cutouts": 0}, "cutouts must be"),

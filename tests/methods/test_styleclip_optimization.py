@@ -39,9 +39,12 @@ def test_only_the_chosen_layers_move(face, sentence, backbones):
     assert moved[:, 2:5].any() and not moved[:, :2].any() and not moved[:, 5:].any()
 
 
-@pytest.mark.parametrize("name", ["styleclip_optimization", "clip_pae", "tedigan"])
+@pytest.mark.parametrize(
+    "name", ["styleclip_optimization", "clip_pae", "tedigan", "ffclip", "feat", "maniclip"]
+)
 def test_one_offset_moves_all_layers_alike(name, face, sentence, backbones):
-    method = METHODS[name].build(backbones, steps=4, one_offset=True)
+    few = {"steps": 4} if METHODS[name].kind == "optimized" else {}
+    method = METHODS[name].build(backbones, **few, one_offset=True)
     offset = method.edit(face, sentence, backbones).latent.code - face.latent.code
     assert offset.abs().amax() > 0
     torch.testing.assert_close(offset, offset[:, :1].expand_as(offset), atol=1e-5, rtol=0)
