@@ -175,6 +175,13 @@ DDIM = Paper(
     2021,
     "2010.02502",
 )
+DOODL = Paper(
+    "End-to-End Diffusion Latent Optimization Improves Classifier Guidance",
+    ("Bram Wallace", "Akash Gokul", "Stefano Ermon", "Nikhil Naik"),
+    "ICCV",
+    2023,
+    "2303.13703",
+)
 
 _NOTES = (
     MethodNote(
@@ -359,10 +366,10 @@ _NOTES = (
         space="pixels",
         how_it_works=(
             "The photo is turned into noise by running a face diffusion model backwards (DDIM).",
-            "It is then denoised again, the noisiest steps three times, each from fresh noise.",
-            "At each step the clean picture is predicted and CLIP compares it with the "
-            "projection-augmentation target of this very face.",
-            "The gradient bends the step towards the target; other terms hold identity and pixels.",
+            "The noise moves until a short run draws a draft that CLIP finds near to the "
+            "projection-augmentation target of this very face; other terms hold person and pixels.",
+            "Where the draft differs from the photo, it is made partly noisy and drawn anew, while "
+            "the target still pulls; elsewhere the photo's own inversion is followed.",
             "There is no code: guidance 0 gives the photo back, and what hardly changed stays the "
             "photo's.",
         ),
@@ -372,7 +379,7 @@ _NOTES = (
             "It has seen the portrait world only: edits of real photographs look broken.",
             "An edit depends on its seed, and some come out as patches or fur.",
         ),
-        builds_on=(DDIM,),
+        builds_on=(DDIM, DOODL),
     ),
     MethodNote(
         name="tedigan",

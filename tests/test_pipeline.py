@@ -165,8 +165,8 @@ def test_inversions_are_kept_for_the_next_sentence(pipe, picture):
     first = len(calls)
     pipe(picture, "glasses", **FEW)
     hook.remove()
-    # Two drafts of eight steps, half of 20 steps of which four are repeated; no inversion.
-    assert len(calls) - first == DRAFTED * 8 + 2 * 4 + 6
+    # Two drafts of eight steps, twelve of 20 steps of which five are repeated; no inversion.
+    assert len(calls) - first == DRAFTED * 8 + 2 * 5 + 7
     assert pipe.invert(picture, 20, inversion_iterations=1).end.shape == (1, 3, 16, 16)
 
 
@@ -199,14 +199,14 @@ def test_callback_sees_each_step_and_its_preview(pipe, picture):
         callback_on_step_end=look,
         callback_on_step_end_tensor_inputs=wanted,
     )
-    assert [step for step, _, _ in seen] == list(range(DRAFTED + 10))
-    assert [time for _, time, _ in seen] == [700] * DRAFTED + list(range(450, -1, -50))
+    assert [step for step, _, _ in seen] == list(range(DRAFTED + 12))
+    assert [time for _, time, _ in seen] == [700] * DRAFTED + list(range(550, -1, -50))
     assert seen[0][2] == (1, 3, 16, 16)
 
 
 def test_callback_may_replace_the_latents(pipe, picture):
     def wipe(this, step, time, tensors):
-        return {"latents": torch.zeros_like(tensors["latents"])} if step == DRAFTED + 9 else {}
+        return {"latents": torch.zeros_like(tensors["latents"])} if step == DRAFTED + 11 else {}
 
     assert not edit(pipe, picture, callback_on_step_end=wipe).latents.any()
 

@@ -6,14 +6,17 @@ arXiv:2210.03919; the guidance is that of CLIP-guided diffusion (`faceedit.guida
 Notation (here -> paper): source.image -> the original image, alpha -> the augmenting power, depth
 -> the share of the noise schedule that an edit goes through; the rest is in `faceedit.pae`, where
 the target is made, and in `faceedit.backbones.diffusion`.
-Differs from the paper: it edits a GAN's codes, and names no recipe for diffusion. Here the photo is
-inverted to a partly noisy image by DDIM, and denoised while the gradient of the distance to the
-target pulls the predicted clean image. What inversion misses is put back at every step, so that no
-guidance gives the photo back. The noisiest levels are gone through several times, from fresh noise:
-a gradient alone leaves patches of colour, and the network needs room to make hair of them. Where
-hardly anything changed in the end, the photo stays. The network may be smaller than the photo: then
-its change is drawn larger, and the photo's own detail stays wherever little has changed. `strength`
-multiplies the guidance.
+Differs from the paper: it edits a GAN's codes, and names no recipe for diffusion. Here an edit is
+made in two runs. The first is a *draft* (`faceedit.noise_descent`): the photo is inverted by DDIM
+to nearly pure noise, and the noise descends the distance to the target through a run of a few
+steps. The second draws the draft anew: where it differs from the photo it is made partly noisy, and
+denoised while the gradient of the distance pulls each step; elsewhere the photo's own inversion is
+followed. A gradient alone leaves patches of colour, and the network needs room to make hair of
+them; a draft alone has the right things in the right places, but nobody's hair. What inversion
+misses is put back at every step, so that no guidance gives the photo back. Where hardly anything
+changed in the end, the photo stays. The network may be smaller than the photo: then its change is
+drawn larger, and the photo's own detail stays wherever little has changed. `strength` multiplies
+the guidance, and how fast the noise moves.
 """
 
 from __future__ import annotations
@@ -28,9 +31,7 @@ from torch import Tensor
 
 from faceedit.backbones import Backbones
 from faceedit.backbones.diffusion import (
-    DEPTH,
     ITERATIONS,
-    STEPS,
     Diffusion,
     Trajectory,
     draw_noise,
@@ -65,13 +66,13 @@ class ClipPaeDiffusionConfig(MethodConfig):
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words
     text: Literal["projected", "full"] = "projected"
     start: Start = "ddim"  # inverted, noised at random, or pure noise (a new face)
-    steps: int = STEPS  # of the whole schedule
-    depth: float = DEPTH  # share of them that an edit goes through, in (0, 1]
+    steps: int = 25  # of the whole schedule
+    depth: float = 0.6  # share of them that an edit goes through, in (0, 1]
     iterations: int = ITERATIONS  # network calls a step of inversion
     resolution: int | None = None  # px to denoise at; None = what the network was trained with
     eta: float = 0.0
     mode: GradientMode = "full"
-    scale: float = 7.0
+    scale: float = 4.0
     inner_steps: int = 2
     guidance_start: float = 0.0
     guidance_stop: float = 0.9

@@ -42,8 +42,9 @@ def test_no_guidance_gives_the_photo_back(source, sentence, backbones):
 
 @pytest.mark.parametrize("mode", ["x0", "full", "jacobian_free"])
 @pytest.mark.parametrize("target", ["pae", "text", "directional"])
-def test_edit_comes_nearer_to_its_target(mode, target, source, sentence, backbones):
-    method = build(backbones, mode=mode, target=target, scale=2.0)
+def test_guidance_comes_nearer_to_its_target(mode, target, source, sentence, backbones):
+    # What is drawn anew under noise by an untrained network is anything; the draft has its tests.
+    method = build(backbones, mode=mode, target=target, scale=2.0, draft_iterations=0)
     torch.manual_seed(1)
     edited = method.edit(source, sentence, backbones)
     goal = method.goal(source.image, sentence, backbones)
@@ -51,6 +52,17 @@ def test_edit_comes_nearer_to_its_target(mode, target, source, sentence, backbon
         before, after = (
             method._clip_distance(face.image, goal, backbones).mean() for face in (source, edited)
         )
+    assert after < before
+
+
+def test_edit_comes_nearer_to_its_target(source, sentence, backbones):
+    method = build(backbones)
+    torch.manual_seed(1)
+    edited = method.edit(source, sentence, backbones)
+    goal = method.goal(source.image, sentence, backbones)
+    before, after = (
+        method._clip_distance(face.image, goal, backbones).mean() for face in (source, edited)
+    )
     assert after < before
 
 
@@ -133,7 +145,8 @@ def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"start": "sdedit"}, {"start": "noise"}, {"repeats": 2, "changed": 0.09}, {"draft_rate": 0.5}]
+    "settings",
+    [{"start": "sdedit"}, {"start": "noise"}, {"repeats": 2, "changed": 0.09}, {"draft_rate": 0.5}],
 )
 def test_what_is_drawn_follows_the_seed(settings, source, sentence, backbones):
     method = build(backbones, **settings)
