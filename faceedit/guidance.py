@@ -94,7 +94,7 @@ class Progress:
     index: int  # steps done before this one
     count: int  # steps in all
     time: int  # the timestep that was left
-    image: Tensor  # x at the next cleaner timestep, [n, 3, h, w]
+    image: Tensor  # x at the next cleaner timestep, [n, 3, h, w]; of a draft, its noise
     clean: Tensor  # the predicted clean image, for previews
 
 

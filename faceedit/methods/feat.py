@@ -10,7 +10,7 @@ Differs from the paper:
 * One model reads the sentence and edits by any, where the paper trains one a sentence: the text
   shifts and scales the mapper's hidden layers and the attention's channels. `text_dim=0` is the
   paper's.
-* All layers may be moved by the mean of their displacements (`one_offset`), for a generator that
+* All layers may be moved alike, by their displacements' sum (`one_offset`), for a generator that
   has seen only one w for all its layers.
 * The map is exactly 0 and 1 at its ends (`mask_threshold`, `mask_cut`), already in training, and
   its gradient is the sigmoid's everywhere, so that a region that was shut can open again.
@@ -238,8 +238,9 @@ class Feat(EditMethod):
         with torch.autocast(code.device.type, enabled=False):
             x = (code.float()[:, first:end] - self.centre) / self.unit
             moved = self.config.alpha * self.unit * self.mapper(x, self._text(sentence, len(x)))
-            if self.config.one_offset:
-                moved = moved.mean(dim=1, keepdim=True).expand_as(moved)
+            if self.config.one_offset:  # a sum that spreads as one layer's: a mean starts too small
+                alike = moved.sum(dim=1, keepdim=True) / math.sqrt(moved.shape[1])
+                moved = alike.expand_as(moved)
             rest = (0, 0, first, self.config.num_ws - end)
             return F.pad(moved, rest).to(code)
 
