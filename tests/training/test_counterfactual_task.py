@@ -20,7 +20,7 @@ from training.config import ConfigError, TrainConfig
 from training.edit_banks import sentences
 from training.loop import Loop
 from training.tasks import reads, task_class
-from training.tasks.counterfactual import BY_CLIP, CounterfactualTask, ThroughCamera
+from training.tasks.counterfactual import CounterfactualTask, ThroughCamera
 from training.true_edits import SHIFTS, TrueEdits
 
 from .shards import write_shard
@@ -312,22 +312,6 @@ def test_camera_takes_every_picture_of_a_step_alike(settings):
         assert torch.equal(answer, again[name])
     assert any(not torch.allclose(once[name], other[name]) for name in once)
     assert any(not torch.allclose(once[name], plain[name]) for name in once)
-
-
-def test_clip_looks_too_and_knows_what_is_asked_for(settings):
-    task = opened(settings(**LOOKS, looks=3, second_look=True))
-    task.enter(task.phases()[1])
-    _, overdone, _ = batch = task.batch(range(64))
-    wanted, meant = overdone[1].meaning.wanted, overdone[1].meaning.meant
-    asked = {name for name in wanted if name.startswith(BY_CLIP)}
-    assert BY_CLIP + "hair_color" in asked and BY_CLIP + "parting" not in asked
-    assert all(torch.equal(meant[name], meant[name.removeprefix(BY_CLIP)]) for name in asked)
-    image = task.turns()[0].step.method(*overdone, task.backbones).image
-    answers = task.second.raw(image)
-    assert {name: len(answer[0]) for name, answer in answers.items()} == {
-        name: len(wanted[name][0]) for name in asked
-    }
-    assert {"unseen", "disturbed"} <= set(task.turns()[0].step(*batch))
 
 
 def test_looks_need_overdone_edits(settings):

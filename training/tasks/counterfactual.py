@@ -16,24 +16,20 @@ convinces it. The judges' reader is another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit import hub
 from faceedit.backbones import Backbones, load_backbones
-from faceedit.backbones.clip import Clip
 from faceedit.counterfactual_losses import Meaning
 from faceedit.method import EditMethod
 from faceedit.methods.counterfactual import Counterfactual
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.world import NOISE_DIM, SPECS, FaceAttributes, sample_attributes
-from faceedit.world.captions import value_prompts
-from faceedit.world.statements import questions
 from training.attribute_mapping import load_attribute_mapping
 from training.augment import Augmentation, augment
 from training.config import ConfigError, TrainConfig
@@ -48,7 +44,6 @@ __all__ = ["CounterfactualOptions", "CounterfactualTask", "Undrawn"]
 OTHERS = 4  # people asked what they look like where something is taken away
 DRAWS = 16  # uniform numbers that an item has
 POPULATION = 20_000  # people whose A(a) is learned on
-BY_CLIP = "by CLIP: "  # before the name of an attribute that CLIP was asked for
 LOOKING = 7  # of the draws that a step makes: the camera's
 CAMERA = Augmentation(color=0.15, blur=0.7, noise=0.04, rotation=2.0, scale=0.03, shift=0.015)
 Pair = tuple[Face, Counterfactual]
@@ -73,7 +68,6 @@ class CounterfactualOptions(MethodOptions):
     look_share: float = 0.0  # of the steps: a last phase in which the base's reader looks
     looks: int = 12  # overdone edits a step that it looks at
     true_looks: int = 0  # edits of strength 1 a step that are compared with the true picture
-    second_look: bool = False  # whether the base's CLIP looks, too
     look_rate_scale: float = 10.0  # learning rate of that phase, over what the schedule says
     absent: tuple[str, ...] = ()  # statements that no training sentence makes
     apart: tuple[tuple[str, ...], ...] = ()  # statements that no training sentence makes together
@@ -95,41 +89,17 @@ class Undrawn:
 
 
 class ThroughCamera:
-    """Readers of attributes that see pictures as a camera took them, in every call alike."""
+    """A reader of attributes that sees pictures as a camera took them, in every call alike."""
 
-    def __init__(self, reader: Any, seed: int, second: Any = None) -> None:
-        self._reader, self._seed, self._second = reader, seed, second
+    def __init__(self, reader: Any, seed: int) -> None:
+        self._reader, self._seed = reader, seed
 
     def raw(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the readers' raw answers for images [n, 3, h, w]."""
+        """Return the reader's raw answers for images [n, 3, h, w]."""
         with torch.random.fork_rng(devices=[image.device] if image.is_cuda else []):
             torch.manual_seed(self._seed)
-            photo = augment(image, CAMERA)
-        answers: dict[str, Tensor] = self._reader.raw(photo)
-        return answers if self._second is None else answers | self._second.raw(photo)
-
-
-class ClipReader:
-    """A CLIP as a reader of attributes: asked for each value in the wordings of training."""
-
-    def __init__(self, clip: Clip, names: Iterable[str]) -> None:
-        self._clip = clip
-        self._said = {name: self._read(name) for name in names}
-        self._scale = clip.model.logit_scale.exp().item()
-
-    @torch.no_grad()
-    def _read(self, name: str) -> Tensor:
-        """Return the mean embedding of each value's wordings, [values, d]."""
-        means = [
-            self._clip.encode_text(list(value_prompts(name, value))).mean(dim=0)
-            for value in SPECS[name].values
-        ]
-        return F.normalize(torch.stack(means), dim=-1)
-
-    def raw(self, image: Tensor) -> dict[str, Tensor]:
-        """Return logits of the values of each attribute, [n, values], for images [n, 3, h, w]."""
-        seen = self._clip.encode_image(image)
-        return {BY_CLIP + name: self._scale * seen @ said.T for name, said in self._said.items()}
+            answers: dict[str, Tensor] = self._reader.raw(augment(image, CAMERA))
+        return answers
 
 
 class CounterfactualStep(nn.Module):
@@ -165,8 +135,7 @@ class CounterfactualStep(nn.Module):
         """Return networks that draw, with the base's reader behind a camera of this step."""
         task = self._task[0]
         reader = task.looked.require("attributes", "a look at the edits")
-        seed = mix(task.config.seed, task.global_step, LOOKING)
-        camera: Any = ThroughCamera(reader, seed, task.second)
+        camera: Any = ThroughCamera(reader, mix(task.config.seed, task.global_step, LOOKING))
         return replace(task.backbones, attributes=camera)
 
     def _compared(self, source: Face, sentence: Counterfactual) -> dict[str, Tensor]:
@@ -222,11 +191,6 @@ class CounterfactualTask(MethodTask):
         self.population = sample_attributes(POPULATION, config.seed).values
         self.used: Backbones = replace(self.backbones, generator=Undrawn(self.faces.generator))
         self.looking = False
-        heads = self.looked.attributes.config.heads if self.options.look_share else ()
-        known = questions()
-        self.asked = [h.name for h in heads if h.values and {*h.values} <= {*known.get(h.name, ())}]
-        second = self.options.second_look and self.options.look_share
-        self.second = ClipReader(self.backbones.clip, self.asked) if second else None
         self.encoded: FaceBank
         self.imagined: FaceBank
         self.said: SentenceBank
@@ -325,16 +289,11 @@ class CounterfactualTask(MethodTask):
         wanted, meant = self.edits.wanted(which)
         heads = self.looked.require("attributes", "a look at the edits").config.heads
         values = {}
-        said = {head.name: meant[head.name].to(self.device) for head in heads}
         for head in heads:
             if head.values:
                 columns = [SPECS[head.name].values.index(value) for value in head.values]
                 values[head.name] = wanted[head.name][:, columns].to(self.device)
-        if self.second is not None:
-            for name in self.asked:
-                values[BY_CLIP + name] = wanted[name].to(self.device)
-                said[BY_CLIP + name] = said[name]
-        return Meaning(values, said, {})
+        return Meaning(values, {h.name: meant[h.name].to(self.device) for h in heads}, {})
 
     def _taken(self, u: Tensor) -> Pair:
         """Return faces with sentences whose edit is to be taken back; half were just made true."""
