@@ -6,7 +6,7 @@ They are `counterfactual`'s; what several papers share is in `faceedit.losses`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ CHANGED = 0.04  # mean difference of two pixels, of 2, from which a place counts
 REACH = 2  # px by which the changed region is enlarged at 128 px
 NEVER = -1e4  # a logit; finite, so that gradients are
 SURER = 3.0  # by how much a reader's log-odds should rise
+RISE = 0.15  # of an amount, in half ranges: counts as much as 1 in log-odds
 
 
 def image_distance(source: Tensor, edited: Tensor, truth: Tensor, weight_outside: float) -> Tensor:
@@ -40,6 +41,8 @@ class Meaning:
     wanted: Mapping[str, Tensor]  # attribute -> which of its values are asked for, [n, values] bool
     meant: Mapping[str, Tensor]  # attribute -> whether anything is said of it, [n] bool
     seen: Mapping[str, Tensor]  # attribute -> the reader's raw answer to compare with, [n, outputs]
+    # amount -> 1 where more of it is asked for, -1 where less is, 0 where neither, [n]
+    rising: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def log_odds(answer: Tensor, wanted: Tensor) -> Tensor:
@@ -54,12 +57,19 @@ def log_odds(answer: Tensor, wanted: Tensor) -> Tensor:
 
 
 def unseen(now: Mapping[str, Tensor], meaning: Meaning) -> Tensor:
-    """Return what lacks for the reader to be surer of what is asked for, the mean over that."""
+    """Return what lacks for the reader to be surer of what is asked for, the mean over that.
+
+    Surer is a value with larger log-odds, or an amount that is read further the way it should go.
+    """
     short, asked = [], []
     for name, wanted in meaning.wanted.items():
         gain = log_odds(now[name], wanted) - log_odds(meaning.seen[name], wanted)
         short.append(F.softplus(SURER - gain))
         asked.append(wanted.any(dim=1))
+    for name, way in meaning.rising.items():
+        gain = way * (now[name] - meaning.seen[name])[:, 0] / RISE
+        short.append(F.softplus(SURER - gain))
+        asked.append(way != 0)
     counts = torch.stack(asked).float()
     return (torch.stack(short) * counts).sum() / counts.sum().clamp(min=1)
 

@@ -177,22 +177,27 @@ class TrueEdits:
                 values = values.scatter(1, column[:, None], new[:, None])
         return values
 
-    def wanted(self, which: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return what statements ask for, as masks by attribute.
+    def wanted(
+        self, which: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Return what statements ask for, by attribute.
 
         Args:
             which: Statements, [n, k]; -1 for none.
 
         Returns:
             Which values, [n, values] bool, for every attribute that has values (none True: nothing
-            is said of it); and whether anything is said of it, [n] bool, for every attribute.
+            is said of it); whether anything is said of it, [n] bool, for every attribute; and which
+            way it should go, [n] of 1, -1 or 0, for every one that has no values.
         """
         rows = torch.arange(len(which))
         values = torch.zeros(len(which), len(SPECS), MOST_VALUES, dtype=torch.bool)
         meant = torch.zeros(len(which), len(SPECS), dtype=torch.bool)
+        ways = torch.zeros(len(which), len(SPECS))
         for statement in which.unbind(1):
             for slot in range(SLOTS):
                 column, kind = self.column[statement, slot], self.kind[statement, slot]
+                ways[rows, column] += self.way[statement, slot]
                 values[rows, column] |= self.allowed[statement, slot]
                 meant[rows, column] |= kind != NOTHING
         names = list(SPECS)
@@ -203,6 +208,7 @@ class TrueEdits:
                 if SPECS[n].values
             },
             {n: meant[:, i] for i, n in enumerate(names)},
+            {n: ways[:, i].sign() for i, n in enumerate(names) if not SPECS[n].values},
         )
 
     def together(self) -> Tensor:

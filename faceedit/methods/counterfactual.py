@@ -55,7 +55,7 @@ class Counterfactual(Sentence):
     """A sentence of which is known what it means; only training has such."""
 
     truth: Face | None = None  # where the edit should end, code and image
-    meaning: Meaning | None = None  # or what a reader of attributes should see, instead
+    meaning: Meaning | None = None  # what a reader of attributes should see
 
 
 @dataclass(frozen=True)

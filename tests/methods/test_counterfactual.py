@@ -162,6 +162,18 @@ def test_what_a_reader_should_see_scores_better_the_surer_it_is():
     assert unseen({**known.seen, "hat": torch.randn(1, 2)}, known).item() == scores[0]
 
 
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_an_amount_is_seen_more_clearly_the_further_it_goes_its_way(way):
+    known = dataclasses.replace(meaning(), rising={"age": torch.tensor([way])})
+    scores = [
+        unseen({**known.seen, "age": torch.tensor([[way * further]])}, known).item()
+        for further in (-0.2, 0.0, 0.2)
+    ]
+    assert scores[0] > scores[1] > scores[2] > 0
+    silent = dataclasses.replace(known, rising={"age": torch.zeros(1)})
+    assert unseen({**known.seen, "age": torch.ones(1, 1)}, silent) == unseen(known.seen, silent)
+
+
 def test_what_nothing_is_said_of_should_look_as_before():
     known = meaning()
     assert disturbed(known.seen, known).item() == 0

@@ -76,7 +76,7 @@ def test_tables_agree_with_the_worlds_own_truth(edits, people):
 
 def test_values_that_statements_ask_for(edits):
     which = said("hair_style=bald", "glasses=any", "smile=smile")[:2]
-    values, meant = edits.wanted(which)
+    values, meant, ways = edits.wanted(which)
     named = {
         name: [SPECS[name].values[i] for i in mask[0].nonzero().flatten()]
         for name, mask in values.items()
@@ -86,6 +86,10 @@ def test_values_that_statements_ask_for(edits):
     assert named["hair_style"] == ["bald"]
     assert "none" not in named["glasses"] and len(named["glasses"]) > 1
     assert {name for name, mask in meant.items() if mask.any()} == {*named, "smile"}
+    assert {name: way[0].item() for name, way in ways.items() if way.any()} == {"smile": 1.0}
+    _, _, ways = edits.wanted(said("age=young", "lipstick=lipstick"))
+    going = {name: way[0].item() for name, way in ways.items() if way.any()}
+    assert going == {"age": -1.0, "lipstick": 1.0}
 
 
 def test_what_is_true_already_stays_as_it_is(edits, people):

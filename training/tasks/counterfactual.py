@@ -156,7 +156,8 @@ class CounterfactualStep(nn.Module):
         """Return what the reader thinks of some edits of strength 2; {} if it can judge none."""
         task, meaning = self._task[0], sentence.meaning
         assert meaning is not None
-        legible = torch.stack([asked.any(dim=1) for asked in meaning.wanted.values()]).any(dim=0)
+        asked = [wanted.any(dim=1) for wanted in meaning.wanted.values()]
+        legible = torch.stack([*asked, *(way != 0 for way in meaning.rising.values())]).any(dim=0)
         few = legible.nonzero()[: task.options.looks, 0]
         if len(few) == 0:
             return {}
@@ -286,14 +287,17 @@ class CounterfactualTask(MethodTask):
 
     def _meaning(self, which: Tensor) -> Meaning:
         """Return what the reader can tell of statements; it has seen nothing yet."""
-        wanted, meant = self.edits.wanted(which)
+        wanted, meant, ways = self.edits.wanted(which)
         heads = self.looked.require("attributes", "a look at the edits").config.heads
         values = {}
         for head in heads:
             if head.values:
                 columns = [SPECS[head.name].values.index(value) for value in head.values]
                 values[head.name] = wanted[head.name][:, columns].to(self.device)
-        return Meaning(values, {h.name: meant[h.name].to(self.device) for h in heads}, {})
+        said = {head.name: meant[head.name].to(self.device) for head in heads}
+        amounts = [h.name for h in heads if not h.values and not h.circular]
+        rising = {name: ways[name].to(self.device) for name in amounts}
+        return Meaning(values, said, {}, rising)
 
     def _taken(self, u: Tensor) -> Pair:
         """Return faces with sentences whose edit is to be taken back; half were just made true."""
@@ -423,12 +427,12 @@ def _said(
     """Return some of the sentences, with what a reader saw."""
     assert sentence.meaning is not None
     target, meaning = sentence.target[chosen], sentence.meaning
-    meaning = Meaning(_rows(meaning.wanted, chosen), _rows(meaning.meant, chosen), seen)
+    wanted, meant, rising = (
+        {name: column[chosen] for name, column in columns.items()}
+        for columns in (meaning.wanted, meaning.meant, meaning.rising)
+    )
+    meaning = Meaning(wanted, meant, seen, rising)
     return Counterfactual(("",) * len(chosen), "", target, 0 * target, truth, meaning)
-
-
-def _rows(columns: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
-    return {name: column[chosen] for name, column in columns.items()}
 
 
 def _pick(u: Tensor, count: int) -> Tensor:
