@@ -1,7 +1,8 @@
 """The corpora of CLIP-PAE: what can be said of each characteristic of a face, in short prompts.
 
 Paper: arXiv:2210.03919; see `faceedit.pae` for what is done with them. The wordings are ours: plain
-words that a CLIP of any size reads, about what shows in photos of faces.
+words that a CLIP of any size reads, about what shows in photos of faces. PLACES, where each of them
+shows, is ours, too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ class Corpus:
     def prompts(self) -> tuple[str, ...]:
         """All prompts that span the subspace."""
         return self.positive + self.negative
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a characteristic shows: regions of a segmenter, and how far around them it may grow."""
+
+    regions: tuple[str, ...]
+    reach: float = 0.0  # share of the image's side
 
 
 def _corpus(positive: str, negative: str, neutral: str) -> Corpus:
@@ -145,4 +154,25 @@ CORPORA: dict[str, Corpus] = {
         "dim light, cold light, dark, light from the right",
         "even light, a portrait",
     ),
+}
+# Those that are missing here (a pose, the light, a sex) show everywhere.
+PLACES: dict[str, Place] = {
+    "hair_color": Place(("hair", "brows"), 0.015),
+    "hairstyle": Place(("hair", "hat", "ear"), 0.08),
+    "expression": Place(("skin", "nose", "lips", "mouth", "brows", "eyes", "beard")),
+    "glasses": Place(("glasses", "lens", "eyes", "brows"), 0.055),
+    "beard": Place(("beard", "lips"), 0.06),
+    "age": Place(
+        ("skin", "nose", "lips", "mouth", "brows", "eyes", "beard", "ear", "neck", "hair"), 0.01
+    ),
+    "makeup": Place(("eyes", "lips", "skin"), 0.01),
+    "hat": Place(("hat", "hair"), 0.05),
+    "eye_color": Place(("eyes",), 0.01),
+    "skin_color": Place(("skin", "nose", "lips", "ear", "neck"), 0.01),
+    "freckles": Place(("skin", "nose")),
+    "eyes": Place(("eyes", "brows"), 0.015),
+    "mouth": Place(("lips", "mouth"), 0.04),
+    "nose": Place(("nose",), 0.03),
+    "eyebrows": Place(("brows", "eyes"), 0.03),
+    "earrings": Place(("ear", "earring"), 0.06),
 }

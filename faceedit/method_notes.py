@@ -168,6 +168,13 @@ STYLESPACE = Paper(
     2021,
     "2011.12799",
 )
+DELTAEDIT = Paper(
+    "DeltaEdit: Exploring Text-free Training for Text-Driven Image Manipulation",
+    ("Yueming Lyu", "Tianwei Lin", "Fu Li", "Dongliang He", "Jing Dong", "Tieniu Tan"),
+    "CVPR",
+    2023,
+    "2303.06285",
+)
 DDIM = Paper(
     "Denoising Diffusion Implicit Models",
     ("Jiaming Song", "Chenlin Meng", "Stefano Ermon"),
@@ -193,10 +200,10 @@ _NOTES = (
         speed="fast",
         space="s",
         how_it_works=(
-            "Beforehand, every style channel of the generator is moved a little around some "
-            "faces, and CLIP notes which way the picture goes.",
+            "Beforehand it is measured how each style channel of the generator goes with what CLIP "
+            "sees: the paper moves one channel at a time, the weights here compare random faces.",
             "The sentence, minus a neutral one, is a direction in the same CLIP space.",
-            "The channels whose effect points that way are picked; the others stay.",
+            "The channels that go that way are picked; the others stay.",
             "Each picked channel moves in proportion to how well it fits, the same for every face.",
             "Nothing is trained for a sentence, so any sentence works at once and strength is a "
             "plain multiple.",
@@ -204,9 +211,10 @@ _NOTES = (
         good_for="a first try of any sentence; smiles, beards, glasses, hats, grey hair",
         limits=(
             "One direction for all faces: it does not see whether the face has the attribute.",
-            "Strong colours need many channels and come out dull.",
-            "Small things that CLIP hardly sees (freckles, earrings) hardly move.",
+            "Too much strength turns hair and hats into something between the two.",
+            "Small things that CLIP hardly sees (freckles, round or square glasses) hardly move.",
         ),
+        builds_on=(DELTAEDIT,),
     ),
     MethodNote(
         name="styleclip_mapper",
@@ -347,7 +355,7 @@ _NOTES = (
             "The target is the face's own embedding, moved by alpha within that subspace only.",
             "The code then descends towards this target as in StyleCLIP's optimisation.",
             "Because the target still holds the rest of the face, the descent leaves the rest "
-            "alone; alpha says how far to go.",
+            "alone; pixels where the characteristic does not show are held as well.",
         ),
         good_for="a single characteristic with little else changed",
         limits=(

@@ -369,16 +369,37 @@ def pae_target(
     return F.normalize(augment(image, basis, alpha, along, mass(text, basis)), dim=-1)
 
 
-def sentence_bases(
+def sentence_characteristics(
     sentence: Sentence, clip: Clip, embed: Embed, settings: PaeSettings
+) -> list[tuple[str, ...]]:
+    """Return the characteristics that each of a sentence's prompts is about."""
+    return [
+        settings.characteristics or choose(prompt, text, clip, embed)
+        for prompt, text in zip(sentence.prompt, sentence.target, strict=False)
+    ]
+
+
+def sentence_bases(
+    sentence: Sentence,
+    clip: Clip,
+    embed: Embed,
+    settings: PaeSettings,
+    characteristics: Sequence[tuple[str, ...]] | None = None,
 ) -> list[Tensor | None]:
-    """Return the basis that goes with each of a sentence's prompts; None = there is no subspace."""
+    """Return the basis that goes with each of a sentence's prompts; None = there is no subspace.
+
+    Args:
+        sentence: What is asked for.
+        clip: Reads the corpora.
+        embed: `sentence.embed`.
+        settings: How a basis is made.
+        characteristics: What `sentence_characteristics` returns, if it has been asked already.
+    """
     if settings.projection is Projection.NONE:
         return [None]
     made: dict[tuple[str, ...], Tensor | None] = {(): None}
     bases = []
-    for prompt, text in zip(sentence.prompt, sentence.target, strict=False):
-        names = settings.characteristics or choose(prompt, text, clip, embed)
+    for names in characteristics or sentence_characteristics(sentence, clip, embed, settings):
         if names not in made:
             corpora = list(read_corpora(clip, embed, names).values())
             made[names] = make_basis(corpora, settings.projection, settings.components)

@@ -8,20 +8,24 @@ power; the rest is in `faceedit.pae`, where the target is made.
 Differs from the paper: the code moves in w_plus from the inverted photo, with StyleCLIP's learning
 rate ramp and tens of steps, where the official demo moves z for 10,000; the target is made once for
 a face and not anew at each step, on which it does not depend. The identity and latent terms are
-those of the official code's options; `one_offset` moves all layers alike. `strength` goes along the
-straight line to the optimum; `alpha` is the paper's own control and asks for a new descent.
+those of the official code's options; `one_offset` moves all layers alike; `weight_outside` holds
+the picture where the characteristic does not show (`faceedit.places`), which a small CLIP hardly
+sees. `strength` goes along the straight line to the optimum; `alpha` is the paper's own control and
+asks for a new descent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from faceedit import losses
 from faceedit.backbones import Backbones
+from faceedit.corpora import Place
 from faceedit.descent import descend, layer_gate, w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.pae import (
@@ -30,7 +34,9 @@ from faceedit.pae import (
     diversity_penalty,
     pae_sentence,
     sentence_bases,
+    sentence_characteristics,
 )
+from faceedit.places import change_outside, places_of, shown
 from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
@@ -39,7 +45,7 @@ from faceedit.types import Face, Latent, Sentence, Space
 class ClipPaeConfig(MethodConfig):
     """Settings of the target and of the descent."""
 
-    added_later = MethodConfig.added_later | {"one_offset"}
+    added_later = MethodConfig.added_later | {"one_offset", "weight_outside"}
 
     target: Literal["pae", "text"] = "pae"  # "text": the sentence itself, the paper's baseline
     projection: str = "span"  # a `pae.Projection`
@@ -58,6 +64,7 @@ class ClipPaeConfig(MethodConfig):
     weight_identity: float = 0.5
     weight_consistency: float = 0.0  # 0.1 holds what is outside the subspace still more firmly
     weight_diversity: float = 0.0  # 0.01 drives the variations in a batch of one face apart
+    weight_outside: float = 0.0  # of change where the characteristic does not show; needs regions
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class Goal:
     sentence: Sentence  # with the target that is descended to
     bases: list[Tensor | None]  # of the subspace of each prompt's characteristic
     seen: Tensor  # [n, d], the source's own unit embedding
+    places: Sequence[tuple[Place, ...]] = ()  # where what each prompt is about shows
+    free: Tensor | None = None  # [n, 1, h, w], where that is in the source and may grow to
 
 
 class ClipPae(EditMethod):
@@ -124,12 +133,22 @@ class ClipPae(EditMethod):
         """Return what the source's edit is to reach; it stays the same throughout a descent."""
         clip, config = backbones.clip, self.config
         bases: list[Tensor | None] = [None]  # no subspace
+        names = None
+        if config.weight_outside:
+            names = sentence_characteristics(sentence, clip, embed, self.settings)
+        places = [places_of(one) for one in names or ()]
+        free = (
+            shown(self._segmenter(backbones), source.image, places, grown=True) if names else None
+        )
         if config.target == "pae" or config.weight_consistency or config.weight_diversity:
-            bases = sentence_bases(sentence, clip, embed, self.settings)
+            bases = sentence_bases(sentence, clip, embed, self.settings, names)
         if config.target == "pae":
             sentence = pae_sentence(sentence, source.image, clip, embed, self.settings, bases)
         with torch.no_grad():
-            return Goal(sentence, bases, clip.encode_image(source.image))
+            return Goal(sentence, bases, clip.encode_image(source.image), places, free)
+
+    def _segmenter(self, backbones: Backbones) -> Any:
+        return backbones.require("segmenter", self.name)
 
     def _terms(
         self, source: Face, edited: Face, goal: Goal, backbones: Backbones
@@ -146,6 +165,10 @@ class ClipPae(EditMethod):
             terms["identity"] = config.weight_identity * losses.identity_distance(
                 backbones.identity, source.image, edited.image
             )
+        if goal.free is not None:
+            now = shown(self._segmenter(backbones), edited.image, goal.places)
+            changed = change_outside(source.image, edited.image, torch.maximum(goal.free, now))
+            terms["outside"] = config.weight_outside * changed
         if config.weight_consistency:
             distance = consistency_distance(after, goal.seen, goal.bases)
             terms["consistency"] = config.weight_consistency * distance

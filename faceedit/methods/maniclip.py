@@ -17,11 +17,12 @@ w_plus as they are, so that inverted photos fit. Codes and offsets are in units 
 entry's deviation over random faces (`centre`, `unit`), which is 1 for official generators; official
 weights have centre 0 and unit 1. CLIP's embeddings have length 1 here and are multiplied by
 `text_scale`, the usual length of ViT-B/32's. The official code truncates after the offset, which
-multiplies it by 0.7 (`scale`). The entropy is summed over 14 x 512 entries there and brought to
-that count here. The background term leaves out hats, and the face colour term glasses and beards,
-which sentences may ask for. `initial_scale` makes the first offsets small, for short trainings. The
-weights of the terms are official, but cosines of a small CLIP spread wider than OpenAI's, so a
-recipe may raise the others, and choose how the CLIP term compares (`aim`).
+multiplies it by 0.7 (`scale`). All layers may move by the mean of their offsets (`one_offset`), for
+a generator that has seen only one w for all its layers. The entropy is summed over 14 x 512 entries
+there and brought to that count here. The background term leaves out hats, and the face colour term
+glasses and beards, which sentences may ask for. `initial_scale` makes the first offsets small, for
+short trainings. The weights of the terms are official, but cosines of a small CLIP spread wider
+than OpenAI's, so a recipe may raise the others, and choose how the CLIP term compares (`aim`).
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ FACE = ("skin", "nose", "ear")  # whose colour it shall keep
 class ManiClipConfig(MethodConfig):
     """Settings of ManiCLIP; the defaults are those of the official weights."""
 
+    added_later = MethodConfig.added_later | {"one_offset"}
     w_dim: int = 512
     embed_dim: int = 512  # of CLIP
     heads: int = 8
@@ -65,6 +67,7 @@ class ManiClipConfig(MethodConfig):
     scale: float = 0.7  # of the offset; the official truncation
     initial_scale: float = 1.0  # of the offset before training
     mode: Literal["single", "decoupled", "sequential"] = "single"  # of inference
+    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
     entropy: Literal["minmax", "l1"] = "minmax"  # how sizes of entries become shares
     aim: Aim = "global"  # of the CLIP term: the paper's; see `faceedit.aim`
     weight_clip: float = 1.0
@@ -163,7 +166,10 @@ class ManiClip(EditMethod):
         for part, asked in in_turn(sentence, split, backbones.clip):
             start = moved + offset if self.config.mode == "sequential" else moved
             text = part.target.expand(len(code), -1) * self.config.text_scale
-            offset = offset + asked * self.config.scale * self.transformer(start, text)
+            step = self.transformer(start, text)
+            if self.config.one_offset:
+                step = step.mean(dim=1, keepdim=True)
+            offset = offset + asked * self.config.scale * step
         code = code + strength * offset * self.unit
         return Face(backbones.generator(code), Latent(code, self.space), source.mask)
 

@@ -9,7 +9,12 @@ relevance divided by the largest, and moved in units of their own deviation, so 
 deviations the most relevant channel moves. Differs from the code: a channel's effect is measured
 around each sample, as the paper says (`base="mean_cumulative"` repeats the code, which leaves every
 channel that it has measured at its mean); and beta is by default chosen by rank, so that a
-selection is never empty.
+selection is never empty. `effect="regressed"` measures relevance the other way round, see
+`regressed_directions`: moving one channel alone leaves the faces that a generator draws, and what
+CLIP says of such pictures is little help; what faces that differ in CLIP's eyes have in common in s
+is. Learning codes from differences of CLIP's image embeddings and asking with those of texts is Lyu
+et al., "DeltaEdit", CVPR 2023, arXiv:2303.06285; there by a network for one face, here by one
+linear map for all. A sentence of several wishes may be taken apart (`in_turn`).
 """
 
 from __future__ import annotations
@@ -23,12 +28,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from faceedit.aim import common_direction
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
+from faceedit.segments import one_wish, wishes
+from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
 
 logger = logging.getLogger(__name__)
 Base = Literal["sample", "mean", "mean_cumulative"]
+Effect = Literal["perturbed", "regressed"]
 CHUNK = 64  # images rendered and encoded at once while fitting
 
 
@@ -38,12 +47,17 @@ class GlobalConfig(MethodConfig):
 
     num_channels: int = 9088  # of s, those of toRGB included
     embed_dim: int = 512  # of CLIP
+    added_later = MethodConfig.added_later | {"effect", "ridge", "in_turn"}
+
     alpha: float = 3.0  # deviations that the most relevant channel moves at strength 1
     keep: int = 40  # channels that a sentence moves; used where beta is None
     beta: float | None = None  # smallest relevance that moves a channel, as in the paper
     amplitude: float = 5.0  # deviations by which a channel is moved to measure its effect
     images: int = 16  # samples around which each channel is measured; 100 in the paper
     base: Base = "sample"  # what a measured channel is moved around, see `perturbed`
+    effect: Effect = "perturbed"  # the paper's; or "regressed", with alpha in lengths of delta_t
+    ridge: float = 0.3  # of the regression; share of the mean variance of CLIP's entries
+    in_turn: bool = False  # split sentences of several wishes and add their steps
 
 
 def channel_directions(features: Tensor) -> Tensor:
@@ -60,6 +74,31 @@ def channel_directions(features: Tensor) -> Tensor:
     """
     low, high = F.normalize(features, dim=-1).unbind(dim=2)
     return F.normalize(F.normalize(high - low, dim=-1).mean(dim=1), dim=-1)
+
+
+def regressed_directions(s: Tensor, seen: Tensor, common: Tensor, ridge: float) -> Tensor:
+    """Return by how many of its deviations each channel differs where CLIP's view differs by 1.
+
+    The ridge regression of standardised channels on image embeddings, Sigma_se (Sigma_ee + l)^-1:
+    an embedding direction times this is the step between faces that differ in it and in nothing
+    else that CLIP sees.
+
+    Args:
+        s: Random faces, [n, channels].
+        seen: CLIP's image embeddings of them, [n, d].
+        common: Unit direction [d] that all texts share and no image follows
+            (`aim.common_direction`); it moves nothing.
+        ridge: l, in mean variances of the embeddings' entries.
+
+    Returns:
+        [channels, d].
+    """
+    x = (s - s.mean(dim=0)).double() / s.std(dim=0, correction=0).clamp(min=1e-8).double()
+    e = (seen - seen.mean(dim=0)).double()
+    covariance = e.T @ e / len(e)
+    penalty = ridge * covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
+    rows = torch.linalg.solve(covariance + penalty, e.T @ x / len(e)).T.float()
+    return rows - (rows @ common)[:, None] * common
 
 
 def select(relevance: Tensor, keep: int, beta: float | None = None) -> Tensor:
@@ -144,7 +183,7 @@ class StyleClipGlobal(EditMethod):
     space = Space.S
     needs = frozenset({"generator", "clip"})
 
-    directions: Tensor  # [C, d], unit length; 0 for toRGB's channels, which never move
+    directions: Tensor  # [C, d], unit length and 0 for toRGB's channels, or as regressed
     deviation: Tensor  # [C], of each channel over random faces
 
     def __init__(self, config: GlobalConfig) -> None:
@@ -163,9 +202,12 @@ class StyleClipGlobal(EditMethod):
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
-        """Return G(s + strength * alpha * delta_s)."""
-        delta_s = self.delta_s(sentence).to(source.latent.code)
-        code = source.latent.code + strength * self.config.alpha * delta_s
+        """Return G(s + strength * alpha * delta_s), the sum of delta_s over wishes if split."""
+        code = source.latent.code
+        split = wishes if self.config.in_turn else one_wish
+        for wish, asked in in_turn(sentence, split, backbones.clip):
+            delta_s = asked.flatten(1) * self.delta_s(wish)
+            code = code + strength * self.config.alpha * delta_s.to(code)
         image = backbones.generator.synthesis_from_styles(code)
         return Face(image, Latent(code, self.space), source.mask)
 
@@ -173,13 +215,23 @@ class StyleClipGlobal(EditMethod):
         """Return the step of a sentence, [n, C]; its most relevant channel moves by one deviation.
 
         delta_s = sigma * R / max |R|, with R = Delta i . Delta t below beta set to 0 (Section 6.1).
+        A regressed R is in deviations already and is not divided: some sentences need more.
         """
         relevance = self.relevance(sentence)
-        return select(relevance, self.config.keep, self.config.beta) * self.deviation
+        chosen = select(relevance, self.config.keep, self.config.beta)
+        if self.config.effect == "regressed":
+            chosen = chosen * relevance.abs().amax(dim=1, keepdim=True)
+        return chosen * self.deviation
 
     def relevance(self, sentence: Sentence) -> Tensor:
-        """Return R, [n, C]: the cosine of each channel's effect and what the words ask for."""
-        delta_t = F.normalize(sentence.target - sentence.neutral_embedding, dim=-1)
+        """Return R, [n, C]: the cosine of each channel's effect and what the words ask for.
+
+        Regressed: by how many deviations channels differ for what the words ask for; how far these
+        lead from the neutral ones tells how much that is, so delta_t keeps its length.
+        """
+        delta_t = sentence.target - sentence.neutral_embedding
+        if self.config.effect == "perturbed":
+            delta_t = F.normalize(delta_t, dim=-1)
         return delta_t.to(self.directions) @ self.directions.T
 
     @torch.no_grad()
@@ -188,7 +240,8 @@ class StyleClipGlobal(EditMethod):
 
         Args:
             latents: Codes of random faces, w_plus [n, num_ws, w_dim] or s [n, C]; thousands for
-                the deviations, of which the first `config.images` are the samples to render.
+                the deviations, of which the first `config.images` are the samples to render
+                (all of them for a regression).
             labels: Not used.
             backbones: Needs `generator` and `clip`.
 
@@ -202,6 +255,13 @@ class StyleClipGlobal(EditMethod):
         parts = [generator.styles(part) if part.ndim == 3 else part for part in latents.split(512)]
         s = torch.cat(parts)
         mean, deviation = s.mean(dim=0), s.std(dim=0, correction=0)
+        self.deviation.copy_(deviation)
+        if self.config.effect == "regressed":
+            chunks = (generator.synthesis_from_styles(part) for part in s.split(CHUNK))
+            seen = torch.cat([clip.encode_image(images) for images in chunks])
+            common = common_direction(clip).to(seen)
+            self.directions.copy_(regressed_directions(s, seen, common, self.config.ridge))
+            return
         moved = movable(generator).to(s.device)
         channels = moved.nonzero().flatten().tolist()
         samples, step = s[: self.config.images], self.config.amplitude * deviation
@@ -215,7 +275,6 @@ class StyleClipGlobal(EditMethod):
             self.directions[chunk] = channel_directions(features).to(self.directions)
             if (start // at_once) % 20 == 0:
                 logger.info("measured %d of %d channels", start + len(chunk), len(channels))
-        self.deviation.copy_(deviation)
 
 
 def movable(generator: Any) -> Tensor:

@@ -1,5 +1,6 @@
 """CLIP-PAE on a generator: its descent reaches its target, and what is outside W is left alone."""
 
+import dataclasses
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from faceedit import pae
+from faceedit.backbones import MissingBackboneError
 from faceedit.methods.clip_pae import ClipPae
 from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
@@ -80,6 +82,20 @@ def test_constraints_are_terms_of_their_own(face, sentence, backbones):
     terms = method.objective(face, face, sentence, backbones)
     assert set(terms) == {"clip", "latent_l2", "identity", "consistency", "diversity"}
     assert terms["consistency"].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_what_lies_outside_is_held_where_a_characteristic_shows_somewhere(face, backbones):
+    method = ClipPae.build(backbones, weight_outside=4.0)
+    tinted = Face(face.image + 0.1, face.latent)
+    told = {
+        text: method.objective(face, tinted, read(text, "a face", backbones.clip), backbones)
+        for text in ("red hair", "a woman")
+    }
+    assert 0 < told["red hair"]["outside"] <= 4.0 * 0.1 + 1e-6
+    assert told["a woman"]["outside"] == 0  # shows everywhere
+    with pytest.raises(MissingBackboneError, match="segmenter"):
+        sentence = read("red hair", "a face", backbones.clip)
+        method.edit(face, sentence, dataclasses.replace(backbones, segmenter=None))
 
 
 def test_warns_and_edits_plainly_where_no_characteristic_fits(face, backbones, caplog, monkeypatch):

@@ -1,5 +1,7 @@
 """Global directions: the official arithmetic, and what the paper promises of it."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from faceedit.methods.styleclip_global import (
     channel_directions,
     movable,
     perturbed,
+    regressed_directions,
     select,
 )
 from faceedit.sentence import read
@@ -165,6 +168,41 @@ def test_strength_is_counted_in_deviations(fitted, backbones):
     delta_s = fitted.delta_s(read("red hair", "a face", backbones.clip))[0]
     moved = fitted.deviation > 0
     assert (delta_s[moved] / fitted.deviation[moved]).abs().max().item() == pytest.approx(1)
+
+
+def test_regression_tells_apart_what_comes_together():
+    hair = torch.randn(20_000)
+    glasses = 0.8 * hair + 0.6 * torch.randn(20_000)  # who has the one often has the other
+    s = torch.stack([3 * hair, 2 * glasses], dim=1) + 0.01 * torch.randn(20_000, 2)
+    seen = torch.stack([hair, glasses, torch.randn(20_000)], dim=1)
+    common = torch.tensor([0.0, 0.0, 1.0])
+    rows = regressed_directions(s, seen, common, ridge=1e-6)
+    step = (rows @ torch.tensor([1.0, 0.0, 0.0])) * s.std(dim=0)
+    assert step.tolist() == pytest.approx([3, 0], abs=0.02)
+    assert (rows @ common).tolist() == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_regressed_steps_keep_their_own_length(backbones):
+    method = StyleClipGlobal.build(backbones, images=4, keep=6, effect="regressed")
+    latents = backbones.generator.sample_w_plus(64, torch.Generator().manual_seed(2), 1.0)
+    method.fit(latents, None, backbones)
+    sentence = read("red hair", "a face", backbones.clip)
+    relevance = method.relevance(sentence)
+    deviations = method.delta_s(sentence) / method.deviation.clamp(min=1e-8)
+    assert int((deviations != 0).sum()) == method.config.keep
+    assert deviations.abs().max().item() == pytest.approx(relevance.abs().max().item(), rel=1e-4)
+
+
+def test_wishes_add_up_when_taken_apart(fitted, face, backbones):
+    method = StyleClipGlobal(dataclasses.replace(fitted.config, in_turn=True))
+    method.load_state_dict(fitted.state_dict())
+    steps = {
+        text: method.edit(face, read(text, "a face", backbones.clip), backbones).latent.code
+        - face.latent.code
+        for text in ("red hair", "glasses", "red hair and glasses")
+    }
+    apart = steps["red hair"] + steps["glasses"]
+    assert torch.allclose(steps["red hair and glasses"], apart, atol=1e-5)
 
 
 def test_fit_refuses_too_few_codes(backbones):

@@ -40,7 +40,7 @@ def test_only_the_chosen_layers_move(face, sentence, backbones):
 
 
 @pytest.mark.parametrize(
-    "name", ["styleclip_optimization", "clip_pae", "tedigan", "ffclip", "feat"]
+    "name", ["styleclip_optimization", "clip_pae", "tedigan", "ffclip", "feat", "maniclip"]
 )
 def test_one_offset_moves_all_layers_alike(name, face, sentence, backbones):
     few = {"steps": 4} if METHODS[name].kind == "optimized" else {}

@@ -1,0 +1,69 @@
+"""Where a characteristic of a face shows, and a term that holds the picture everywhere else.
+
+A sentence about hair has no business in the eyes. CLIP hardly sees a shifted eye or a tinted wall,
+so a descent along its distance moves them for nothing; a segmenter tells where they are. After the
+"background" terms of ManiCLIP (arXiv:2210.00445) and FFCLIP (arXiv:2209.06733), which hold what is
+background in both pictures; here the sentence decides what is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from faceedit.corpora import PLACES, Place
+
+__all__ = ["change_outside", "places_of", "shown"]
+
+
+def places_of(characteristics: Sequence[str]) -> tuple[Place, ...]:
+    """Return where characteristics show; () where one of them, or something unknown, may anywhere.
+
+    Args:
+        characteristics: Names in `corpora.CORPORA`.
+    """
+    if any(name not in PLACES for name in characteristics):
+        return ()
+    return tuple(PLACES[name] for name in characteristics)
+
+
+@torch.no_grad()
+def shown(
+    segmenter: Any, image: Tensor, places: Sequence[tuple[Place, ...]], grown: bool = False
+) -> Tensor:
+    """Return where places are in images, [n, 1, h, w] in [0, 1]; without a gradient.
+
+    Args:
+        segmenter: Names the regions; those that it does not know are left out.
+        image: At least one, [n, 3, h, w], RGB in [-1, 1].
+        places: Of each image, or one list for all; an empty one is everywhere.
+        grown: Whether to count what is around a place, as far as it reaches.
+    """
+    chances, regions = segmenter(image).softmax(dim=1), segmenter.config.regions
+    masks = []
+    for i, seen in enumerate(chances.split(1)):
+        chosen = places[i % len(places)]
+        mask = torch.zeros_like(seen[:, :1]) if chosen else torch.ones_like(seen[:, :1])
+        for place in chosen:
+            labels = [regions.index(name) for name in place.regions if name in regions]
+            here = seen[:, labels].sum(dim=1, keepdim=True)
+            reach = round(place.reach * seen.shape[-1]) if grown else 0
+            here = F.max_pool2d(here, 2 * reach + 1, stride=1, padding=reach)
+            mask = torch.maximum(mask, here)
+        masks.append(mask)
+    return torch.cat(masks)
+
+
+def change_outside(source: Tensor, edited: Tensor, free: Tensor) -> Tensor:
+    """Return how much edits changed what they should leave, the mean over pixels; a scalar.
+
+    Args:
+        source: Images before, [n, 3, h, w], RGB in [-1, 1].
+        edited: After the edit.
+        free: Where they may differ, [n, 1, h, w] in [0, 1].
+    """
+    return ((1 - free) * (edited - source).abs().mean(dim=1, keepdim=True)).mean()
