@@ -55,7 +55,7 @@ class GlobalConfig(MethodConfig):
     amplitude: float = 5.0  # deviations by which a channel is moved to measure its effect
     images: int = 16  # samples around which each channel is measured; 100 in the paper
     base: Base = "sample"  # what a measured channel is moved around, see `perturbed`
-    effect: Effect = "perturbed"  # the paper's; or "regressed", with alpha in lengths of delta_t
+    effect: Effect = "perturbed"  # the paper's; or "regressed", see `relevance` for alpha's unit
     ridge: float = 0.3  # of the regression; share of the mean variance of CLIP's entries
     in_turn: bool = False  # split sentences of several wishes and add their steps
 
@@ -185,11 +185,14 @@ class StyleClipGlobal(EditMethod):
 
     directions: Tensor  # [C, d], unit length and 0 for toRGB's channels, or as regressed
     deviation: Tensor  # [C], of each channel over random faces
+    covariance: Tensor  # [d, d], of CLIP's view of random faces; regressed only
 
     def __init__(self, config: GlobalConfig) -> None:
         super().__init__(config)
         self.register_buffer("directions", torch.zeros(config.num_channels, config.embed_dim))
         self.register_buffer("deviation", torch.zeros(config.num_channels))
+        if config.effect == "regressed":
+            self.register_buffer("covariance", torch.zeros(config.embed_dim, config.embed_dim))
 
     @classmethod
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
@@ -226,13 +229,16 @@ class StyleClipGlobal(EditMethod):
     def relevance(self, sentence: Sentence) -> Tensor:
         """Return R, [n, C]: the cosine of each channel's effect and what the words ask for.
 
-        Regressed: by how many deviations channels differ for what the words ask for; how far these
-        lead from the neutral ones tells how much that is, so delta_t keeps its length.
+        Regressed: by how many deviations channels differ for it, over how much faces vary in it. A
+        rare thing is far from most faces, and is learned as nearer than it is: it needs more.
         """
-        delta_t = sentence.target - sentence.neutral_embedding
+        delta_t = F.normalize(sentence.target - sentence.neutral_embedding, dim=-1)
+        delta_t = delta_t.to(self.directions)
+        relevance = delta_t @ self.directions.T
         if self.config.effect == "perturbed":
-            delta_t = F.normalize(delta_t, dim=-1)
-        return delta_t.to(self.directions) @ self.directions.T
+            return relevance
+        spread = ((delta_t @ self.covariance) * delta_t).sum(dim=-1, keepdim=True)
+        return relevance / spread.clamp(min=1e-8).sqrt()
 
     @torch.no_grad()
     def fit(self, latents: Tensor, labels: Tensor | None, backbones: Backbones) -> None:
@@ -261,6 +267,8 @@ class StyleClipGlobal(EditMethod):
             seen = torch.cat([clip.encode_image(images) for images in chunks])
             common = common_direction(clip).to(seen)
             self.directions.copy_(regressed_directions(s, seen, common, self.config.ridge))
+            seen = seen - (seen @ common)[:, None] * common
+            self.covariance.copy_(seen.T.cov(correction=0))
             return
         moved = movable(generator).to(s.device)
         channels = moved.nonzero().flatten().tolist()

@@ -193,6 +193,17 @@ def test_regressed_steps_keep_their_own_length(backbones):
     assert deviations.abs().max().item() == pytest.approx(relevance.abs().max().item(), rel=1e-4)
 
 
+def test_what_faces_vary_little_in_needs_a_longer_step():
+    method = StyleClipGlobal(GlobalConfig(num_channels=1, embed_dim=2, effect="regressed"))
+    method.directions.fill_(1.0)
+    method.covariance.copy_(torch.tensor([[4.0, 0.0], [0.0, 0.25]]))
+    common, rare = (
+        method.relevance(Sentence(("",), "", 3 * one, torch.zeros(1, 2))).item()
+        for one in torch.eye(2)[:, None]
+    )
+    assert common == pytest.approx(1 / 2) and rare == pytest.approx(1 / 0.5)
+
+
 def test_wishes_add_up_when_taken_apart(fitted, face, backbones):
     method = StyleClipGlobal(dataclasses.replace(fitted.config, in_turn=True))
     method.load_state_dict(fitted.state_dict())
