@@ -208,7 +208,7 @@ _NOTES = (
             "Nothing is trained for a sentence, so any sentence works at once and strength is a "
             "plain multiple.",
         ),
-        good_for="a first try of any sentence; smiles, beards, glasses, hats, grey hair",
+        good_for="a first try of any sentence; hair colours, curls, beards, smiles, old faces",
         limits=(
             "One direction for all faces: it does not see whether the face has the attribute.",
             "Too much strength turns hair and hats into something between the two.",
