@@ -16,9 +16,10 @@ asks for a new descent.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -40,10 +41,15 @@ from faceedit.places import change_outside, places_of, shown
 from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class ClipPaeConfig(MethodConfig):
-    """Settings of the target and of the descent."""
+    """Settings of the target and of the descent.
+
+    `weight_outside` asks the base's segmenter; where there is none, a warning says so.
+    """
 
     added_later = MethodConfig.added_later | {"one_offset", "weight_outside"}
 
@@ -64,7 +70,7 @@ class ClipPaeConfig(MethodConfig):
     weight_identity: float = 0.5
     weight_consistency: float = 0.0  # 0.1 holds what is outside the subspace still more firmly
     weight_diversity: float = 0.0  # 0.01 drives the variations in a batch of one face apart
-    weight_outside: float = 0.0  # of change where the characteristic does not show; needs regions
+    weight_outside: float = 0.0  # of change where the characteristic does not show
 
 
 @dataclass(frozen=True)
@@ -133,22 +139,19 @@ class ClipPae(EditMethod):
         """Return what the source's edit is to reach; it stays the same throughout a descent."""
         clip, config = backbones.clip, self.config
         bases: list[Tensor | None] = [None]  # no subspace
-        names = None
-        if config.weight_outside:
+        names, places, free = None, [], None
+        if config.weight_outside and backbones.segmenter is None:
+            logger.warning("the base has no segmenter: nothing is held outside of what is edited")
+        elif config.weight_outside:
             names = sentence_characteristics(sentence, clip, embed, self.settings)
-        places = [places_of(one) for one in names or ()]
-        free = (
-            shown(self._segmenter(backbones), source.image, places, grown=True) if names else None
-        )
+            places = [places_of(one) for one in names]
+            free = shown(backbones.segmenter, source.image, places, grown=True)
         if config.target == "pae" or config.weight_consistency or config.weight_diversity:
             bases = sentence_bases(sentence, clip, embed, self.settings, names)
         if config.target == "pae":
             sentence = pae_sentence(sentence, source.image, clip, embed, self.settings, bases)
         with torch.no_grad():
             return Goal(sentence, bases, clip.encode_image(source.image), places, free)
-
-    def _segmenter(self, backbones: Backbones) -> Any:
-        return backbones.require("segmenter", self.name)
 
     def _terms(
         self, source: Face, edited: Face, goal: Goal, backbones: Backbones
@@ -166,7 +169,7 @@ class ClipPae(EditMethod):
                 backbones.identity, source.image, edited.image
             )
         if goal.free is not None:
-            now = shown(self._segmenter(backbones), edited.image, goal.places)
+            now = shown(backbones.segmenter, edited.image, goal.places)
             changed = change_outside(source.image, edited.image, torch.maximum(goal.free, now))
             terms["outside"] = config.weight_outside * changed
         if config.weight_consistency:
