@@ -360,8 +360,8 @@ _NOTES = (
         good_for="a single characteristic with little else changed",
         limits=(
             "Needs a corpus for the characteristic; for others it warns.",
+            "Black hair may turn blue or green where another colour is asked for.",
             "Seconds an edit, and again for every face.",
-            "Two characteristics at once need two corpora, one edit after the other.",
         ),
     ),
     MethodNote(

@@ -2,7 +2,7 @@
 
 A sentence about hair has no business in the eyes. CLIP hardly sees a shifted eye or a tinted wall,
 so a descent along its distance moves them for nothing; a segmenter tells where they are. After the
-"background" terms of ManiCLIP (arXiv:2210.00445) and FFCLIP (arXiv:2209.06733), which hold what is
+"background" terms of ManiCLIP (arXiv:2210.00445) and FFCLIP (arXiv:2210.07883), which hold what is
 background in both pictures; here the sentence decides what is held.
 """
 
@@ -38,7 +38,7 @@ def shown(
     """Return where places are in images, [n, 1, h, w] in [0, 1]; without a gradient.
 
     Args:
-        segmenter: Names the regions; those that it does not know are left out.
+        segmenter: Names the regions; a place of which it knows none is everywhere.
         image: At least one, [n, 3, h, w], RGB in [-1, 1].
         places: Of each image, or one list for all; an empty one is everywhere.
         grown: Whether to count what is around a place, as far as it reaches.
@@ -50,7 +50,7 @@ def shown(
         mask = torch.zeros_like(seen[:, :1]) if chosen else torch.ones_like(seen[:, :1])
         for place in chosen:
             labels = [regions.index(name) for name in place.regions if name in regions]
-            here = seen[:, labels].sum(dim=1, keepdim=True)
+            here = seen[:, labels or slice(None)].sum(dim=1, keepdim=True)
             reach = round(place.reach * seen.shape[-1]) if grown else 0
             here = F.max_pool2d(here, 2 * reach + 1, stride=1, padding=reach)
             mask = torch.maximum(mask, here)

@@ -65,6 +65,11 @@ def test_only_pixels_have_a_gradient():
     assert not edited.grad[..., :2].any() and (edited.grad[..., 2:] > 0).all()
 
 
+def test_a_place_that_the_segmenter_does_not_know_is_everywhere():
+    assert outside(picture(0, 1) + 0.5, Place(("hat",))) == pytest.approx(0, abs=1e-6)
+    assert outside(picture(0, 1) + 0.5, Place(("hat", "hair"))) > 0.4
+
+
 def test_every_picture_has_its_own_place():
     edited = torch.cat([picture(0, 1, 8), picture(0, 1, 8)])
     edited[..., -1] += 0.5
