@@ -163,11 +163,17 @@ def build_config(
 ) -> AnyConfig:
     """Rebuild a config dataclass from JSON; every key must be known, every field be there.
 
+    Fields named in the class's `added_later` may be missing, because the weights may be older; they
+    get their defaults.
+
     Raises:
         RepoError: If a key is unknown or missing, or a value has the wrong type.
     """
     where = folder / CONFIG
-    names = [field.name for field in fields(config_class)]  # type: ignore[arg-type]
+    known = fields(config_class)  # type: ignore[arg-type]
+    names = [field.name for field in known]
+    later: frozenset[str] = getattr(config_class, "added_later", frozenset())
+    values = {field.name: field.default for field in known if field.name in later} | dict(values)
     unknown, missing = sorted(set(values) - set(names)), [n for n in names if n not in values]
     if unknown or missing:
         problems = [f"unknown settings {unknown}"] if unknown else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -200,9 +200,7 @@ def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
     config = hub.read_config(folder)
     if config.get("method") != method_class.name:
         raise RepoError(f"{folder} holds {config.get('method')!r}, not {method_class.name!r}")
-    wanted = method_class.config_class
-    later = {f.name: f.default for f in fields(wanted) if f.name in wanted.added_later}
-    settings = hub.build_config(wanted, later | config.get("method_config", {}), folder)
+    settings = hub.build_config(method_class.config_class, config.get("method_config", {}), folder)
     method = method_class(settings)
     if method.state_dict():
         hub.load_weights(method, folder)

@@ -62,7 +62,13 @@ class AttributesConfig:
         hidden: Width of the layer before the heads.
         dropout: Probability on the hidden layer, in training only.
         colors: Places whose mean colour is measured (`ColorPool`); 0 for none.
+        fovea: Top, bottom, left and right, in px of the input, of a square that is looked at a
+            second time without folding (`Fovea`); empty for none.
+        fovea_widths: Channels of that look's stem and stages.
+        fovea_colors: Places in the square whose mean colour is measured.
     """
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"fovea", "fovea_widths", "fovea_colors"})
 
     heads: tuple[AttributeHead, ...]
     input_size: int = 128
@@ -72,15 +78,32 @@ class AttributesConfig:
     hidden: int = 192
     dropout: float = 0.1
     colors: int = 0
+    fovea: tuple[int, ...] = ()
+    fovea_widths: tuple[int, ...] = (32, 56, 80)
+    fovea_colors: int = 8
 
     def __post_init__(self) -> None:
         """Rebuild the heads from plain dictionaries, as config.json has them."""
         heads = [h if isinstance(h, AttributeHead) else _head(h) for h in self.heads]
         object.__setattr__(self, "heads", tuple(heads))
-        object.__setattr__(self, "widths", tuple(self.widths))
+        for name in ("widths", "fovea", "fovea_widths"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         step = self.fold * 2 ** (len(self.widths) - 1)
         if self.input_size % step:
             raise ValueError(f"input_size is {self.input_size}; it must be a multiple of {step}")
+
+        if self.fovea:
+            self._check_fovea()
+
+    def _check_fovea(self) -> None:
+        top, bottom, left, right = self.fovea
+        step = 2 ** (len(self.fovea_widths) - 1)
+        inside = 0 <= top < bottom <= self.input_size and 0 <= left < right <= self.input_size
+        if not inside or bottom - top != right - left or (bottom - top) % step:
+            raise ValueError(
+                f"fovea is {self.fovea}; it must be top, bottom, left, right of a square within "
+                f"{self.input_size} px whose side is a multiple of {step}"
+            )
 
     @property
     def final_size(self) -> int:
@@ -111,6 +134,22 @@ class _Residual(nn.Module):
         return x + self.conv(x)
 
 
+def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
+    """Return stages that each halve the resolution."""
+    return nn.ModuleList(
+        nn.Sequential(_conv(before, width, stride=2), *[_Residual(width) for _ in range(depth)])
+        for before, width in pairwise(widths)
+    )
+
+
+def _position(channels: int, size: int) -> nn.Conv2d:
+    """Return a learned spatial weighting a channel, two of them.
+
+    It keeps where something is (raised brows, a parting), which averaging would lose.
+    """
+    return nn.Conv2d(channels, 2 * channels, size, groups=channels)
+
+
 class ColorPool(nn.Module):
     """Mean colours of places that learned maps pick out, each with its hue.
 
@@ -132,12 +171,42 @@ class ColorPool(nn.Module):
         Returns:
             [n, 5 * places]; a grey place has no hue: both are near 0.
         """
-        weight = self.score(x).flatten(2).softmax(dim=-1).to(image.dtype)
-        pixels = F.adaptive_avg_pool2d(image, x.shape[-1]).flatten(2)
-        red, green, blue = color = torch.einsum("nkp,ncp->cnk", weight, pixels).float()
+        weight = self.score(x).flatten(2).float().softmax(dim=-1)
+        pixels = F.adaptive_avg_pool2d(image, x.shape[-1]).flatten(2).float()
+        with torch.autocast(image.device.type, enabled=False):  # 8 bits are too few for a tint
+            red, green, blue = color = torch.einsum("nkp,ncp->cnk", weight, pixels)
         plane = torch.stack([red - (green + blue) / 2, (green - blue) * math.sqrt(3) / 2])
         hue = plane / (plane.square().sum(0) + GREY**2).sqrt()
         return torch.cat([color, hue]).permute(1, 2, 0).flatten(1)
+
+
+class Fovea(nn.Module):
+    """A second look at the middle of the face, where small things lie, at full resolution.
+
+    The first look folds two by two pixels and halves at once, and an iris that moves by one pixel,
+    freckles or a lip's tint are lost in it.
+    """
+
+    def __init__(self, config: AttributesConfig) -> None:
+        super().__init__()
+        self.square, widths = config.fovea, config.fovea_widths
+        side = self.square[1] - self.square[0]
+        self.stem = _conv(3, widths[0])
+        self.stages = _stages(widths, config.depth)
+        self.position = _position(widths[-1], side // 2 ** (len(widths) - 1))
+        self.colors = ColorPool(widths[-2], config.fovea_colors)
+        self.outputs = 3 * widths[-1] + 5 * config.fovea_colors
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return what is seen in the square of [n, 3, input_size, input_size], [n, outputs]."""
+        top, bottom, left, right = self.square
+        square = image[..., top:bottom, left:right]
+        maps = [self.stem(square)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        *_, finer, x = maps
+        colors = self.colors(finer, square).to(x.dtype)
+        return torch.cat([self.position(x).flatten(1), x.mean((2, 3)), colors], dim=1)
 
 
 class AttributeReader(nn.Module):
@@ -150,16 +219,12 @@ class AttributeReader(nn.Module):
         self.config = config
         widths = config.widths
         self.stem = _conv(3 * config.fold**2, widths[0])
-        self.stages = nn.ModuleList()
-        for before, width in pairwise(widths):
-            residuals = [_Residual(width) for _ in range(config.depth)]
-            self.stages.append(nn.Sequential(_conv(before, width, stride=2), *residuals))
-        # A learned spatial weighting a channel keeps where something is (raised brows, a parting),
-        # which averaging would lose.
-        self.position = nn.Conv2d(widths[-1], 2 * widths[-1], config.final_size, groups=widths[-1])
+        self.stages = _stages(widths, config.depth)
+        self.position = _position(widths[-1], config.final_size)
         # On the map before the last: the last one's cells are larger than lips or a hat's brim.
         self.colors = ColorPool(widths[-2], config.colors) if config.colors else None
-        pooled = 3 * widths[-1] + 5 * config.colors
+        self.fovea = Fovea(config) if config.fovea else None
+        pooled = 3 * widths[-1] + 5 * config.colors + (self.fovea.outputs if self.fovea else 0)
         self.hidden = nn.Sequential(
             nn.Linear(pooled, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)
         )
@@ -167,15 +232,17 @@ class AttributeReader(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Return the feature maps of the stem and of every stage, for feature losses and FID."""
-        size = self.config.input_size
-        if image.shape[-2:] != (size, size):
-            image = F.adaptive_avg_pool2d(image, size)
-        x = self.stem(F.pixel_unshuffle(image, self.config.fold))
+        x = self.stem(F.pixel_unshuffle(self._sized(image), self.config.fold))
         maps = [x]
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
         return maps
+
+    def _sized(self, image: Tensor) -> Tensor:
+        size = self.config.input_size
+        fits = image.shape[-2:] == (size, size)
+        return image if fits else F.adaptive_avg_pool2d(image, size)
 
     def pooled(self, image: Tensor) -> Tensor:
         """Return the hidden features before the heads, [n, hidden]: the space of our FID."""
@@ -183,6 +250,8 @@ class AttributeReader(nn.Module):
         parts = [self.position(x).flatten(1), x.mean((2, 3))]
         if self.colors is not None:
             parts.append(self.colors(finer, image).to(x.dtype))
+        if self.fovea is not None:
+            parts.append(self.fovea(self._sized(image)).to(x.dtype))
         return self.hidden(torch.cat(parts, dim=1))
 
     def raw(self, image: Tensor) -> dict[str, Tensor]:

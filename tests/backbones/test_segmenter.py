@@ -1,5 +1,7 @@
 """The segmenter and the attribute reader: shapes, units, and learning on a world that is known."""
 
+import json
+
 import pytest
 import torch
 
@@ -94,6 +96,34 @@ def test_reader_keeps_its_heads_when_saved(reader, tmp_path):
     image = torch.rand(1, 3, 128, 128)
     with torch.no_grad():
         assert torch.equal(loaded.eval()(image)["smile"], reader(image)["smile"])
+
+
+def test_fovea_is_a_square_within_the_picture():
+    for fovea in ((0, 30, 0, 32), (-4, 28, 0, 32), (100, 132, 0, 32), (0, 30, 0, 30), (8, 8, 0, 0)):
+        with pytest.raises(ValueError, match="fovea"):
+            AttributesConfig(HEADS, fovea=fovea)
+
+
+@torch.no_grad()
+def test_fovea_sees_its_square_and_nothing_else():
+    torch.manual_seed(0)
+    reader = AttributeReader(AttributesConfig(HEADS, fovea=(32, 64, 48, 80))).eval()
+    image = torch.rand(1, 3, 128, 128) * 2 - 1
+    inside, outside = image.clone(), image.clone()
+    inside[..., 40, 60] += 1
+    outside[..., 20, 60] += 1
+    assert not torch.equal(reader.fovea(inside), reader.fovea(image))
+    assert torch.equal(reader.fovea(outside), reader.fovea(image))
+
+
+def test_readers_from_before_the_fovea_load(tmp_path):
+    reader = AttributeReader(AttributesConfig(HEADS))
+    hub.save_network(reader, tmp_path, half=False)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for name in ("fovea", "fovea_widths", "fovea_colors"):
+        del config[name]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert hub.load_network(AttributeReader, tmp_path).config == reader.config
 
 
 def test_segmenter_learns_two_halves():

@@ -39,6 +39,7 @@ HEADS = tuple(
     for spec in SPECS.values()
     if spec.name not in UNREADABLE
 )
+LEAST_SEEN = 0.15  # share of a batch, at least, by which an attribute's loss is divided
 CHOICES = {spec.name: spec.values for spec in SPECS.values() if spec.categorical}
 
 
@@ -51,8 +52,12 @@ class AttributesOptions:
     hidden: int = 192
     dropout: float = 0.1
     colors: int = 0  # places whose colour is measured
+    fovea: tuple[int, ...] = ()  # top, bottom, left, right of a second look, px; none if empty
+    fovea_widths: tuple[int, ...] = (32, 56, 80)
+    fovea_colors: int = 8
     robust: float = 1.0  # strength of blur, noise and misalignment; 0 trains on clean renders
     out_of_sight: float = 0.1  # weight of attributes that the picture hides
+    level: bool = False  # attributes that are seldom in sight weigh as much as the others
     balance: float = 0.6  # weight ~ (1 / frequency) ** balance; 1 makes all values count alike
     evaluation_images: int = 1000
 
@@ -113,11 +118,17 @@ class AttributesStep(nn.Module):
             )
             if head.values:
                 loss = F.cross_entropy(answer, true.round().long(), reduction="none")
-                choices.append((weight * loss).mean() / math.log(len(head.values)))
+                choices.append(self._mean(weight, loss) / math.log(len(head.values)))
             else:
                 error = (answer - encode(head, true)).square().sum(1)
-                numbers.append((weight * error).mean() / task.balance.variance[head.name])
+                numbers.append(self._mean(weight, error) / task.balance.variance[head.name])
         return {"choices": torch.stack(choices).mean(), "numbers": torch.stack(numbers).mean()}
+
+    def _mean(self, weight: Tensor, loss: Tensor) -> Tensor:
+        if not self.task[0].options.level:
+            return (weight * loss).mean()
+        # The floor keeps one picture, the only one with a hat, from deciding the whole step.
+        return (weight * loss).sum() / weight.sum().clamp(min=LEAST_SEEN * len(weight))
 
 
 def lens(strength: float) -> Augmentation:
@@ -153,6 +164,9 @@ class AttributesTask(Task):
                 hidden=o.hidden,
                 dropout=o.dropout,
                 colors=o.colors,
+                fovea=o.fovea,
+                fovea_widths=o.fovea_widths,
+                fovea_colors=o.fovea_colors,
             )
         )
 
