@@ -290,6 +290,7 @@ class PaeSettings:
 
     projection: Projection = Projection.SPAN
     alpha: float = 2.0  # augmenting power; the paper's control of the strength
+    equal_push: bool = False  # CONTRAST: alpha is the length of what is added, see `pae_target`
     alpha_plain: float = 8.0  # where there is no subspace; in units of e_T beside IMAGE_NORM e_I
     components: int = 10  # rows of a PCA or contrast basis, at most
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by `choose`
@@ -349,7 +350,9 @@ def pae_target(
     """Return unit targets [n, d] for unit embeddings of images and texts.
 
     Without a basis it is e_I + alpha e_T, the plain form of the official code. A contrast basis
-    holds differences of texts, so there it is e_I + alpha P_W(e_T - e_neutral).
+    holds differences of texts, so there it is e_I + alpha P_W(e_T - e_neutral). How long that
+    difference is says how far apart a CLIP holds two texts and nothing about faces: ours holds "an
+    old face" two fifths as far from "a face" as sunglasses. `equal_push` makes its length 1.
 
     Args:
         image: e_I, [n, d].
@@ -362,7 +365,9 @@ def pae_target(
         return F.normalize(IMAGE_NORM * image + settings.alpha_plain * text, dim=-1)
     basis, alpha = basis.to(image), settings.alpha
     if settings.projection is Projection.CONTRAST:
-        return F.normalize(image + alpha * project(text - neutral, basis), dim=-1)
+        push = project(text - neutral, basis)
+        push = F.normalize(push, dim=-1) if settings.equal_push else push
+        return F.normalize(image + alpha * push, dim=-1)
     along = text if settings.text == "full" else project(text, basis)
     if settings.projection in (Projection.SPAN, Projection.PCA):
         return F.normalize(augment_axes(image, basis, alpha, along, text), dim=-1)

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from faceedit.corpora import PLACES, Place
 
-__all__ = ["change_outside", "places_of", "shown"]
+__all__ = ["change_outside", "places_of", "rarity", "shown"]
+
+SMALLEST_REGION = 1e-3  # share of the picture; smaller regions count no more than this one
 
 
 def places_of(characteristics: Sequence[str]) -> tuple[Place, ...]:
@@ -58,12 +60,30 @@ def shown(
     return torch.cat(masks)
 
 
-def change_outside(source: Tensor, edited: Tensor, free: Tensor) -> Tensor:
+@torch.no_grad()
+def rarity(segmenter: Any, image: Tensor) -> Tensor:
+    """Return how much each pixel counts, [n, 1, h, w] with mean 1: more in a small region.
+
+    An eye is a hundredth of what a wall is, and says more about a face. A pixel counts by the root
+    of one over its region's share, between counting pixels alike and counting regions alike.
+
+    Args:
+        segmenter: Tells the regions.
+        image: [n, 3, h, w], RGB in [-1, 1].
+    """
+    chances = segmenter(image).softmax(dim=1)
+    share = chances.mean(dim=(2, 3), keepdim=True).clamp(min=SMALLEST_REGION)
+    counts = (chances / share.sqrt()).sum(dim=1, keepdim=True)
+    return counts / counts.mean(dim=(2, 3), keepdim=True)
+
+
+def change_outside(source: Tensor, edited: Tensor, free: Tensor, counts: Tensor) -> Tensor:
     """Return how much edits changed what they should leave, the mean over pixels; a scalar.
 
     Args:
         source: Images before, [n, 3, h, w], RGB in [-1, 1].
         edited: After the edit.
         free: Where they may differ, [n, 1, h, w] in [0, 1].
+        counts: How much each pixel counts, [n, 1, h, w], see `rarity`.
     """
-    return ((1 - free) * (edited - source).abs().mean(dim=1, keepdim=True)).mean()
+    return (counts * (1 - free) * (edited - source).abs().mean(dim=1, keepdim=True)).mean()

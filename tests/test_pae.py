@@ -205,6 +205,17 @@ def test_contrast_moves_towards_the_end_that_is_asked_for(corpus):
     assert ((high - low) * (ends[0] - ends[1])).sum() > 0
 
 
+@pytest.mark.parametrize("equal_push", [False, True])
+def test_equal_push_moves_a_weak_sentence_as_far_as_a_strong_one(corpus, equal_push):
+    settings = PaeSettings(Projection.CONTRAST, equal_push=equal_push)
+    basis = pae.make_basis([corpus], settings.projection, 3)
+    image, neutral = (F.normalize(torch.randn(1, 32), dim=-1) for _ in range(2))
+    strong = corpus.positive.mean(0, keepdim=True)
+    weak = neutral + 0.3 * (strong - neutral)
+    far, near = (pae.pae_target(image, t, neutral, basis, settings) for t in (strong, weak))
+    assert torch.allclose(far, near, atol=1e-5) == equal_push
+
+
 def test_text_mass_near_zero_does_not_blow_the_target_up():
     basis = torch.eye(4)[:2]
     text = torch.tensor([[0.7, -0.7001, 0.1, 0.0]])

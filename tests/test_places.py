@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from faceedit.corpora import CORPORA, PLACES, Place
-from faceedit.places import change_outside, places_of, shown
+from faceedit.places import change_outside, places_of, rarity, shown
 from faceedit.world import REGIONS
 
 
@@ -18,6 +18,9 @@ class ByColor:
     def __call__(self, image):
         hair = 50 * image.mean(dim=1, keepdim=True)
         return torch.cat([hair, -hair], dim=1)
+
+
+ALIKE = torch.ones(1, 1, 1, 1)  # all pixels count the same
 
 
 def picture(*columns: int) -> torch.Tensor:
@@ -35,7 +38,7 @@ def free(source: torch.Tensor, edited: torch.Tensor, places) -> torch.Tensor:
 
 def outside(edited: torch.Tensor, *places: Place, source: torch.Tensor | None = None) -> float:
     source = picture(0, 1) if source is None else source
-    return change_outside(source, edited, free(source, edited, [places])).item()
+    return change_outside(source, edited, free(source, edited, [places]), ALIKE).item()
 
 
 def test_a_change_counts_where_the_place_is_not():
@@ -61,7 +64,7 @@ def test_only_pixels_have_a_gradient():
     edited[..., 2:] += 0.2
     edited.requires_grad_()
     source = picture(0, 1)
-    change_outside(source, edited, free(source, edited, [(Place(("hair",)),)])).backward()
+    change_outside(source, edited, free(source, edited, [(Place(("hair",)),)]), ALIKE).backward()
     assert not edited.grad[..., :2].any() and (edited.grad[..., 2:] > 0).all()
 
 
@@ -75,9 +78,16 @@ def test_every_picture_has_its_own_place():
     edited[..., -1] += 0.5
     source = picture(0, 1).expand(2, -1, -1, -1)
     places = [(Place(("hair",)),), ()]
-    assert change_outside(source, edited, free(source, edited, places)).item() == pytest.approx(
-        0.5 / 20 / 2, abs=1e-6
-    )
+    changed = change_outside(source, edited, free(source, edited, places), ALIKE)
+    assert changed.item() == pytest.approx(0.5 / 20 / 2, abs=1e-6)
+
+
+def test_a_pixel_of_a_small_region_counts_more():
+    counts = rarity(ByColor(), picture(0))  # hair is a twentieth of it, skin the rest
+    assert counts.mean().item() == pytest.approx(1)
+    assert (counts[..., 0] / counts[..., 1]).mean().item() == pytest.approx(19**0.5, rel=1e-3)
+    skin = change_outside(picture(0), picture(0, 5), torch.zeros(1, 1, 20, 20), counts)
+    assert skin.item() == pytest.approx(2 / 20 * counts[..., 1].mean().item(), rel=1e-4)
 
 
 def test_places_are_those_of_corpora_and_of_the_worlds_regions():

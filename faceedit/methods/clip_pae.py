@@ -37,7 +37,7 @@ from faceedit.pae import (
     sentence_bases,
     sentence_characteristics,
 )
-from faceedit.places import change_outside, places_of, shown
+from faceedit.places import change_outside, places_of, rarity, shown
 from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
@@ -51,11 +51,12 @@ class ClipPaeConfig(MethodConfig):
     `weight_outside` asks the base's segmenter; where there is none, a warning says so.
     """
 
-    added_later = MethodConfig.added_later | {"one_offset", "weight_outside"}
+    added_later = MethodConfig.added_later | {"one_offset", "weight_outside", "equal_push"}
 
     target: Literal["pae", "text"] = "pae"  # "text": the sentence itself, the paper's baseline
     projection: str = "span"  # a `pae.Projection`
     alpha: float = 2.0  # augmenting power
+    equal_push: bool = False  # of a contrast: alpha is its length, however weak the sentence's is
     alpha_plain: float = 8.0  # the same where no characteristic fits the sentence
     components: int = 10  # of a PCA or contrast basis, at most
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words
@@ -82,6 +83,7 @@ class Goal:
     seen: Tensor  # [n, d], the source's own unit embedding
     places: Sequence[tuple[Place, ...]] = ()  # where what each prompt is about shows
     free: Tensor | None = None  # [n, 1, h, w], where that is in the source and may grow to
+    counts: Tensor | None = None  # [n, 1, h, w], how much the source's other pixels count
 
 
 class ClipPae(EditMethod):
@@ -98,6 +100,7 @@ class ClipPae(EditMethod):
         self.settings = PaeSettings(
             projection=config.projection,  # type: ignore[arg-type]  # a name is turned into one
             alpha=config.alpha,
+            equal_push=config.equal_push,
             alpha_plain=config.alpha_plain,
             components=config.components,
             characteristics=config.characteristics,
@@ -139,19 +142,20 @@ class ClipPae(EditMethod):
         """Return what the source's edit is to reach; it stays the same throughout a descent."""
         clip, config = backbones.clip, self.config
         bases: list[Tensor | None] = [None]  # no subspace
-        names, places, free = None, [], None
+        names, places, free, counts = None, [], None, None
         if config.weight_outside and backbones.segmenter is None:
             logger.warning("the base has no segmenter: nothing is held outside of what is edited")
         elif config.weight_outside:
             names = sentence_characteristics(sentence, clip, embed, self.settings)
             places = [places_of(one) for one in names]
             free = shown(backbones.segmenter, source.image, places, grown=True)
+            counts = rarity(backbones.segmenter, source.image)
         if config.target == "pae" or config.weight_consistency or config.weight_diversity:
             bases = sentence_bases(sentence, clip, embed, self.settings, names)
         if config.target == "pae":
             sentence = pae_sentence(sentence, source.image, clip, embed, self.settings, bases)
         with torch.no_grad():
-            return Goal(sentence, bases, clip.encode_image(source.image), places, free)
+            return Goal(sentence, bases, clip.encode_image(source.image), places, free, counts)
 
     def _terms(
         self, source: Face, edited: Face, goal: Goal, backbones: Backbones
@@ -168,9 +172,10 @@ class ClipPae(EditMethod):
             terms["identity"] = config.weight_identity * losses.identity_distance(
                 backbones.identity, source.image, edited.image
             )
-        if goal.free is not None:
+        if goal.free is not None and goal.counts is not None:
             now = shown(backbones.segmenter, edited.image, goal.places)
-            changed = change_outside(source.image, edited.image, torch.maximum(goal.free, now))
+            free = torch.maximum(goal.free, now)
+            changed = change_outside(source.image, edited.image, free, goal.counts)
             terms["outside"] = config.weight_outside * changed
         if config.weight_consistency:
             distance = consistency_distance(after, goal.seen, goal.bases)
