@@ -15,20 +15,21 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit import hub
-from faceedit.backbones.resample import bicubic, box, resample
+from faceedit.backbones.resample import bicubic, box, foveal_columns, foveal_rows, resample
 from faceedit.errors import RepoError
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 logger = logging.getLogger(__name__)
+Pixels = Literal["openai", "styleclip", "foveal"]  # how images are fed in, see `Clip.pixels`
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1], from the official release
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -56,7 +57,12 @@ class ClipConfig:
     embed_dim: int = 512
     pixel_mean: tuple[float, float, float] = OPENAI_MEAN
     pixel_std: tuple[float, float, float] = OPENAI_STD
-    pixels: Literal["openai", "styleclip"] = "openai"  # how images are fed in, see `Clip.pixels`
+    pixels: Pixels = "openai"
+
+    def __post_init__(self) -> None:
+        """Refuse a way of feeding pixels that this version does not know."""
+        if self.pixels not in get_args(Pixels):
+            raise ValueError(f"pixels is {self.pixels!r}; it can be one of {get_args(Pixels)}")
 
     def transformers(self) -> dict[str, Any]:
         """Return the same sizes in the words of `transformers.CLIPConfig`."""
@@ -148,7 +154,9 @@ class Clip(nn.Module):
 
         "openai": clamped to the visible range, bicubic with antialiasing, mean and std removed, as
         CLIP was trained. "styleclip": box-resampled and fed as it is, in [-1, 1], as StyleCLIP's
-        official code does, which its released weights and loss weights depend on.
+        official code does, which its released weights and loss weights depend on. "foveal": as
+        "openai", but box-resampled so that an aligned face fills the frame and what is around it is
+        squeezed into the margin; a small tower sees finer so.
 
         Args:
             image: [n, 3, h, w], RGB in [-1, 1].
@@ -160,7 +168,9 @@ class Clip(nn.Module):
         if self.config.pixels == "styleclip":
             return resample(image, size, box)
         x = F.hardtanh(image)  # clamped; its gradient takes half the time of clamp's
-        if x.shape[-2:] != (size, size):
+        if self.config.pixels == "foveal":
+            x = resample(x, size, foveal_rows, foveal_columns)
+        elif x.shape[-2:] != (size, size):
             x = resample(x, size, bicubic)
         mean = x.new_tensor(self.config.pixel_mean)[:, None, None]
         std = x.new_tensor(self.config.pixel_std)[:, None, None]

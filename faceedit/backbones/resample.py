@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["bicubic", "box", "resample"]
+__all__ = ["bicubic", "box", "foveal_columns", "foveal_rows", "resample"]
 
 OUTPUTS = 16  # pixels a block: fewer skip more zeros, more make better products
 
@@ -45,6 +46,37 @@ def box(source: int, target: int) -> Tensor:
     cells = torch.arange(source, dtype=torch.float64)[None]
     overlap = torch.minimum(starts + span, cells + 1) - torch.maximum(starts, cells)
     return (overlap.clamp(min=0) / span).float()
+
+
+# Where the lines of an aligned portrait come to lie when its face is given most of the room, as
+# shares of the side; from the brows to the chin it is 4/3 of its usual size.
+FOVEAL_ROWS = ((0.0, 36 / 128, 108 / 128, 1.0), (0.0, 14 / 96, 86 / 96, 1.0))
+FOVEAL_COLUMNS = ((0.0, 20 / 128, 108 / 128, 1.0), (0.0, 4 / 96, 92 / 96, 1.0))
+
+
+def foveal_rows(source: int, target: int) -> Tensor:
+    """Return the matrix that squeezes what is above and below the face, [target, source]."""
+    return _stretch(source, target, *FOVEAL_ROWS)
+
+
+def foveal_columns(source: int, target: int) -> Tensor:
+    """Return the matrix that squeezes what is beside the face, [target, source]."""
+    return _stretch(source, target, *FOVEAL_COLUMNS)
+
+
+def _stretch(
+    source: int, target: int, before: tuple[float, ...], after: tuple[float, ...]
+) -> Tensor:
+    """Return a box resampling, [target, source], that moves lines from `before` to `after`."""
+    edges = torch.arange(target + 1, dtype=torch.float64) / target
+    places = torch.zeros_like(edges)
+    for (a, b), (c, d) in zip(pairwise(before), pairwise(after), strict=True):
+        inside = (edges >= c) & (edges <= d)
+        places[inside] = a + (edges[inside] - c) * (b - a) / (d - c)
+    starts, ends = source * places[:-1, None], source * places[1:, None]
+    cells = torch.arange(source, dtype=torch.float64)[None]
+    overlap = torch.minimum(ends, cells + 1) - torch.maximum(starts, cells)
+    return (overlap.clamp(min=0) / (ends - starts)).float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,15 +135,16 @@ class _Product(torch.autograd.Function):
         return found, None, None, None
 
 
-def resample(image: Tensor, size: int, weights: Weights) -> Tensor:
+def resample(image: Tensor, size: int, weights: Weights, across: Weights | None = None) -> Tensor:
     """Resize images [n, c, h, w] to [n, c, size, size]; gradients pass, of any order.
 
     Args:
         image: Any floating numbers.
         size: px.
-        weights: `bicubic` or `box`.
+        weights: `bicubic`, `box` or `foveal_rows`.
+        across: The same for the columns, where they differ.
     """
     height, width = image.shape[-2:]
-    rows, columns = _matrix(weights, height, size), _matrix(weights, width, size)
+    rows, columns = _matrix(weights, height, size), _matrix(across or weights, width, size)
     resized: Tensor = _Product.apply(image, rows, columns, False)
     return resized

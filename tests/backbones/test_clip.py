@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from faceedit.backbones.clip import Clip, ClipConfig, build_tokenizer
+from faceedit.backbones.clip import PREPROCESSOR, Clip, ClipConfig, build_tokenizer
 from faceedit.convert.clip import clip_config, convert_clip
 from faceedit.errors import RepoError
 from tests.conftest import make_clip
@@ -134,6 +134,20 @@ def test_saved_clip_embeds_the_same_after_loading(tmp_path):
     with torch.no_grad():
         assert torch.equal(loaded.encode_image(image), clip.encode_image(image))
         assert torch.equal(loaded.encode_text(["red hair"]), clip.encode_text(["red hair"]))
+
+
+def test_a_clip_that_looks_at_the_face_does_so_after_loading(tmp_path):
+    plain = make_clip()
+    clip = Clip(dataclasses.replace(plain.config, pixels="foveal"), plain.tokenizer)
+    clip.save(tmp_path)
+    image = torch.rand(1, 3, 32, 32) * 2 - 1
+    loaded = Clip.from_folder(tmp_path)
+    assert torch.equal(loaded.pixels(image), clip.pixels(image))
+    assert not torch.allclose(loaded.pixels(image), plain.pixels(image))
+    config = (tmp_path / PREPROCESSOR).read_text(encoding="utf-8")
+    (tmp_path / PREPROCESSOR).write_text(config.replace("foveal", "sideways"), encoding="utf-8")
+    with pytest.raises(RepoError, match="sideways"):
+        Clip.from_folder(tmp_path)
 
 
 def test_saved_clip_can_be_read_by_transformers(tmp_path):

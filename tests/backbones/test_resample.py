@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from faceedit.backbones.resample import bicubic, box, resample
+from faceedit.backbones.resample import bicubic, box, foveal_columns, foveal_rows, resample
 
 
 @pytest.mark.parametrize(("shape", "size"), [((128, 128), 96), ((90, 61), 96), ((300, 47), 224)])
@@ -25,3 +25,20 @@ def test_gradients_of_first_and_second_order(weights):
     image = torch.randn(1, 1, 24, 19, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: resample(x, 20, weights), image)
     assert torch.autograd.gradgradcheck(lambda x: resample(x, 20, weights) ** 2, image)
+
+
+def test_foveal_rows_show_the_face_pixel_by_pixel_and_lose_no_light():
+    for weights, inside, outside in (
+        (foveal_rows, slice(36, 108), slice(14, 86)),
+        (foveal_columns, slice(20, 108), slice(4, 92)),
+    ):
+        matrix = weights(128, 96)
+        torch.testing.assert_close(matrix.sum(dim=1), torch.ones(96))
+        assert (matrix.sum(dim=0) > 0).all()  # everything is seen
+        torch.testing.assert_close(
+            matrix[outside, inside], torch.eye(inside.stop - inside.start), atol=1e-5, rtol=0
+        )
+    image = torch.rand(1, 3, 128, 128, dtype=torch.float64)
+    wanted = foveal_rows(128, 96).double() @ image @ foveal_columns(128, 96).double().T
+    found = resample(image, 96, foveal_rows, foveal_columns)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)

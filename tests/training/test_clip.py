@@ -7,19 +7,25 @@ import random
 import pytest
 import torch
 
-from faceedit.world import sample_attributes
+from faceedit.backbones.attributes import encode
+from faceedit.backbones.clip import Clip
+from faceedit.world import SPECS, sample_attributes
 from faceedit.world.captions import FALSE, STATEMENTS, TRUE, describe, truth
 from tests.training.shards import write_shard
 from training.config import ConfigError, TrainConfig
+from training.paint import Coat
 from training.task import Phase
 from training.tasks.clip import (
+    NUMBERS,
     ClipOptions,
     ClipTask,
+    Levels,
     Questions,
     contrast,
     distinct_pairs,
     disturb,
     learn_tokenizer,
+    number_weights,
     pair_truth,
     reading_loss,
     said_matrix,
@@ -170,3 +176,72 @@ def test_training_goes_on_from_a_folder(task, tmp_path):
     other = dataclasses.replace(config, options={**config.options, "vision_width": 24})
     with pytest.raises(ConfigError, match="another shape"):
         ClipTask(other, torch.device("cpu"))
+
+
+def test_a_frozen_text_tower_stays_to_the_bit_while_pictures_are_learned(task, tmp_path):
+    task.export(tmp_path / "clip")
+    options = {**TINY, "start": str(tmp_path / "clip"), "look_share": 0, "pixels": "foveal"}
+    config = dataclasses.replace(task.config, options={**options, "freeze_text": True})
+    frozen = ClipTask(config, torch.device("cpu"))
+    frozen.open_data(None)
+    frozen.phase = Phase("match")
+    words = Clip.from_folder(tmp_path / "clip").encode_text(["red hair", "a bald man"])
+    (turn,) = frozen.turns()
+    optimizer = torch.optim.AdamW(turn.groups(), lr=0.01, weight_decay=0.1)
+    terms = turn.step(frozen.batch(range(6)))
+    sum(value for name, value in terms.items() if not name.startswith("log_")).backward()
+    optimizer.step()
+    assert frozen.clip.model.visual_projection.weight.grad.abs().sum() > 0
+    frozen.export(tmp_path / "after")
+    after = Clip.from_folder(tmp_path / "after")
+    assert torch.equal(after.encode_text(["red hair", "a bald man"]), words)
+    assert after.config.pixels == "foveal"
+    for wrong in ({"start": ""}, {"look_share": 0.5}):
+        with pytest.raises(ConfigError, match="freeze_text"):
+            ClipTask(
+                dataclasses.replace(config, options={**config.options, **wrong}),
+                torch.device("cpu"),
+            )
+
+
+def test_numbers_count_where_they_are_in_sight_and_unpainted(task):
+    world = task.data.batch(range(6))
+    bare, painted = Coat(0, (0, 0, 0), 0.0), Coat(0, (0, 0, 0), 0.5)
+    clear = number_weights(world, [bare] * 5 + [painted])
+    assert clear.shape == (6, len(NUMBERS))
+    assert (clear[:5] > 0).all() and not clear[5].any()
+    levels = Levels(4)
+    pooled = torch.randn(6, 4)
+    assert levels(pooled, world.values, torch.zeros_like(clear)).item() == 0
+    assert levels(pooled, world.values, clear).item() > 0
+
+
+def test_levels_cost_nothing_where_every_number_is_told_exactly(task):
+    world = task.data.batch(range(6))
+    clear = torch.ones(6, len(NUMBERS))
+    levels = Levels(6)  # one pooled entry a picture, so that the map can know the answers
+    names = list(SPECS)
+    told = [encode(head, world.values[:, names.index(head.name)]) for head in NUMBERS]
+    with torch.no_grad():
+        levels.linear.weight.copy_(torch.cat(told, dim=1).T)
+        levels.linear.bias.zero_()
+    assert levels(torch.eye(6), world.values, clear).item() < 1e-10
+
+
+def test_held_texts_are_pulled_back_to_where_they_were(task, tmp_path):
+    task.export(tmp_path / "clip")
+    options = {**TINY, "start": str(tmp_path / "clip"), "look_share": 0, "hold_text": 5.0}
+    config = dataclasses.replace(task.config, options=options)
+    held = ClipTask(config, torch.device("cpu"))
+    held.open_data(None)
+    held.phase = Phase("match")
+    step, batch = held.turns()[0].step, held.batch(range(6))
+    assert step(batch)["hold"].item() == pytest.approx(0, abs=1e-4)
+    with torch.no_grad():
+        held.clip.model.text_projection.weight.add_(torch.randn(8, 16))
+    drift = step(batch)["hold"]
+    drift.backward()
+    assert drift.item() > 0.1
+    assert held.clip.model.text_projection.weight.grad.abs().sum() > 0
+    with pytest.raises(ConfigError, match="hold_text"):
+        ClipTask(dataclasses.replace(config, options={**options, "start": ""}), torch.device("cpu"))

@@ -18,21 +18,24 @@ as a generator can draw (Goodfellow et al., arXiv:1412.6572, one signed step).
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.backbones.attributes import encode
 from faceedit.backbones.clip import Clip, ClipConfig, build_tokenizer
-from faceedit.world import sample_attributes
+from faceedit.metrics.attributes import in_sight, region_shares
+from faceedit.world import REGIONS, SPECS, sample_attributes
 from faceedit.world.captions import (
     FALSE,
     STATEMENTS,
@@ -47,13 +50,17 @@ from faceedit.world.captions import (
     value_prompts,
 )
 from training.config import ConfigError, TrainConfig
-from training.data import WorldShards, augment_seed
-from training.paint import draw_coat, paint
+from training.data import WorldBatch, WorldShards, augment_seed
+from training.paint import Coat, draw_coat, paint
 from training.task import Phase, Task, Turn
+from training.tasks.attributes import CHOICES, HEADS, LEAST_SEEN, Balance
 
 MAX_SCALE = math.log(100)  # of the learned temperature, as in the paper
 RECALL_PAIRS = 100  # pictures and captions in one retrieval round
 RECALL_ROUNDS = 20
+NUMBERS = tuple(head for head in HEADS if not head.values)  # attributes that have a scale
+RARE_POWER = 0.6  # weight of a number's value ~ (1 / frequency) ** this
+OUT_OF_SIGHT = 0.02  # weight of a number that the picture hides
 PLACE_STD = 0.5  # of the position embeddings at the start; patch embeddings have about 0.5 too
 ATTENTION_GAIN = 3.0  # of queries and keys at the start
 
@@ -66,6 +73,7 @@ class ClipOptions:
     patch_size: int = (
         32  # few large patches: aligned faces need little else, at a tenth of the price
     )
+    pixels: Literal["openai", "foveal"] = "openai"  # see `Clip.pixels`; may differ from `start`'s
     vision_width: int = 192
     vision_layers: int = 5
     text_width: int = 128
@@ -78,12 +86,15 @@ class ClipOptions:
     look_share: float = 0.5  # of the steps, before captions come in
     weight_ask: float = 1.0  # of telling which value of a question is true
     weight_mean: float = 2.0  # of a caption's distance from what its statements mean
+    weight_level: float = 0.0  # of telling how wide, long or open things are, see `Levels`
     blur: float = 0.3  # share of pictures that are blurred: generators are less sharp than renders
     shift: float = 0.03  # largest shift, as a share of the side
     paint: float = 0.0  # share of pictures that are painted over, see `training.paint`
     attack: float = 0.0  # share of pictures that are moved towards what is false of them
     attack_size: float = 0.08  # largest move of a value in [-1, 1]
     start: str = ""  # folder of a CLIP of the same shape to go on from
+    freeze_text: bool = False  # keep the started text tower to the bit; only pictures are learned
+    hold_text: float = 0.0  # weight of keeping texts where `start` has them
     heldout_images: int = 1500  # pictures to measure on
 
 
@@ -93,6 +104,8 @@ class ClipBatch:
 
     image: Tensor  # [n, 3, h, w] in [-1, 1]
     truth: Tensor  # [n, S] int8: TRUE, FALSE or UNSURE
+    values: Tensor  # [n, A] the attributes, one column each in the order of faceedit.world.SPECS
+    clear: Tensor  # [n, len(NUMBERS)] how much each number counts, see `number_weights`
     tokens: Tensor  # [m, length], captions_each captions a picture
     said: Tensor  # [m, S] float, 1 for what a caption says
     owner: Tensor  # [m] index of the picture that a caption was written for
@@ -210,26 +223,97 @@ class Prototypes(nn.Module):
         return F.normalize(said @ F.normalize(self.direction, dim=-1), dim=-1)
 
 
+class Levels(nn.Module):
+    """Reads every number, such as the width of a nose, off the pooled token by a linear map.
+
+    Statements call only the widest and the narrowest noses by name. That everything between has its
+    number too tells the tower much sooner where a nose ends. Dropped at export.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, sum(head.outputs for head in NUMBERS))
+
+    def forward(self, pooled: Tensor, values: Tensor, clear: Tensor) -> Tensor:
+        """Return the mean over all numbers of the weighted squared error, as a share of variance.
+
+        Args:
+            pooled: [n, width].
+            values: The attributes, [n, A].
+            clear: How much each number counts, [n, len(NUMBERS)].
+        """
+        columns = dict(zip(SPECS, values.unbind(dim=1), strict=True))
+        answers = self.linear(pooled).split([head.outputs for head in NUMBERS], dim=1)
+        errors = []
+        for head, answer, weight in zip(NUMBERS, answers, clear.unbind(dim=1), strict=True):
+            error = (answer - encode(head, columns[head.name])).square().sum(dim=1)
+            # The floor keeps one picture, the only one with a hat, from deciding the whole step.
+            share = (weight * error).sum() / weight.sum().clamp(min=LEAST_SEEN * len(weight))
+            errors.append(share / number_balance().variance[head.name])
+        return torch.stack(errors).mean()
+
+
+@cache
+def number_balance(people: int = 4000) -> Balance:
+    """Return the weights that let rare values of a number count more."""
+    return Balance(sample_attributes(people, seed=0).values, RARE_POWER)
+
+
+def number_weights(world: WorldBatch, coats: Sequence[Coat]) -> Tensor:
+    """Return how much each number counts, [n, len(NUMBERS)]; nothing where a picture is painted."""
+    columns = {name: world.attributes.column(name) for name in SPECS}
+    shares = region_shares(world.segmentation, REGIONS)
+    bare = torch.tensor([float(coat.weight == 0) for coat in coats], device=world.image.device)
+    weights = []
+    for head in NUMBERS:
+        seen = in_sight(head.name, columns, CHOICES, shares).float()
+        rare = number_balance().of(head, columns[head.name])
+        weights.append(bare * rare * seen.clamp(min=OUT_OF_SIGHT))
+    return torch.stack(weights, dim=1)
+
+
 class ClipStep(nn.Module):
     """One step: telling statements, and the contrast where there are captions."""
 
     weights: Tensor  # [2, S], see `balance`
     wordings: Tensor  # [S, most of one, length], see `wording_tokens`
+    spoken: Tensor | None  # their embeddings where the text tower is frozen or held
 
-    def __init__(self, clip: Clip, prototypes: Prototypes, options: ClipOptions) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        prototypes: Prototypes,
+        levels: Levels,
+        options: ClipOptions,
+        held: Clip | None = None,
+    ) -> None:
         super().__init__()
+        self.held = (held,)  # what texts are held to; in a tuple: it is no submodule
         self.clip, self.prototypes, self.options = clip, prototypes, options
+        self.levels = levels if options.weight_level > 0 else None
         self.questions = Questions()
         self.register_buffer("weights", balance().clone(), persistent=False)
         self.register_buffer("wordings", wording_tokens(clip), persistent=False)
+        first = held or (clip if options.freeze_text else None)
+        spoken = None if first is None else spoken_by(first, self.wordings)
+        self.register_buffer("spoken", spoken, persistent=False)
 
     def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the loss terms of a batch."""
         pictures = self._attacked(disturb(batch.image, self.options), batch)
-        image = self.clip.encode_image(pictures).float()
+        pooled, image = self._see(pictures)
         with torch.autocast(image.device.type, enabled=False):  # 8 bits of mantissa are too few
             terms = self._look(image, batch.truth)
+            if self.levels is not None:
+                level = self.levels(pooled, batch.values, batch.clear)
+                terms["level"] = self.options.weight_level * level
         return {**terms, **self._match(image, batch)} if len(batch.owner) else terms
+
+    def _see(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the pooled tokens [n, width] and the unit embeddings [n, d] made of them."""
+        model = self.clip.model
+        pooled = model.vision_model(pixel_values=self.clip.pixels(pictures)).pooler_output
+        return pooled.float(), F.normalize(model.visual_projection(pooled).float(), dim=-1)
 
     def _look(self, image: Tensor, known: Tensor) -> dict[str, Tensor]:
         """Return the terms of telling statements by the prototypes, for embeddings [n, d]."""
@@ -263,10 +347,13 @@ class ClipStep(nn.Module):
     def _match(self, image: Tensor, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the terms in which words take part."""
         options = self.options
-        text = self.clip.encode_tokens(batch.tokens).float()
+        text = self._encode_tokens(batch.tokens)
         turn = torch.randint(self.wordings.shape[1], (len(STATEMENTS),), device=image.device)
-        rows = torch.arange(len(STATEMENTS), device=image.device)
-        words = self.clip.encode_tokens(self.wordings[rows, turn]).float()  # one a statement
+        rows = torch.arange(len(STATEMENTS), device=image.device)  # one wording a statement
+        if self.spoken is not None and options.freeze_text:
+            words = self.spoken[rows, turn]
+        else:
+            words = self._encode_tokens(self.wordings[rows, turn])
         with torch.autocast(image.device.type, enabled=False):
             fit = self.prototypes.log_gain.exp() * image @ words.T
             apart = 1 - (text * self.prototypes.meaning(batch.said)).sum(dim=-1).mean()
@@ -275,7 +362,27 @@ class ClipStep(nn.Module):
                 "ask_words": options.weight_ask * self.questions(fit, batch.truth, self.weights),
                 "mean": options.weight_mean * apart,
                 **self._contrast(image, text, batch),
+                **self._hold(text, batch.tokens, words, turn),
             }
+
+    def _hold(self, text: Tensor, tokens: Tensor, words: Tensor, turn: Tensor) -> dict[str, Tensor]:
+        """Return how far captions and wordings have come from where they were at the start.
+
+        Editors have learned where sentences point. A text that helps nothing by moving stays.
+        """
+        (held,) = self.held
+        if held is None or self.spoken is None:
+            return {}
+        with torch.no_grad():
+            before = held.encode_tokens(tokens).float()
+        rows = torch.arange(len(words), device=words.device)
+        drift = 1 - (text * before).sum(dim=-1).mean()
+        drift = drift + 1 - (words * self.spoken[rows, turn]).sum(dim=-1).mean()
+        return {"hold": self.options.hold_text * drift}
+
+    def _encode_tokens(self, tokens: Tensor) -> Tensor:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.freeze_text):
+            return self.clip.encode_tokens(tokens).float()
 
     def _contrast(self, image: Tensor, text: Tensor, batch: ClipBatch) -> dict[str, Tensor]:
         scale = self.clip.model.logit_scale.clamp(max=MAX_SCALE).exp()
@@ -289,6 +396,12 @@ class ClipStep(nn.Module):
             "log_batch_recall": (best == batch.owner).float().mean(),
             "log_temperature": scale.detach(),
         }
+
+
+@torch.no_grad()
+def spoken_by(clip: Clip, wordings: Tensor) -> Tensor:
+    """Return the embeddings [S, most of one, d] of wordings given as tokens."""
+    return torch.stack([clip.encode_tokens(row).float() for row in wordings])
 
 
 def disturb(image: Tensor, options: ClipOptions) -> Tensor:
@@ -319,29 +432,60 @@ class ClipTask(Task):
         super().__init__(config, device)
         self.clip = build_clip(self.options)
         self.prototypes = Prototypes(self.options.embed_dim)
+        self.levels = Levels(self.options.vision_width)
         if self.options.start:
             self._go_on_from(Path(self.options.start))
+        self.held = self._held() if self.options.hold_text > 0 else None
+        if self.options.freeze_text:
+            self._freeze_text()
+        if device.type == "cpu":  # the way back through torch's own attention is far slower in bf16
+            self.clip.model.set_attn_implementation("eager")
         self.data: WorldShards | None = None
 
     @torch.no_grad()
     def _go_on_from(self, folder: Path) -> None:
         """Take a trained network's weights, and its wordings' embeddings for the prototypes."""
         started = Clip.from_folder(folder)
-        if started.config != self.clip.config:
+        if replace(started.config, pixels=self.options.pixels) != self.clip.config:
             raise ConfigError(f"{folder} holds a CLIP of another shape than the options ask for")
+        started.config = self.clip.config  # it may learn to look another way
         self.clip = started.train().requires_grad_(True)
         tokens = wording_tokens(started)
         words = started.encode_tokens(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2]).mean(1)
         length = self.prototypes.direction.norm(dim=-1, keepdim=True)
         self.prototypes.direction.copy_(F.normalize(words, dim=-1) * length)
 
+    def _held(self) -> Clip:
+        """Return a frozen copy of what training starts from.
+
+        Raises:
+            ConfigError: If it starts from nothing.
+        """
+        if not self.options.start:
+            raise ConfigError("hold_text needs `start`, a trained CLIP")
+        return copy.deepcopy(self.clip).eval().requires_grad_(False)
+
+    def _freeze_text(self) -> None:
+        """Keep all that words go through, so that what edits by sentences need not be trained anew.
+
+        Raises:
+            ConfigError: If there is no trained text tower to keep.
+        """
+        if not self.options.start or self.options.look_share > 0:
+            raise ConfigError("freeze_text needs `start`, a trained CLIP, and look_share 0")
+        model = self.clip.model
+        kept = (model.text_model, model.text_projection)
+        for parameter in (*(p for part in kept for p in part.parameters()), model.logit_scale):
+            parameter.requires_grad_(False)
+        self.prototypes.direction.requires_grad_(False)  # they stand for the wordings
+
     def modules(self) -> dict[str, nn.Module]:
         """Return the network and the prototypes that help it."""
-        return {"clip": self.clip, "prototypes": self.prototypes}
+        return {"clip": self.clip, "prototypes": self.prototypes, "levels": self.levels}
 
     def turns(self) -> Sequence[Turn]:
         """Return the one turn; biases, norms and embeddings are not decayed."""
-        step = ClipStep(self.clip, self.prototypes, self.options)
+        step = ClipStep(self.clip, self.prototypes, self.levels, self.options, self.held)
 
         def groups() -> list[dict[str, Any]]:
             kept = [p for p in step.parameters() if p.requires_grad]
@@ -371,6 +515,7 @@ class ClipTask(Task):
         known = truth(world.attributes, world.segmentation[:, ::2, ::2])
         draws = [random.Random(augment_seed(self.config.seed, place)) for place in positions]
         coats = [draw_coat(rng, self.options.paint) for rng in draws]
+        clear = number_weights(world, coats)
         image, known = paint(world.image, world.segmentation, known, coats)
         written: list[Caption] = []
         each = self.options.captions_each if self.phase.name == "match" else 0
@@ -379,7 +524,7 @@ class ClipTask(Task):
             written += [compose(sayable, rng) for _ in range(each)]
         tokens = self.clip.tokenize([c.text for c in written]).cpu()
         owner = torch.arange(len(world)).repeat_interleave(each)
-        return ClipBatch(image, known, tokens, said_matrix(written), owner)
+        return ClipBatch(image, known, world.values, clear, tokens, said_matrix(written), owner)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -431,6 +576,7 @@ def build_clip(options: ClipOptions) -> Clip:
             embed_dim=options.embed_dim,
             pixel_mean=(0.5, 0.5, 0.5),
             pixel_std=(0.5, 0.5, 0.5),
+            pixels=options.pixels,
         ),
         tokenizer,
     )
