@@ -41,11 +41,7 @@ def box(source: int, target: int) -> Tensor:
     Equal to StyleCLIP's nearest upsampling by 7 and average pooling by side / 32 where target is
     224, without the 7-fold image in between.
     """
-    span = source / target
-    starts = torch.arange(target, dtype=torch.float64)[:, None] * span
-    cells = torch.arange(source, dtype=torch.float64)[None]
-    overlap = torch.minimum(starts + span, cells + 1) - torch.maximum(starts, cells)
-    return (overlap.clamp(min=0) / span).float()
+    return _average_between(torch.arange(target + 1, dtype=torch.float64) * source / target, source)
 
 
 # Where the lines of an aligned portrait come to lie when its face is given most of the room, as
@@ -73,7 +69,12 @@ def _stretch(
     for (a, b), (c, d) in zip(pairwise(before), pairwise(after), strict=True):
         inside = (edges >= c) & (edges <= d)
         places[inside] = a + (edges[inside] - c) * (b - a) / (d - c)
-    starts, ends = source * places[:-1, None], source * places[1:, None]
+    return _average_between(source * places, source)
+
+
+def _average_between(edges: Tensor, source: int) -> Tensor:
+    """Return the matrix whose outputs average the inputs between neighbouring edges."""
+    starts, ends = edges[:-1, None], edges[1:, None]
     cells = torch.arange(source, dtype=torch.float64)[None]
     overlap = torch.minimum(ends, cells + 1) - torch.maximum(starts, cells)
     return (overlap.clamp(min=0) / (ends - starts)).float()

@@ -127,8 +127,13 @@ class AttributesStep(nn.Module):
     def _mean(self, weight: Tensor, loss: Tensor) -> Tensor:
         if not self.task[0].options.level:
             return (weight * loss).mean()
-        # The floor keeps one picture, the only one with a hat, from deciding the whole step.
-        return (weight * loss).sum() / weight.sum().clamp(min=LEAST_SEEN * len(weight))
+        return level_mean(weight, loss)
+
+
+def level_mean(weight: Tensor, loss: Tensor) -> Tensor:
+    """Return the mean of losses [n] over what counts, whatever its share of the batch."""
+    # The floor keeps one picture, the only one with a hat, from deciding the whole step.
+    return (weight * loss).sum() / weight.sum().clamp(min=LEAST_SEEN * len(weight))
 
 
 def lens(strength: float) -> Augmentation:

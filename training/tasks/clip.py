@@ -53,7 +53,7 @@ from training.config import ConfigError, TrainConfig
 from training.data import WorldBatch, WorldShards, augment_seed
 from training.paint import Coat, draw_coat, paint
 from training.task import Phase, Task, Turn
-from training.tasks.attributes import CHOICES, HEADS, LEAST_SEEN, Balance
+from training.tasks.attributes import CHOICES, HEADS, Balance, level_mean
 
 MAX_SCALE = math.log(100)  # of the learned temperature, as in the paper
 RECALL_PAIRS = 100  # pictures and captions in one retrieval round
@@ -247,9 +247,7 @@ class Levels(nn.Module):
         errors = []
         for head, answer, weight in zip(NUMBERS, answers, clear.unbind(dim=1), strict=True):
             error = (answer - encode(head, columns[head.name])).square().sum(dim=1)
-            # The floor keeps one picture, the only one with a hat, from deciding the whole step.
-            share = (weight * error).sum() / weight.sum().clamp(min=LEAST_SEEN * len(weight))
-            errors.append(share / number_balance().variance[head.name])
+            errors.append(level_mean(weight, error) / number_balance().variance[head.name])
         return torch.stack(errors).mean()
 
 
