@@ -339,9 +339,14 @@ def fingerprint(base: Path) -> dict[str, str]:
         path = base / place / WEIGHTS
         if not path.is_file():
             raise RepoError(f"{base / place} has no {WEIGHTS}; download it again")
-        state = path.stat()
-        prints[name] = _digest(path.resolve(), state.st_size, state.st_mtime_ns)
+        prints[name] = digest(path)
     return prints
+
+
+def digest(path: Path) -> str:
+    """Return "sha256:..." of a file."""
+    state = path.stat()
+    return _digest(path.resolve(), state.st_size, state.st_mtime_ns)
 
 
 @cache

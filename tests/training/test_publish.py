@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from faceedit import hub
+from faceedit.backbones.clip import Clip
 from faceedit.editor import FaceEditor
 from faceedit.method import save_method
 from faceedit.methods import METHODS
 from tests.fake_hub import TOKEN, running
-from training import cards, publish, shelve
+from training import cards, publish, rebase, shelve
 from training.config import ROOT, ConfigError
 
 BASE, METHOD, OTHER = "portraits-128", "styleclip-global", "styleclip-optimization"
@@ -255,3 +256,37 @@ def test_shelving_refuses_a_method_with_weights(checkout, capsys):
     shelf = checkout / "hub_cards"
     assert shelve.main(["styleclip_global", "--base", str(shelf / BASE)]) == 2
     assert "method without weights" in capsys.readouterr().err
+
+
+# Rebasing -----------------------------------------------------------------------------------------
+
+
+def rebase_with(checkout, before, change):
+    """Change the base's CLIP in place, then ask for the methods to be said to fit it."""
+    shelf = checkout / "hub_cards"
+    place = shelf / BASE / "clip"
+    shutil.copytree(place, before)
+    clip = Clip.from_folder(place)
+    with torch.no_grad():
+        change(clip.model)
+    clip.save(place)
+    return rebase.main([str(before), "--base", str(shelf / BASE), "--hub_cards", str(shelf)])
+
+
+def test_methods_go_on_with_a_clip_that_sees_otherwise_but_reads_alike(checkout, tmp_path, capsys):
+    folder, base = (checkout / "hub_cards" / name for name in (METHOD, BASE))
+    weights = (folder / hub.WEIGHTS).read_bytes()
+    assert (
+        rebase_with(checkout, tmp_path / "clip", lambda m: m.visual_projection.weight.neg_()) == 0
+    )
+    assert f"wrote {folder}" in capsys.readouterr().out
+    assert hub.fits_base(folder, base)
+    assert (folder / hub.WEIGHTS).read_bytes() == weights
+
+
+def test_methods_are_refused_a_clip_that_reads_otherwise(checkout, tmp_path, capsys):
+    folder, base = (checkout / "hub_cards" / name for name in (METHOD, BASE))
+    before = hub.read_config(folder)
+    assert rebase_with(checkout, tmp_path / "clip", lambda m: m.text_projection.weight.neg_()) == 2
+    assert "has a cosine of -1.000" in capsys.readouterr().err
+    assert hub.read_config(folder) == before and not hub.fits_base(folder, base)
