@@ -14,7 +14,9 @@ selection is never empty. `effect="regressed"` measures relevance the other way 
 CLIP says of such pictures is little help; what faces that differ in CLIP's eyes have in common in s
 is. Learning codes from differences of CLIP's image embeddings and asking with those of texts is Lyu
 et al., "DeltaEdit", CVPR 2023, arXiv:2303.06285; there by a network for one face, here by one
-linear map for all. A sentence of several wishes may be taken apart (`in_turn`).
+linear map for all. A sentence of several wishes may be taken apart (`in_turn`). How far to go along
+a direction is the user's to find in the paper, face by face; with several `lengths` CLIP looks at a
+face that far on and takes the best.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class GlobalConfig(MethodConfig):
 
     num_channels: int = 9088  # of s, those of toRGB included
     embed_dim: int = 512  # of CLIP
-    added_later = MethodConfig.added_later | {"effect", "ridge", "in_turn"}
+    added_later = MethodConfig.added_later | {"effect", "ridge", "in_turn", "lengths", "price"}
 
     alpha: float = 3.0  # deviations that the most relevant channel moves at strength 1
     keep: int = 40  # channels that a sentence moves; used where beta is None
@@ -58,6 +60,8 @@ class GlobalConfig(MethodConfig):
     effect: Effect = "perturbed"  # the paper's; or "regressed", see `relevance` for alpha's unit
     ridge: float = 0.3  # of the regression; share of the mean variance of CLIP's entries
     in_turn: bool = False  # split sentences of several wishes and add their steps
+    lengths: tuple[float, ...] = (1.0,)  # of the step, in alpha; CLIP chooses for each face
+    price: float = 0.02  # gain in cosine that an alpha more has to bring
 
 
 def channel_directions(features: Tensor) -> Tensor:
@@ -208,11 +212,31 @@ class StyleClipGlobal(EditMethod):
         """Return G(s + strength * alpha * delta_s), the sum of delta_s over wishes if split."""
         code = source.latent.code
         split = wishes if self.config.in_turn else one_wish
-        for wish, asked in in_turn(sentence, split, backbones.clip):
-            delta_s = asked.flatten(1) * self.delta_s(wish)
-            code = code + strength * self.config.alpha * delta_s.to(code)
+        turns = in_turn(sentence, split, backbones.clip)
+        step = sum(asked.flatten(1) * self.delta_s(wish) for wish, asked in turns)
+        step = self.config.alpha * torch.as_tensor(step).to(code)
+        length = self.best_length(code, step, sentence, backbones)
+        code = code + strength * length * step
         image = backbones.generator.synthesis_from_styles(code)
         return Face(image, Latent(code, self.space), source.mask)
+
+    @torch.no_grad()
+    def best_length(
+        self, code: Tensor, step: Tensor, sentence: Sentence, backbones: Backbones
+    ) -> Tensor:
+        """Return for each face the length of the step that CLIP finds worth its price, [n, 1].
+
+        It is the one with the largest cosine of image and sentence, less `price` times the length.
+        Along a line that faces vary on, more of it pleases CLIP up to where the thing is there.
+        """
+        lengths = torch.tensor(self.config.lengths).to(code)
+        if len(lengths) == 1 or not len(code):
+            return lengths[:1].expand(len(code), 1)
+        tried = code[:, None] + lengths[:, None] * step[:, None]  # [n, lengths, C]
+        images = backbones.generator.synthesis_from_styles(tried.flatten(0, 1))
+        seen = backbones.clip.encode_image(images).unflatten(0, tried.shape[:2])
+        fit = (seen * sentence.target[:, None].to(seen)).sum(dim=-1) - self.config.price * lengths
+        return lengths[fit.argmax(dim=1)][:, None]
 
     def delta_s(self, sentence: Sentence) -> Tensor:
         """Return the step of a sentence, [n, C]; its most relevant channel moves by one deviation.

@@ -18,7 +18,7 @@ from faceedit.methods.styleclip_global import (
     select,
 )
 from faceedit.sentence import read
-from faceedit.types import Face, Sentence, Space
+from faceedit.types import Face, Latent, Sentence, Space
 from tests.golden import official
 
 NAME = "styleclip_global_directions"
@@ -220,3 +220,29 @@ def test_fit_refuses_too_few_codes(backbones):
     method = StyleClipGlobal.build(backbones, images=4)
     with pytest.raises(ValueError, match="at least 4"):
         method.fit(torch.zeros(2, sum(backbones.generator.style_dims)), None, backbones)
+
+
+def test_every_face_gets_the_length_that_clip_finds_worth_its_price(backbones):
+    lengths, price = (0.5, 1.0, 3.0), 0.01
+    method = StyleClipGlobal.build(backbones, images=4, keep=6, lengths=lengths, price=price)
+    method.fit(
+        backbones.generator.sample_w_plus(64, torch.Generator().manual_seed(2), 1.0),
+        None,
+        backbones,
+    )
+    code = backbones.generator.styles(
+        backbones.generator.sample_w_plus(6, torch.Generator().manual_seed(3), 1.0)
+    )
+    face = Face(backbones.generator.synthesis_from_styles(code), Latent(code, Space.S))
+    sentence = read("red hair", "a face", backbones.clip)
+    edited = method.edit(face, sentence, backbones).latent.code
+    step = method.config.alpha * method.delta_s(sentence)
+    fits = []
+    for length in lengths:
+        seen = backbones.clip.encode_image(
+            backbones.generator.synthesis_from_styles(code + length * step)
+        )
+        fits.append((seen @ sentence.target[0]) - price * length)
+    best = torch.tensor(lengths)[torch.stack(fits).argmax(dim=0)]
+    assert len(best.unique()) > 1  # or the test could not tell one length from each face's own
+    assert torch.allclose(edited, code + best[:, None] * step, atol=1e-5)

@@ -86,6 +86,14 @@ def test_training_lowers_the_objective_and_exports_a_repo_that_loads(settings, t
     assert (folder / "samples" / "grid.jpg").is_file()
 
 
+def test_training_goes_on_from_an_exported_folder(settings, tmp_path):
+    Loop(settings("shift", options=PROMPTS), MethodTask).run()
+    folder = tmp_path / "run" / "export"
+    options = {**PROMPTS, "start": str(folder)}
+    task = MethodTask(settings("shift", options=options), torch.device("cpu"))
+    assert torch.equal(task.method.delta_w, load_method(Shift, folder).delta_w)
+
+
 def test_batches_are_functions_of_seed_and_place(settings, backbones):
     config = settings("shift", options=PROMPTS)
     one, other = (MethodTask(config, torch.device("cpu")) for _ in range(2))
