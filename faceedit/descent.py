@@ -81,6 +81,7 @@ def descend(
     patience: int | None = None,
     gain: float = 1e-4,
     shared: bool = False,
+    first: Tensor | None = None,
 ) -> Tensor:
     """Return the code with the lowest score that Adam meets on its way.
 
@@ -96,9 +97,11 @@ def descend(
         shared: Move all layers of a w_plus code by one offset. A generator that has seen only one w
             for all its layers draws faces along it; an offset a layer leads to pictures that
             please CLIP and nobody else.
+        first: The offset to begin with, broadcast to that of the codes; None = 0.
     """
     start = start.detach()
-    offset = torch.zeros_like(start[:, :1] if shared else start, requires_grad=True)
+    offset = torch.zeros_like(start[:, :1] if shared else start)
+    offset = (offset if first is None else offset + first.detach()).requires_grad_()
     optimizer = torch.optim.Adam([offset], lr=learning_rate)
     best, lowest, scores = offset.detach(), math.inf, []
     for step in range(steps + 1):

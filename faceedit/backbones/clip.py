@@ -304,4 +304,6 @@ def _load_tokenizer(folder: Path, vocab_size: int) -> CLIPTokenizer:
             f"{folder / TOKENIZER} has {len(tokenizer)} tokens and the network {vocab_size}; "
             "they are not of the same CLIP"
         )
+    for key in ("is_local", "local_files_only"):  # how it was loaded now is not to be saved with it
+        tokenizer.init_kwargs.pop(key, None)
     return tokenizer

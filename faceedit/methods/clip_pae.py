@@ -11,7 +11,9 @@ a face and not anew at each step, on which it does not depend. The identity and 
 those of the official code's options; `one_offset` moves all layers alike; `weight_outside` holds
 the picture where the characteristic does not show (`faceedit.places`), which a small CLIP hardly
 sees. `strength` goes along the straight line to the optimum; `alpha` is the paper's own control and
-asks for a new descent.
+asks for a new descent. A descent from the photo often ends beside what is asked for: CLIP's slopes
+lead black hair to blue when it should be red. It may begin further on (`start="direction"`), along
+what faces that differ so in CLIP's eyes have in common in w (`faceedit.regression`, fitted).
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from faceedit import losses
+from faceedit.aim import common_direction
 from faceedit.backbones import Backbones
 from faceedit.corpora import Place
 from faceedit.descent import descend, layer_gate, w_plus_unit
@@ -38,10 +41,12 @@ from faceedit.pae import (
     sentence_characteristics,
 )
 from faceedit.places import change_outside, places_of, rarity, shown
+from faceedit.regression import regressed_directions
 from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
 logger = logging.getLogger(__name__)
+CHUNK = 64  # images drawn and encoded at once while fitting
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,12 @@ class ClipPaeConfig(MethodConfig):
     `weight_outside` asks the base's segmenter; where there is none, a warning says so.
     """
 
-    added_later = MethodConfig.added_later | {"one_offset", "weight_outside", "equal_push"}
+    w_dim: int = 512
+    embed_dim: int = 512  # of CLIP
+    added_later = MethodConfig.added_later | {
+        "one_offset", "weight_outside", "equal_push", "w_dim", "embed_dim", "start", "lengths",
+        "price", "ridge",
+    }  # fmt: skip
 
     target: Literal["pae", "text"] = "pae"  # "text": the sentence itself, the paper's baseline
     projection: str = "span"  # a `pae.Projection`
@@ -66,6 +76,10 @@ class ClipPaeConfig(MethodConfig):
     patience: int | None = 15  # steps without gain after which the descent ends
     layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
     one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
+    start: Literal["source", "direction"] = "source"  # of the descent; "direction" has to be fitted
+    lengths: tuple[float, ...] = (0.0, 0.2, 0.4, 0.55, 0.75, 1.1)  # of the first step, RMS in units
+    price: float = 0.026  # gain in cosine that a length of 1 has to bring
+    ridge: float = 0.3  # of the fit; share of the mean variance of CLIP's entries
     weight_clip: float = 1.0
     weight_latent_l2: float = 1.0  # of the mean square offset in official units
     weight_identity: float = 0.5
@@ -95,8 +109,12 @@ class ClipPae(EditMethod):
     space = Space.W_PLUS
     needs = frozenset({"generator", "clip", "identity"})
 
+    directions: Tensor  # [w_dim, d], official units of w by CLIP's view; where a start is fitted
+
     def __init__(self, config: ClipPaeConfig) -> None:
         super().__init__(config)
+        if config.start == "direction":
+            self.register_buffer("directions", torch.zeros(config.w_dim, config.embed_dim))
         self.settings = PaeSettings(
             projection=config.projection,  # type: ignore[arg-type]  # a name is turned into one
             alpha=config.alpha,
@@ -106,6 +124,13 @@ class ClipPae(EditMethod):
             characteristics=config.characteristics,
             text=config.text,
         )
+
+    @classmethod
+    def build(cls, backbones: Backbones, **settings: Any) -> Self:
+        """Return the method for this generator and CLIP; a start by a direction is not fitted."""
+        generator = backbones.require("generator", cls.name)
+        sizes = {"w_dim": generator.config.w_dim, "embed_dim": backbones.clip.embed_dim}
+        return cls(ClipPaeConfig(**{**sizes, **settings}))
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
@@ -127,10 +152,52 @@ class ClipPae(EditMethod):
         code = descend(
             start, unit, score, config.steps, config.learning_rate,
             patience=config.patience, shared=config.one_offset,
+            first=self.first_offset(source, goal, sentence, backbones),
         )  # fmt: skip
         code = start + strength * (code - start)
         with torch.no_grad():
             return Face(generator.synthesis(code), Latent(code, self.space), source.mask)
+
+    @torch.no_grad()
+    def first_offset(
+        self, source: Face, goal: Goal, sentence: Sentence, backbones: Backbones
+    ) -> Tensor | None:
+        """Return where the descent begins, [n, 1, w_dim] in official units; None = at the source.
+
+        As far along the sentence's direction as brings the image nearest to the goal, less the
+        price of the way. The weights that hold the face have no say in it: they pull back later.
+        """
+        if self.config.start == "source":
+            return None
+        code, generator = source.latent.code, backbones.generator
+        delta_t = (sentence.target - sentence.neutral_embedding).to(self.directions)
+        along = delta_t @ self.directions.T  # [n, w_dim]
+        along = along / along.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-8)
+        lengths = torch.tensor(self.config.lengths).to(code)
+        offsets = (lengths[:, None] * along[:, None]).expand(len(code), -1, -1)  # [n, lengths, w]
+        unit = layer_gate(self.config.layers, generator).to(code) * w_plus_unit(generator).to(code)
+        codes = code[:, None] + offsets[:, :, None] * unit  # [n, lengths, num_ws, w_dim]
+        images = generator.synthesis(codes.flatten(0, 1))
+        seen = backbones.clip.encode_image(images).unflatten(0, codes.shape[:2])
+        fit = (seen * goal.sentence.target[:, None]).sum(dim=-1) - self.config.price * lengths
+        return offsets[torch.arange(len(code)), fit.argmax(dim=1)][:, None]
+
+    @torch.no_grad()
+    def fit(self, latents: Tensor, labels: Tensor | None, backbones: Backbones) -> None:
+        """Learn what random faces, w_plus codes [n, num_ws, w_dim], have in common in w.
+
+        Raises:
+            ValueError: If the settings say that descents begin at the source.
+        """
+        del labels
+        if self.config.start == "source":
+            raise ValueError('start="source" needs no fit; set start="direction"')
+        clip = backbones.clip
+        images = (backbones.generator.synthesis(part) for part in latents.split(CHUNK))
+        seen = torch.cat([clip.encode_image(part) for part in images])
+        common = common_direction(clip).to(seen)
+        rows = regressed_directions(latents[:, 0], seen, common, self.config.ridge)
+        self.directions.copy_(rows)
 
     def objective(
         self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones

@@ -9,12 +9,10 @@ relevance divided by the largest, and moved in units of their own deviation, so 
 deviations the most relevant channel moves. Differs from the code: a channel's effect is measured
 around each sample, as the paper says (`base="mean_cumulative"` repeats the code, which leaves every
 channel that it has measured at its mean); and beta is by default chosen by rank, so that a
-selection is never empty. `effect="regressed"` measures relevance the other way round, see
-`regressed_directions`: moving one channel alone leaves the faces that a generator draws, and what
+selection is never empty. `effect="regressed"` measures relevance the other way round
+(`faceedit.regression`): moving one channel alone leaves the faces that a generator draws, and what
 CLIP says of such pictures is little help; what faces that differ in CLIP's eyes have in common in s
-is. Learning codes from differences of CLIP's image embeddings and asking with those of texts is Lyu
-et al., "DeltaEdit", CVPR 2023, arXiv:2303.06285; there by a network for one face, here by one
-linear map for all. A sentence of several wishes may be taken apart (`in_turn`). How far to go along
+is. A sentence of several wishes may be taken apart (`in_turn`). How far to go along
 a direction is the user's to find in the paper, face by face; with several `lengths` CLIP looks at a
 face that far on and takes the best.
 """
@@ -33,6 +31,7 @@ from torch import Tensor
 from faceedit.aim import common_direction
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
+from faceedit.regression import regressed_directions
 from faceedit.segments import one_wish, wishes
 from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
@@ -78,31 +77,6 @@ def channel_directions(features: Tensor) -> Tensor:
     """
     low, high = F.normalize(features, dim=-1).unbind(dim=2)
     return F.normalize(F.normalize(high - low, dim=-1).mean(dim=1), dim=-1)
-
-
-def regressed_directions(s: Tensor, seen: Tensor, common: Tensor, ridge: float) -> Tensor:
-    """Return by how many of its deviations each channel differs where CLIP's view differs by 1.
-
-    The ridge regression of standardised channels on image embeddings, Sigma_se (Sigma_ee + l)^-1:
-    an embedding direction times this is the step between faces that differ in it and in nothing
-    else that CLIP sees.
-
-    Args:
-        s: Random faces, [n, channels].
-        seen: CLIP's image embeddings of them, [n, d].
-        common: Unit direction [d] that all texts share and no image follows
-            (`aim.common_direction`); it moves nothing.
-        ridge: l, in mean variances of the embeddings' entries.
-
-    Returns:
-        [channels, d].
-    """
-    x = (s - s.mean(dim=0)).double() / s.std(dim=0, correction=0).clamp(min=1e-8).double()
-    e = (seen - seen.mean(dim=0)).double()
-    covariance = e.T @ e / len(e)
-    penalty = ridge * covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
-    rows = torch.linalg.solve(covariance + penalty, e.T @ x / len(e)).T.float()
-    return rows - (rows @ common)[:, None] * common
 
 
 def select(relevance: Tensor, keep: int, beta: float | None = None) -> Tensor:

@@ -131,6 +131,9 @@ def test_saved_clip_embeds_the_same_after_loading(tmp_path):
     loaded = Clip.from_folder(tmp_path)
     image = torch.rand(1, 3, 32, 32) * 2 - 1
     assert loaded.config == clip.config
+    loaded.save(tmp_path / "again", half=False)
+    for path in (tmp_path / "again").iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes()
     with torch.no_grad():
         assert torch.equal(loaded.encode_image(image), clip.encode_image(image))
         assert torch.equal(loaded.encode_text(["red hair"]), clip.encode_text(["red hair"]))

@@ -14,9 +14,9 @@ from faceedit.methods.styleclip_global import (
     channel_directions,
     movable,
     perturbed,
-    regressed_directions,
     select,
 )
+from faceedit.regression import regressed_directions
 from faceedit.sentence import read
 from faceedit.types import Face, Latent, Sentence, Space
 from tests.golden import official

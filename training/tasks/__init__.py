@@ -91,8 +91,15 @@ def _counterfactual() -> type[Task]:
     return CounterfactualTask
 
 
-# Trained methods whose training `tasks/method.py` alone does not cover.
+def _fit() -> type[Task]:
+    from training.tasks.fit import FitTask
+
+    return FitTask
+
+
+# Methods whose kind does not say how they learn; clip_pae is optimized from a start that is fitted.
 METHOD_TASKS: dict[str, Callable[[], type[Task]]] = {
+    "clip_pae": _fit,
     "counterfactual": _counterfactual,
     "maniclip": _grouped,
     "styleclip_mapper": _mapper,
@@ -136,16 +143,15 @@ def task_class(name: str) -> type[Task]:
     if name in METHOD_TASKS:
         return METHOD_TASKS[name]()
     if kinds[name] == "fitted":
-        from training.tasks.fit import FitTask
-
-        return FitTask
+        return _fit()
     from training.tasks.method import MethodTask
 
     return MethodTask
 
 
 def _method_kinds() -> dict[str, str]:
-    """Return the methods that learn something, with how; optimized ones store nothing."""
+    """Return the methods that learn something, with their kind; the others store nothing."""
     from faceedit.methods import METHODS
 
-    return {n: m.kind for n, m in METHODS.items() if m.kind in ("trained", "fitted")}
+    learn = ("trained", "fitted")
+    return {n: m.kind for n, m in METHODS.items() if m.kind in learn or n in METHOD_TASKS}
