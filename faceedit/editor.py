@@ -368,8 +368,9 @@ class FaceEditor:
         repo = self._repo_of(wanted.name)
         folder = hub.find_local(repo, self.base_folder)
         absent = wanted.brings - set(self.backbones.present())
-        if folder is None and wanted.kind == "optimized" and not absent:
-            return None
+        fits = folder and (self.base_folder is None or hub.fits_base(folder, self.base_folder))
+        if not fits and wanted.kind == "optimized" and not absent:
+            return None  # its own settings will do, where another base's start would not
         return folder or hub.find_repo(repo, self._download)
 
     def _variant(self, request: EditRequest) -> str | None:
