@@ -2,8 +2,9 @@
 
 A learned method's `config.json` names the CLIP that it was made with, and another is refused. One
 that was trained further with its texts held (`hold_text` or `freeze_text` of `--task clip`) says
-nearly what the former said of a sentence, and sentences are all that such a method reads of it.
-This looks whether that is so, and only then writes the new CLIP's fingerprint into their configs.
+nearly what the former said of a sentence, and sentences are all that most methods read of it. This
+looks whether that is so, and only then writes the new CLIP's fingerprint into their configs. Those
+that are fitted to how CLIP sees pictures are left alone: `training/train.py` fits them in minutes.
 How well they work with it is for `training.evaluate` to say.
 """
 
@@ -23,6 +24,7 @@ from training.config import ROOT, ConfigError
 
 __all__ = ["main", "rebase"]
 
+FITTED_TO_PICTURES = frozenset({"styleclip_global", "clip_pae"})
 LEAST = 0.95  # cosine of a sentence's embeddings before and after
 
 
@@ -70,7 +72,7 @@ def rebase(before: Path, base: Path, hub_cards: Path) -> list[Path]:
     for path in sorted(hub_cards.rglob(hub.CONFIG)):
         config = hub.read_config(path.parent)
         prints = config.get("base_fingerprint") or {}
-        if prints.get("clip") == former:
+        if prints.get("clip") == former and config.get("method") not in FITTED_TO_PICTURES:
             config["base_fingerprint"] = {**prints, "clip": now}
             hub.write_folder(path.parent, config, None)
             written.append(path.parent)

@@ -274,13 +274,18 @@ def rebase_with(checkout, before, change):
 
 
 def test_methods_go_on_with_a_clip_that_sees_otherwise_but_reads_alike(checkout, tmp_path, capsys):
-    folder, base = (checkout / "hub_cards" / name for name in (METHOD, BASE))
+    fitted, base = (checkout / "hub_cards" / name for name in (METHOD, BASE))
+    folder = shutil.copytree(
+        fitted, fitted.with_name("ganspace")
+    )  # of which only the config is read
+    hub.write_folder(folder, {**hub.read_config(fitted), "method": "ganspace"}, None)
     weights = (folder / hub.WEIGHTS).read_bytes()
     assert (
         rebase_with(checkout, tmp_path / "clip", lambda m: m.visual_projection.weight.neg_()) == 0
     )
     assert f"wrote {folder}" in capsys.readouterr().out
     assert hub.fits_base(folder, base)
+    assert not hub.fits_base(fitted, base)  # it was fitted to how the former one sees pictures
     assert (folder / hub.WEIGHTS).read_bytes() == weights
 
 
