@@ -78,7 +78,7 @@ def rarity(segmenter: Any, image: Tensor) -> Tensor:
 
 
 def change_outside(source: Tensor, edited: Tensor, free: Tensor, counts: Tensor) -> Tensor:
-    """Return how much edits changed what they should leave, the mean over pixels; a scalar.
+    """Return how much each edit changed what it should leave, the mean over pixels, [n].
 
     Args:
         source: Images before, [n, 3, h, w], RGB in [-1, 1].
@@ -86,4 +86,5 @@ def change_outside(source: Tensor, edited: Tensor, free: Tensor, counts: Tensor)
         free: Where they may differ, [n, 1, h, w] in [0, 1].
         counts: How much each pixel counts, [n, 1, h, w], see `rarity`.
     """
-    return (counts * (1 - free) * (edited - source).abs().mean(dim=1, keepdim=True)).mean()
+    change = (edited - source).abs().mean(dim=1, keepdim=True)
+    return (counts * (1 - free) * change).mean(dim=(1, 2, 3))

@@ -243,7 +243,7 @@ class ClipPae(EditMethod):
             now = shown(backbones.segmenter, edited.image, goal.places)
             free = torch.maximum(goal.free, now)
             changed = change_outside(source.image, edited.image, free, goal.counts)
-            terms["outside"] = config.weight_outside * changed
+            terms["outside"] = config.weight_outside * changed.mean()
         if config.weight_consistency:
             distance = consistency_distance(after, goal.seen, goal.bases)
             terms["consistency"] = config.weight_consistency * distance

@@ -21,7 +21,8 @@ the guidance, and how fast the noise moves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -37,14 +38,17 @@ from faceedit.backbones.diffusion import (
     draw_noise,
     resize,
 )
+from faceedit.corpora import Place
 from faceedit.errors import RequestError
 from faceedit.guidance import GradientMode, Guidance, Progress, denoise, spherical_distance
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.noise_descent import descend_noise
-from faceedit.pae import PaeSettings, pae_sentence
+from faceedit.pae import PaeSettings, pae_sentence, sentence_characteristics
+from faceedit.places import change_outside, places_of, rarity, shown
 from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
+logger = logging.getLogger(__name__)
 Target = Literal["pae", "text", "directional"]
 Start = Literal["ddim", "sdedit", "noise"]
 SPARE = 0.02  # change of a pixel, root mean square over channels, that costs little
@@ -56,7 +60,7 @@ class ClipPaeDiffusionConfig(MethodConfig):
     """Settings of the target, of the draft, of the run and of the score."""
 
     added_later = MethodConfig.added_later | {
-        "draft_iterations", "draft_steps", "draft_depth", "draft_rate"
+        "draft_iterations", "draft_steps", "draft_depth", "draft_rate", "weight_outside",
     }  # fmt: skip
     target: Target = "pae"  # "text": the sentence itself; "directional": its difference to neutral
     projection: str = "contrast"  # a `pae.Projection`
@@ -94,6 +98,7 @@ class ClipPaeDiffusionConfig(MethodConfig):
     weight_pixels: float = 0.4  # mean change: little everywhere costs as much as much in one place
     weight_range: float = 0.05  # mean square of what lies outside [-1, 1]
     weight_smooth: float = 0.3  # mean square difference of neighbours, beyond the source's
+    weight_outside: float = 0.0  # of change where the characteristic does not show
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,9 @@ class Goal:
     image: Tensor | None  # the source at full size, [n, 3, H, W]; None = a new face
     small: Tensor | None  # the source as the denoiser draws, [n, 3, h, w]
     seen: Tensor | None  # its unit embedding, [n, d]
+    places: Sequence[tuple[Place, ...]] = ()  # where what each prompt is about shows
+    free: Tensor | None = None  # [n, 1, H, W], where that is in the source and may grow to
+    counts: Tensor | None = None  # [n, 1, H, W], how much the source's other pixels count
 
 
 class ClipPaeDiffusion(EditMethod):
@@ -165,12 +173,20 @@ class ClipPaeDiffusion(EditMethod):
         """Return what an edit of images [n, 3, h, w] is to reach; it stays the same all along."""
         if image is None:
             return Goal(sentence, None, None, None)
-        clip = backbones.clip
+        clip, places, free, counts = backbones.clip, [], None, None
+        if self.config.weight_outside and backbones.segmenter is None:
+            logger.warning("the base has no segmenter: nothing is held outside of what is edited")
+        elif self.config.weight_outside:
+            names = sentence_characteristics(sentence, clip, embed, self.settings)
+            places = [places_of(one) for one in names]
+            free = shown(backbones.segmenter, image, places, grown=True)
+            counts = rarity(backbones.segmenter, image)
         with torch.no_grad():
             if self.config.target == "pae":
                 sentence = pae_sentence(sentence, image, clip, embed, self.settings)
             seen = clip.encode_image(image)
-        return Goal(sentence, image, resize(image, self._size(backbones.diffusion)), seen)
+        small = resize(image, self._size(backbones.diffusion))
+        return Goal(sentence, image, small, seen, places, free, counts)
 
     def run(
         self,
@@ -209,7 +225,7 @@ class ClipPaeDiffusion(EditMethod):
             for state in self._draft(goal, diffusion, score, strength, mask):
                 drafted, state.count = state.count, state.count + len(path.times)
                 yield state
-            start, mask = self._redrawn(goal, state.clean, path, diffusion, mask, generator)
+            start, mask = self._redrawn(goal, state.clean, path, backbones, mask, generator)
         guidance = Guidance(
             mode=config.mode,
             scale=strength * config.scale,
@@ -260,7 +276,7 @@ class ClipPaeDiffusion(EditMethod):
         goal: Goal,
         draft: Tensor,
         path: Trajectory,
-        diffusion: Diffusion,
+        backbones: Backbones,
         mask: Tensor | None,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
@@ -269,14 +285,16 @@ class ClipPaeDiffusion(EditMethod):
         A draft has the right things in the right places, and patches of colour that no face has.
         Under fresh noise the network sees the things only, and draws them as it knows them.
         """
-        config = self.config
+        config, size = self.config, draft.shape[-1]
         assert goal.small is not None
         region = changed_share(draft, goal.small, config.unchanged, config.changed)
         region = F.avg_pool2d(F.max_pool2d(region, 3, 1, 1), 3, 1, 1, count_include_pad=False)
+        if goal.free is not None:
+            region = region * resize(self._free(goal, self.view(goal, draft), backbones), size)
         if mask is not None:
             region = region * mask
         noise = draw_noise((1, *draft.shape[1:]), generator).to(draft)
-        noisy = diffusion.noised(draft, noise, path.times[-1])
+        noisy = backbones.diffusion.noised(draft, noise, path.times[-1])
         return torch.lerp(path.end, noisy, region), region
 
     def path(
@@ -364,7 +382,16 @@ class ClipPaeDiffusion(EditMethod):
                 before = backbones.identity.embed(goal.image)
             after = backbones.identity.embed(image)
             terms["identity"] = config.weight_identity * (1 - (after * before).sum(dim=-1))
+        if goal.counts is not None:
+            free = self._free(goal, image, backbones)
+            changed = change_outside(goal.image, image, free, goal.counts)
+            terms["outside"] = config.weight_outside * changed
         return terms
+
+    def _free(self, goal: Goal, image: Tensor, backbones: Backbones) -> Tensor:
+        """Return where an edit may differ: where the characteristic shows before or after."""
+        assert goal.free is not None
+        return torch.maximum(goal.free, shown(backbones.segmenter, image, goal.places))
 
     def _clip_distance(self, crop: Tensor, goal: Goal, backbones: Backbones) -> Tensor:
         """Return the distance of crops [n, 3, h, w] to the target, [n]."""

@@ -129,10 +129,26 @@ def test_what_a_draft_did_not_touch_stays_to_the_pixel(source, sentence, backbon
     draft = goal.small.clone()
     draft[..., :4, :4] = 1
     path = method.path(goal, backbones.diffusion)
-    start, region = method._redrawn(goal, draft, path, backbones.diffusion, None, None)
+    start, region = method._redrawn(goal, draft, path, backbones, None, None)
     assert region[..., :3, :3].min() > 0.5 and not region[..., 10:, 10:].any()
     assert torch.equal(start[..., 10:, 10:], path.end[..., 10:, 10:])
     assert not torch.equal(start[..., :3, :3], path.end[..., :3, :3])
+
+
+def test_what_lies_outside_is_held_where_a_characteristic_shows_somewhere(
+    source, backbones, caplog
+):
+    sentence = read("red hair", "a face", backbones.clip)
+    held, free = (build(backbones, weight_outside=weight) for weight in (30.0, 0.0))
+    changed = []
+    for method in (held, free):
+        torch.manual_seed(0)
+        edited = method.edit(source, sentence, backbones)
+        changed.append(held.objective(source, edited, sentence, backbones)["outside"])
+    assert 0 < changed[0] < changed[1]
+    without = dataclasses.replace(backbones, segmenter=None)
+    assert "outside" not in held.objective(source, source, sentence, without)
+    assert "no segmenter" in caplog.text
 
 
 def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):

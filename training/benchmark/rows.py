@@ -282,7 +282,9 @@ class MethodRow(Row):
             if self.settings:
                 config = replace(method.config, **self.settings)
                 changed = type(method)(config)
-                changed.load_state_dict(method.state_dict())
+                fitted = changed.state_dict()  # a setting may do without some of it
+                kept = {k: v for k, v in method.state_dict().items() if k in fitted}
+                changed.load_state_dict(kept)
                 device = self.editor.backbones.generator.w_avg.device
                 method = changed.to(device).eval().requires_grad_(False)
             self._loaded[variant] = method

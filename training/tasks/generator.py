@@ -7,7 +7,8 @@ Gaussian noise: mapping(z) = A(people_of_z(z)).
 
 Turns:
 
-- `paired`: A and the synthesis network; region-weighted L1, Laplacian pyramid, features.
+- `paired`: A and the synthesis network; region-weighted L1, Laplacian pyramid, features of the
+  segmenter and of the attribute reader (never of a judge).
 - `distil`: the mapping network follows A.
 - `discriminator`: only in the adversarial phase (option `adversarial_steps`).
 
@@ -17,10 +18,11 @@ steps of `distil` alone.
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.backbones.attributes import AttributeReader
 from faceedit.backbones.layers import EqualConv2d, EqualLinear, StyledConv, ToRGB
 from faceedit.backbones.segmenter import Segmenter
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
-from faceedit.hub import load_network, save_network
+from faceedit.hub import AnyModule, load_network, save_network
 from faceedit.world import NOISE_DIM, REGIONS
 from training.attribute_mapping import (
     AttributeMapping,
@@ -64,7 +67,8 @@ REGION_WEIGHTS = {
     "background": 0.5,
     "cloth": 0.5,
     "neck": 0.8,
-    "nose": 2.0,
+    "ear": 2.0,
+    "nose": 3.0,
     "beard": 1.5,
     "brows": 4.0,
     "eyes": 6.0,
@@ -72,7 +76,8 @@ REGION_WEIGHTS = {
     "mouth": 8.0,  # teeth, tongue and the dark between them
     "glasses": 4.0,
     "lens": 3.0,
-    "earring": 2.0,
+    "hat": 1.5,
+    "earring": 8.0,
 }
 CONTOUR = 5  # px at full size; a region's weight also counts this far around it, for its outline
 PYRAMID_LEVELS = 4
@@ -95,6 +100,8 @@ class GeneratorOptions:
     weight_pixel: float = 1.0
     weight_pyramid: float = 1.0
     weight_feature: float = 0.2  # only at full size, and only with a segmenter in the base folder
+    weight_reader: float = 0.0  # of what the base's attribute reader sees; only at full size
+    weight_hold: float = 0.0  # of A's way from the start's, so that w means what it meant
     distil_batch_size: int = 128  # people drawn for the mapping network in every step
     distil_steps: int = 1000  # of the mapping network alone, at the end
     distil_learning_rate: float = 1e-3
@@ -185,6 +192,20 @@ def feature_distance(segmenter: Segmenter, made: Tensor, real: Tensor) -> Tensor
     return torch.stack([term.float() for term in terms]).mean()
 
 
+def reader_distance(reader: AttributeReader, made: Tensor, real: Tensor) -> Tensor:
+    """Return how far two sets of images are apart to an attribute reader.
+
+    Half of it is the L1 distance of its maps, relative to their size, which places small things;
+    half that of its hidden features, in which a nose's width counts as much as the sky.
+    """
+    with torch.no_grad():
+        maps, hidden = reader.features(real), reader.pooled(real)
+    pairs = list(zip(reader.features(made), maps, strict=True))
+    terms = [(a - b).abs().mean().float() / b.abs().mean().float() for a, b in pairs]
+    whole = (reader.pooled(made) - hidden).abs().mean().float() / hidden.abs().mean().float()
+    return (torch.stack(terms).mean() + whole) / 2
+
+
 def psnr(made: Tensor, real: Tensor) -> Tensor:
     """Return the peak signal-to-noise ratio of every image, [n], in dB."""
     error = (made.clamp(-1, 1) - real).square().mean((1, 2, 3))
@@ -234,6 +255,11 @@ class PairedStep(nn.Module):
         if task.segmenter is not None and size == options.resolution:
             distance = feature_distance(task.segmenter, made, real)
             terms["feature"] = options.weight_feature * distance
+        if task.reader is not None and size == options.resolution:
+            distance = reader_distance(task.reader, made, real)
+            terms["reader"] = options.weight_reader * distance
+        if options.weight_hold:
+            terms["hold"] = options.weight_hold * task.moved(batch)
         if task.adversarial:
             assert task.discriminator is not None  # there is no such phase without one
             logits = task.discriminator(made)
@@ -318,7 +344,11 @@ class GeneratorTask(Task):
                 options.resolution, options.channel_base, options.channel_max
             )
             self.discriminator = DISCRIMINATORS[options.discriminator](judge)
-        self.segmenter = _frozen_segmenter(config, options, device)
+        weights = {"segmenter": options.weight_feature, "attributes": options.weight_reader}
+        self.segmenter = _frozen(Segmenter, "segmenter", weights, config, device)
+        self.reader = _frozen(AttributeReader, "attributes", weights, config, device)
+        held = copy.deepcopy(self.attribute_mapping).requires_grad_(False)
+        self._held = (held.to(device),)  # in a tuple: no part of what is trained
         self.size = options.resolution  # px of the present phase
         self.adversarial = False
         self.data: WorldShards
@@ -398,6 +428,13 @@ class GeneratorTask(Task):
             w = self.attribute_mapping(batch.attributes)
         w_plus = self.generator.broadcast(w)
         return self.generator.synthesis(w_plus, noise_mode="none", resolution=size)
+
+    def moved(self, batch: WorldBatch) -> Tensor:
+        """Return the mean squared way of A from where it began, relative to the spread of w."""
+        with torch.autocast(self.device.type, enabled=False):
+            before = self._held[0](batch.attributes)
+            w = self.attribute_mapping(batch.attributes)
+        return (w - before).square().mean() / before.var(0).mean().clamp(min=1e-6)
 
     # What it learns from ------------------------------------------------------------------
 
@@ -508,11 +545,15 @@ def _started(folder: Path, config: GeneratorConfig) -> Generator:
     return fresh
 
 
-def _frozen_segmenter(
-    config: TrainConfig, options: GeneratorOptions, device: torch.device
-) -> Segmenter | None:
-    """Return the base's segmenter for the feature loss; None if there is none or it is off."""
-    folder = config.base_path / "segmenter"
-    if options.weight_feature == 0 or not (folder / "model.safetensors").is_file():
+def _frozen(
+    kind: type[AnyModule],
+    name: str,
+    weights: Mapping[str, float],
+    config: TrainConfig,
+    device: torch.device,
+) -> AnyModule | None:
+    """Return a network of the base for a loss; None if the base has none or the loss is off."""
+    folder = config.base_path / name
+    if weights[name] == 0 or not (folder / "model.safetensors").is_file():
         return None
-    return load_network(Segmenter, folder).eval().requires_grad_(False).to(device)
+    return load_network(kind, folder).eval().requires_grad_(False).to(device)
