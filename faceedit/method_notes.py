@@ -376,7 +376,8 @@ _NOTES = (
             "The photo is turned into noise by running a face diffusion model backwards (DDIM).",
             "The noise moves until a short run draws a draft that CLIP finds near to the "
             "projection-augmentation target of this very face.",
-            "Other terms hold identity and pixels, in the draft and after it.",
+            "Other terms hold identity, pixels and what the sentence is not about, in the draft "
+            "and after it.",
             "Where the draft differs from the photo, it is made partly noisy and drawn anew, while "
             "the target still pulls; elsewhere the photo's own inversion is followed.",
             "There is no code: guidance 0 gives the photo back, and what hardly changed stays the "

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
 from faceedit import hub
-from faceedit.backbones import Backbones
+from faceedit.backbones import Backbones, load_backbones
 from faceedit.backbones.clip import OPENAI_MEAN, OPENAI_STD, Clip
 from faceedit.backbones.diffusion import Diffusion, Trajectory, exact, resize
 from faceedit.errors import RequestError
@@ -105,6 +105,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         self._interrupt = False
         self._diffusion: Diffusion | None = None
         self._clip: Clip | None = None
+        self._segmenter: nn.Module | None = None
 
     # Loading --------------------------------------------------------------------------------------
 
@@ -120,7 +121,9 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         pipe = super().from_pretrained(str(local or name), **settings)
         if pipe.clip is None:
             folder = hub.find_repo(pipe.config.base, near=local)
-            pipe.lend(Clip.from_folder(folder / hub.read_base(folder)["components"]["clip"]))
+            has = hub.read_base(folder)["components"]
+            networks = load_backbones(folder, ["clip", *({"segmenter"} & has.keys())])
+            pipe.lend(networks.clip, networks.segmenter)
         return pipe
 
     @classmethod
@@ -147,15 +150,18 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             **settings,
         )
 
-    def lend(self, clip: Clip) -> None:
-        """Use the CLIP of a base."""
+    def lend(self, clip: Clip, segmenter: nn.Module | None = None) -> None:
+        """Use the CLIP of a base, and its face parser; a saved pipeline has the CLIP only."""
         assert clip.tokenizer is not None
+        self._segmenter = segmenter
         self.register_modules(clip=clip.model, tokenizer=clip.tokenizer)
         self.register_to_config(
             pixel_mean=list(clip.config.pixel_mean), pixel_std=list(clip.config.pixel_std)
         )
 
-    def backbones(self, identity: nn.Module | None = None) -> Backbones:
+    def backbones(
+        self, identity: nn.Module | None = None, segmenter: nn.Module | None = None
+    ) -> Backbones:
         """Return the components as the methods read them, frozen."""
         if self._diffusion is None or self._diffusion.unet is not self.unet:
             self._diffusion = Diffusion(self.unet, self.scheduler)
@@ -164,8 +170,12 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         if self._clip is None or self._clip.model is not self.clip:
             mean, std = self.config.pixel_mean, self.config.pixel_std
             self._clip = wrap_clip(self.clip, self.tokenizer, mean, std)
-        networks = Backbones(diffusion=self._diffusion, clip=self._clip, identity=identity)
-        return networks.freeze()
+        segmenter = segmenter or self._segmenter
+        if segmenter is not None:
+            segmenter = segmenter.to(self._execution_device)
+        return Backbones(
+            diffusion=self._diffusion, clip=self._clip, identity=identity, segmenter=segmenter
+        ).freeze()
 
     # Editing --------------------------------------------------------------------------------------
 
@@ -212,6 +222,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         resolution: int | None = None,
         weights: Mapping[str, float] | None = None,
         identity: nn.Module | None = None,
+        segmenter: nn.Module | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
@@ -241,8 +252,10 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             num_cutouts: Crops that CLIP sees.
             inversion_iterations: Network calls a step of the inversion.
             resolution: Size to denoise at, px; None = what the denoiser was trained with.
-            weights: Of the terms "clip", "identity", "pixels", "range", "smooth".
+            weights: Of the terms "clip", "identity", "pixels", "range", "smooth", "outside".
             identity: A face recognition network with `embed`, for the term "identity".
+            segmenter: A face parser with `config.regions`, for the term "outside"; None = the
+                base's, where the base lends its CLIP, and else no such term.
             generator: Of every draw.
             output_type: "pil", "np" or "pt".
             return_dict: Whether to return a `ClipPaeDiffusionOutput`, else a tuple.
@@ -275,13 +288,16 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             resolution=resolution,
             **read_weights(weights),
         )
+        networks = self.backbones(identity, segmenter)
+        if networks.segmenter is None:
+            settings.setdefault("weight_outside", 0.0)
         try:
             method = ClipPaeDiffusion(ClipPaeDiffusionConfig(**settings))
         except ValueError as error:
             raise RequestError(str(error)) from error
         with torch.inference_mode(False), torch.no_grad():
             output = self._run(
-                method, image, prompt, negative_prompt, mask_image, self.backbones(identity),
+                method, image, prompt, negative_prompt, mask_image, networks,
                 generator, callback_on_step_end, wanted,
             )  # fmt: skip
         output.images = self.image_processor.postprocess(output.images, output_type)

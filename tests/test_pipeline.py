@@ -183,6 +183,13 @@ def test_a_network_for_faces_can_hold_the_identity(pipe, picture, backbones):
     assert held.images.isfinite().all()
 
 
+def test_a_face_parser_can_hold_what_lies_outside(pipe, picture, backbones):
+    weights = {"outside": 30.0, "clip": 1.0}
+    held = edit(pipe, picture, segmenter=backbones.segmenter, weights=weights)
+    assert held.images.isfinite().all()
+    assert not torch.equal(held.images, edit(pipe, picture, weights={"clip": 1.0}).images)
+
+
 # Callbacks ----------------------------------------------------------------------------------------
 
 

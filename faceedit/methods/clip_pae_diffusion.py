@@ -14,9 +14,10 @@ denoised while the gradient of the distance pulls each step; elsewhere the photo
 followed. A gradient alone leaves patches of colour, and the network needs room to make hair of
 them; a draft alone has the right things in the right places, but nobody's hair. What inversion
 misses is put back at every step, so that no guidance gives the photo back. Where hardly anything
-changed in the end, the photo stays. The network may be smaller than the photo: then its change is
-drawn larger, and the photo's own detail stays wherever little has changed. `strength` multiplies
-the guidance, and how fast the noise moves.
+changed in the end, the photo stays; where the characteristic does not show, change costs
+(`faceedit.places`) and nothing is drawn anew. The network may be smaller than the photo: then its
+change is drawn larger, and the photo's own detail stays wherever little has changed. `strength`
+multiplies the guidance, and how fast the noise moves.
 """
 
 from __future__ import annotations
@@ -88,17 +89,17 @@ class ClipPaeDiffusionConfig(MethodConfig):
     draft_iterations: int = 20  # of descent along the inverted noise, before; see `noise_descent`
     draft_steps: int = 10  # of the whole schedule, in a draft
     draft_depth: float = 0.8  # share of them that a draft goes through, in (0, 1]
-    draft_rate: float = 0.12  # change of the noise an iteration
+    draft_rate: float = 0.2  # change of the noise an iteration
     unchanged: float = 0.08  # a place that changed by less is the source's, of values in [-1, 1]
     changed: float = 0.2  # one that changed by more is the edit's
     cutouts: int = 4  # crops that CLIP sees; the first is the whole image
     smallest_cutout: float = 0.7  # share of the side
-    weight_clip: float = 1.0
+    weight_clip: float = 2.0
     weight_identity: float = 0.15
     weight_pixels: float = 0.4  # mean change: little everywhere costs as much as much in one place
     weight_range: float = 0.05  # mean square of what lies outside [-1, 1]
     weight_smooth: float = 0.3  # mean square difference of neighbours, beyond the source's
-    weight_outside: float = 0.0  # of change where the characteristic does not show
+    weight_outside: float = 3.0  # of change where the characteristic does not show
 
 
 @dataclass(frozen=True)

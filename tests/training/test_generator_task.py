@@ -8,9 +8,10 @@ from safetensors.torch import load_file
 
 from faceedit.backbones.layers import StyledConv
 from faceedit.backbones.stylegan2 import Generator
-from faceedit.hub import load_network
+from faceedit.hub import load_network, save_network
 from faceedit.world import NOISE_DIM, REGIONS, attributes_from_noise, sample_attributes
 from tests.training.shards import write_shard
+from tests.training.test_evaluate import make_judge
 from training.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
@@ -32,6 +33,7 @@ from training.tasks.generator import (
     pixel_weights,
     psnr,
     rate_groups,
+    reader_distance,
     reconstruction_terms,
 )
 
@@ -86,6 +88,14 @@ def test_reconstruction_terms_vanish_for_equal_images_only():
     shifted = reconstruction_terms(image + 0.5, image, weights)
     assert shifted[0].item() == pytest.approx(0.5, abs=1e-5)
     assert shifted[1].item() == pytest.approx(0.5, abs=1e-5)  # a constant has no edges
+
+
+def test_an_attribute_reader_tells_pictures_apart():
+    reader = make_judge().requires_grad_(False)
+    image = torch.rand(2, 3, SIZE, SIZE)
+    assert reader_distance(reader, image, image) == 0
+    near, far = (reader_distance(reader, image * (1 - a), image) for a in (0.05, 0.5))
+    assert 0 < near < far
 
 
 def test_psnr_of_a_constant_error_is_its_formula():
@@ -143,6 +153,8 @@ def test_phases_grow_and_distillation_comes_last(world, tmp_path):
 def test_options_refuse_noise_that_does_not_fit_z():
     with pytest.raises(ConfigError, match="z_dim"):
         GeneratorOptions(z_dim=8)
+    with pytest.raises(ConfigError, match="start"):
+        GeneratorOptions(weight_hold=0.5)
 
 
 def test_a_run_through_all_phases_exports_what_hub_can_load(world, tmp_path):
@@ -185,6 +197,24 @@ def test_training_continues_from_a_finished_generator(world, tmp_path):
     loop = make_loop(world, tmp_path / "second", "--max_train_steps=3", start=start)
     stored = load_file(start / "model.safetensors")["const"].float()
     assert torch.equal(loop.task.generator.const.detach(), stored)
+
+
+def test_going_on_learns_what_a_reader_sees_while_w_keeps_its_meaning(world, tmp_path):
+    make_loop(world, tmp_path / "first", "--max_train_steps=3", "--no-evaluate").run()
+    start, ways = tmp_path / "first" / "export", []
+    for hold in (0.0, 1e4):
+        output = tmp_path / f"hold {hold}"
+        save_network(make_judge(), output / "attributes", half=False)
+        extra = {"start": start, "weight_reader": 1.0, "weight_hold": hold}
+        loop = make_loop(world, output, "--max_train_steps=12", "--no-evaluate", **extra)
+        loop.run()
+        lines = [json.loads(line) for line in (output / "metrics.jsonl").open()]
+        assert any(line.get("paired/reader", 0) > 0 for line in lines)  # at full size only
+        assert ("paired/hold" in lines[-1] or "paired/hold" in lines[0]) == (hold > 0)
+        people = sample_attributes(8, 0)
+        before, after = (load_attribute_mapping(x)(people) for x in (start, output / "export"))
+        ways.append((after - before).square().mean().item())
+    assert ways[1] < 0.5 * ways[0]
 
 
 @pytest.mark.slow

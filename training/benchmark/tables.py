@@ -109,6 +109,11 @@ edit's size. The judge does not read everything right, so compare success with t
 with 1.
 """
 
+TARGETS_NOTE = """\
+Everything else is equal, the steps too. `from_photo`: the descent begins at the photo, as in the
+paper, and not along a fitted direction. `unheld`: no segmenter holds what the sentence is not
+about."""
+
 HOW_TO_READ = """\
 - **true**: share of edits whose sentence the judge reads as true. **all true**: of sentences with
   several statements. **floor**, **ceiling**: the same of the source and of the true edit, on the
@@ -164,7 +169,8 @@ def _set(name: str, result: Mapping[str, Any], plots: str) -> list[str]:
     lines += [f"![success and preservation]({plots}/{name}-preservation.png)", ""]
     lines += [f"![time and quality]({plots}/{name}-time.png)", ""]
     if result.get("targets"):
-        lines += ["### The targets of CLIP-PAE", "", *targets_table(result["targets"]), ""]
+        lines += ["### The targets of CLIP-PAE", "", TARGETS_NOTE, ""]
+        lines += [*targets_table(result["targets"]), ""]
     for learner in sorted({k for line in rows.values() for k in line.get("matched_on", {})}):
         lines += [f"### At equal success, on the sentences that `{learner}` has learned", ""]
         lines += [*equal_table(rows, learner), ""]

@@ -125,6 +125,8 @@ class GeneratorOptions:
         if self.discriminator not in DISCRIMINATORS:
             names = ", ".join(DISCRIMINATORS)
             raise ConfigError(f"no discriminator {self.discriminator!r}; choose from {names}")
+        if self.weight_hold and not self.start:
+            raise ConfigError("weight_hold needs a start: there is nothing yet that w means")
         if self.z_dim < NOISE_DIM:
             raise ConfigError(f"z_dim is {self.z_dim}; the world's noise has {NOISE_DIM} columns")
 
