@@ -29,7 +29,9 @@ def make_method(name: str, backbones: Backbones) -> EditMethod:
     """Build a method on tiny networks, and fit it if it is one that is fitted."""
     wanted = METHODS[name]
     names = {field.name for field in dataclasses.fields(wanted.config_class)}
-    settings = {"steps": FEW_STEPS} if "steps" in names else {}
+    # An untrained segmenter sees nothing where it is: what is held by its regions would be all.
+    few = {"steps": FEW_STEPS, "weight_outside": 0.0}
+    settings = {name: value for name, value in few.items() if name in names}
     method = wanted.build(backbones, **settings)
     if wanted.kind == "fitted":
         latents = backbones.generator.sample_w_plus(16, torch.Generator().manual_seed(1), 1.0)
