@@ -29,7 +29,7 @@ def make_method(name: str, backbones: Backbones) -> EditMethod:
     """Build a method on tiny networks, and fit it if it is one that is fitted."""
     wanted = METHODS[name]
     names = {field.name for field in dataclasses.fields(wanted.config_class)}
-    # An untrained segmenter sees nothing where it is: what is held by its regions would be all.
+    # An untrained segmenter sees a little of every region everywhere, so nothing is held by it.
     few = {"steps": FEW_STEPS, "weight_outside": 0.0}
     settings = {name: value for name, value in few.items() if name in names}
     method = wanted.build(backbones, **settings)

@@ -23,7 +23,7 @@ from faceedit.noise_descent import descend_noise, replay
 from faceedit.sentence import read
 from faceedit.types import Space
 
-# An untrained segmenter sees a little of everything everywhere, so nothing is held unless asked.
+# An untrained segmenter sees a little of every region everywhere, so nothing is held unless asked.
 FEW = {"steps": 10, "iterations": 1, "draft_iterations": 2, "weight_outside": 0.0}
 
 
