@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from faceedit.backbones.layers import EqualLinear, PixelNorm
+from faceedit.backbones.stylegan2 import Generator
 from faceedit.world import NOISE_DIM, SPECS, FaceAttributes, attributes_from_noise
 from faceedit.world.attributes import CIRCULAR
 from training.config import ConfigError
@@ -30,6 +31,7 @@ __all__ = [
     "FILE_NAME",
     "AttributeMapping",
     "AttributeMappingConfig",
+    "give_directions",
     "load_attribute_mapping",
     "people_of_z",
     "save_attribute_mapping",
@@ -38,6 +40,8 @@ __all__ = [
 FILE_NAME = "attribute_mapping.safetensors"  # beside the generator's model.safetensors
 LEAST_SPREAD = 0.25  # rare one-hot values are not scaled up beyond this standard deviation
 POPULATION = 4096  # people whose mean and spread standardise the embedding
+LEAST_READABLE = 0.4  # R2 of a number of the embedding, read linearly off w, that needs no more
+DIRECTION_SIZE = 10.0  # standard deviation along a direction that is given; w's own 50th has 9
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,11 @@ def _on_circle(turns: Tensor) -> Tensor:
 
 
 class AttributeMapping(nn.Module):
-    """Attributes -> w: standardised embedding, then a plain network with leaky ReLUs."""
+    """Attributes -> w: standardised embedding, then a plain network, and a straight way past it.
+
+    The network alone came to ignore what few pixels show (a nose's width, hoops): their slope is
+    small, and what w does not hold cannot be drawn. The straight way holds it from the first step.
+    """
 
     config_class: ClassVar[type[AttributeMappingConfig]] = AttributeMappingConfig
 
@@ -106,12 +114,64 @@ class AttributeMapping(nn.Module):
         sizes = [population.shape[1]] + [config.width] * (config.layers - 1)
         self.hidden = nn.Sequential(*(EqualLinear(a, b, activate=True) for a, b in pairwise(sizes)))
         self.output = EqualLinear(sizes[-1], config.w_dim)
+        self.direct = EqualLinear(sizes[0], config.w_dim)
 
     def forward(self, attributes: FaceAttributes) -> Tensor:
         """Return w, [n, w_dim], in the parameters' dtype even under autocast."""
         with torch.autocast(attributes.values.device.type, enabled=False):
-            x = (embed(attributes).to(self.mean) - self.mean) / self.spread
-            return self.output(self.hidden(x))
+            x = self.standardised(attributes)
+            return self.output(self.hidden(x)) + self.direct(x)
+
+    def standardised(self, attributes: FaceAttributes) -> Tensor:
+        """Return the embedding with mean 0 and, where it is not rare, spread 1, [n, k]."""
+        return (embed(attributes).to(self.mean) - self.mean) / self.spread
+
+
+@torch.no_grad()
+def give_directions(mapping: AttributeMapping, generator: Generator) -> int:
+    """Give each number of the embedding that w says little of a direction of w; return how many.
+
+    The directions are those in which w hardly varies, and the generator's affine maps are made
+    blind to them first: every picture stays what it was, and training finds what to do with them.
+
+    Args:
+        mapping: Changed in place.
+        generator: Trained with it; changed in place.
+
+    Raises:
+        ConfigError: If more are unsaid than a half of w's directions.
+    """
+    people = attributes_from_noise(
+        torch.randn(2 * POPULATION, NOISE_DIM, generator=torch.Generator().manual_seed(1))
+    )
+    w, x = mapping(people), mapping.standardised(people)
+    axes = torch.linalg.eigh(torch.cov(w.T.double()))[1]  # of the smallest variance first
+    unsaid = (_readable(w, x, axes) < LEAST_READABLE).nonzero()[:, 0]
+    if len(unsaid) > w.shape[1] // 2:
+        raise ConfigError(f"w has {w.shape[1]} directions, too few to give away {len(unsaid)}")
+    quiet = axes.float()[:, : len(unsaid)]  # [w_dim, directions]
+    for module in generator.blocks.modules():
+        if isinstance(affine := getattr(module, "affine", None), EqualLinear):
+            blind = affine.weight @ quiet @ quiet.T
+            affine.bias.add_(blind @ w.mean(0) * affine.weight_gain / affine.lr_multiplier)
+            affine.weight.sub_(blind)
+    size = DIRECTION_SIZE / x[:, unsaid].std(0).clamp(min=LEAST_SPREAD)
+    mapping.direct.weight[:, unsaid] += quiet * size / mapping.direct.weight_gain
+    return len(unsaid)
+
+
+def _readable(w: Tensor, x: Tensor, axes: Tensor) -> Tensor:
+    """Return how well each column of x [n, k] is read linearly off w [n, w_dim], as R2, [k].
+
+    Fitted to one half of the people and tried on the other. Along its own axes scaled to 1, w says
+    what it says however little it moves for it.
+    """
+    moved = (w - w.mean(0)).double() @ axes
+    moved = torch.cat([moved / moved.std(0), torch.ones_like(moved[:, :1])], dim=1)
+    half, wanted = len(w) // 2, x.double()
+    found = moved[half:] @ torch.linalg.lstsq(moved[:half], wanted[:half]).solution
+    missed = (found - wanted[half:]).square().mean(0)
+    return 1 - missed / wanted[half:].var(0).clamp(min=1e-9)
 
 
 def save_attribute_mapping(mapping: AttributeMapping, folder: Path) -> Path:
@@ -144,5 +204,8 @@ def load_attribute_mapping(folder: Path) -> AttributeMapping:
     if json.loads(metadata["attributes"]) != list(SPECS):
         raise ConfigError(f"{path} was trained for other attributes; train the generator again")
     mapping = AttributeMapping(AttributeMappingConfig(**json.loads(metadata["config"])))
+    if "direct.weight" not in tensors:  # trained before there was a straight way
+        direct = mapping.direct.state_dict()
+        tensors |= {f"direct.{name}": torch.zeros_like(value) for name, value in direct.items()}
     mapping.load_state_dict(tensors)
     return mapping.eval()

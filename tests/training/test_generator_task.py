@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from faceedit.backbones.layers import StyledConv
-from faceedit.backbones.stylegan2 import Generator
+from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from faceedit.hub import load_network, save_network
 from faceedit.world import NOISE_DIM, REGIONS, attributes_from_noise, sample_attributes
 from tests.training.shards import write_shard
@@ -16,6 +16,7 @@ from training.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
     embed,
+    give_directions,
     load_attribute_mapping,
     save_attribute_mapping,
 )
@@ -128,6 +129,36 @@ def test_attribute_mapping_survives_saving(tmp_path):
     assert torch.allclose(loaded(people), mapping(people), atol=0.02)
     with pytest.raises(ConfigError, match="does not exist"):
         load_attribute_mapping(tmp_path / "nowhere")
+
+
+def make_generator(w_dim: int) -> Generator:
+    size = {"resolution": SIZE, "channel_base": 256, "channel_max": 16}
+    return Generator(GeneratorConfig(z_dim=128, w_dim=w_dim, mapping_layers=2, **size)).eval()
+
+
+def test_what_w_does_not_say_gets_directions_and_no_picture_changes():
+    mapping = AttributeMapping(AttributeMappingConfig(w_dim=256)).eval()
+    generator = make_generator(w_dim=256).eval()
+    people = sample_attributes(4, 0)
+    ends = [people.replace(nose_width=width) for width in (-1.0, 1.0)]
+    blind = (embed(ends[0]) != embed(ends[1])).any(0)
+    with torch.no_grad():
+        for layer in (mapping.hidden[0], mapping.direct):
+            layer.weight[:, blind] = 0
+        assert torch.equal(mapping(ends[0]), mapping(ends[1]))
+        before = generator(generator.broadcast(mapping(people)))
+        assert give_directions(mapping, generator) == 1
+        assert (mapping(ends[0]) - mapping(ends[1])).norm(dim=1).min() > 1
+        after = generator(generator.broadcast(mapping(people)))
+        assert (after - before).abs().mean() < 0.01 * before.std()
+        assert give_directions(mapping, generator) == 0
+
+
+def test_directions_are_not_given_where_w_has_too_few():
+    mapping = AttributeMapping(AttributeMappingConfig(w_dim=16)).eval()
+    generator = make_generator(w_dim=16)
+    with pytest.raises(ConfigError, match="too few"):
+        give_directions(mapping, generator)
 
 
 # ------------------------------------------------------------------------- the discriminators

@@ -41,6 +41,7 @@ from faceedit.world import NOISE_DIM, REGIONS
 from training.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
+    give_directions,
     load_attribute_mapping,
     people_of_z,
     save_attribute_mapping,
@@ -115,6 +116,7 @@ class GeneratorOptions:
     r1_gamma: float = 1.0
     r1_every: int = 16  # steps
     start: str = ""  # folder of a generator (with its attribute mapping) to go on from
+    give_directions: bool = False  # of the start's w to the attributes of which it says little
     hold_mappings: bool = False  # w keeps its meaning: only the synthesis network learns
     heldout_images: int = 256  # for the PSNR at the end; a quarter of them for each sheet
 
@@ -125,8 +127,8 @@ class GeneratorOptions:
         if self.discriminator not in DISCRIMINATORS:
             names = ", ".join(DISCRIMINATORS)
             raise ConfigError(f"no discriminator {self.discriminator!r}; choose from {names}")
-        if self.weight_hold and not self.start:
-            raise ConfigError("weight_hold needs a start: there is nothing yet that w means")
+        if (self.weight_hold or self.give_directions) and not self.start:
+            raise ConfigError("weight_hold and give_directions need a start: w means nothing yet")
         if self.z_dim < NOISE_DIM:
             raise ConfigError(f"z_dim is {self.z_dim}; the world's noise has {NOISE_DIM} columns")
 
@@ -336,6 +338,9 @@ class GeneratorTask(Task):
         if options.start:
             self.generator = _started(Path(options.start), options.generator_config())
             self.attribute_mapping = load_attribute_mapping(Path(options.start))
+            if options.give_directions:
+                given = give_directions(self.attribute_mapping, self.generator)
+                logger.info("%d directions of w given to what it said little of", given)
         else:
             self.generator = Generator(options.generator_config())
             mapping_config = AttributeMappingConfig(w_dim=options.w_dim)
