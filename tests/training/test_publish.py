@@ -7,6 +7,7 @@ import torch
 
 from faceedit import hub
 from faceedit.backbones.clip import Clip
+from faceedit.backbones.stylegan2 import Generator
 from faceedit.editor import FaceEditor
 from faceedit.method import save_method
 from faceedit.methods import METHODS
@@ -294,4 +295,41 @@ def test_methods_are_refused_a_clip_that_reads_otherwise(checkout, tmp_path, cap
     before = hub.read_config(folder)
     assert rebase_with(checkout, tmp_path / "clip", lambda m: m.text_projection.weight.neg_()) == 2
     assert "has a cosine of -1.000" in capsys.readouterr().err
+    assert hub.read_config(folder) == before and not hub.fits_base(folder, base)
+
+
+def rebase_generator(checkout, before, change):
+    """Change the base's generator in place, then ask for the methods to be said to fit it."""
+    shelf = checkout / "hub_cards"
+    place = shelf / BASE / "generator"
+    shutil.copytree(place, before)
+    generator = hub.load_network(Generator, place)
+    with torch.no_grad():
+        change(generator)
+    hub.save_network(generator, place, half=False)
+    flags = ["--network", "generator", "--base", str(shelf / BASE), "--hub_cards", str(shelf)]
+    return rebase.main([str(before), *flags])
+
+
+def test_methods_go_on_with_a_generator_that_draws_alike(checkout, tmp_path, capsys):
+    fitted, base = (checkout / "hub_cards" / name for name in (METHOD, BASE))
+    learned = shutil.copytree(fitted, fitted.with_name("ffclip"))  # of which the config is read
+    hub.write_folder(learned, {**hub.read_config(fitted), "method": "ffclip"}, None)
+    assert rebase_generator(checkout, tmp_path / "before", lambda g: g.const.mul_(1.001)) == 0
+    assert f"wrote {learned}" in capsys.readouterr().out
+    assert hub.fits_base(learned, base)
+    assert not hub.fits_base(fitted, base)
+
+
+def test_methods_are_refused_a_generator_that_draws_other_people(checkout, tmp_path, capsys):
+    folder, base = (checkout / "hub_cards" / name for name in (METHOD, BASE))
+    before = hub.read_config(folder)
+
+    def other_people(generator):
+        for block in generator.blocks:
+            for layer in block.layers():
+                layer.weight.copy_(torch.randn_like(layer.weight))
+
+    assert rebase_generator(checkout, tmp_path / "before", other_people) == 2
+    assert "faces have a mean cosine" in capsys.readouterr().err
     assert hub.read_config(folder) == before and not hub.fits_base(folder, base)
