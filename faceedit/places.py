@@ -8,8 +8,10 @@ background in both pictures; here the sentence decides what is held.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +19,47 @@ from torch import Tensor
 
 from faceedit.corpora import PLACES, Place
 
-__all__ = ["change_outside", "places_of", "rarity", "shown"]
+__all__ = ["Held", "change_outside", "places_of", "rarity", "shown"]
 
+logger = logging.getLogger(__name__)
 SMALLEST_REGION = 1e-3  # share of the picture; smaller regions count no more than this one
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the edits of images must leave: all but where their characteristics show."""
+
+    segmenter: Any
+    image: Tensor  # before, [n, 3, h, w], RGB in [-1, 1]
+    places: Sequence[tuple[Place, ...]]  # where what each edit is about shows
+    free: Tensor  # [n, 1, h, w] in [0, 1], where that is in the image and may grow to
+    counts: Tensor  # [n, 1, h, w], how much each pixel counts, see `rarity`
+
+    @classmethod
+    def of(
+        cls, segmenter: Any, image: Tensor, characteristics: Sequence[Sequence[str]]
+    ) -> Self | None:
+        """Return what is held of images; None, and a warning, without a segmenter.
+
+        Args:
+            segmenter: Of the base, or None.
+            image: [n, 3, h, w], RGB in [-1, 1].
+            characteristics: Names in `corpora.CORPORA`, of each edit, or one list for all.
+        """
+        if segmenter is None:
+            logger.warning("the base has no segmenter: nothing is held outside of what is edited")
+            return None
+        places = [places_of(names) for names in characteristics]
+        free = shown(segmenter, image, places, grown=True)
+        return cls(segmenter, image, places, free, rarity(segmenter, image))
+
+    def free_in(self, edited: Tensor) -> Tensor:
+        """Return where edited images may differ, [n, 1, h, w]: where it shows before or after."""
+        return torch.maximum(self.free, shown(self.segmenter, edited, self.places))
+
+    def change(self, edited: Tensor) -> Tensor:
+        """Return how much each edit changed what is held, [n]."""
+        return change_outside(self.image, edited, self.free_in(edited), self.counts)
 
 
 def places_of(characteristics: Sequence[str]) -> tuple[Place, ...]:

@@ -18,8 +18,6 @@ what faces that differ so in CLIP's eyes have in common in w (`faceedit.regressi
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -29,7 +27,6 @@ from torch import Tensor
 from faceedit import losses
 from faceedit.aim import common_direction
 from faceedit.backbones import Backbones
-from faceedit.corpora import Place
 from faceedit.descent import descend, layer_gate, w_plus_unit
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.pae import (
@@ -40,12 +37,11 @@ from faceedit.pae import (
     sentence_bases,
     sentence_characteristics,
 )
-from faceedit.places import change_outside, places_of, rarity, shown
+from faceedit.places import Held
 from faceedit.regression import regressed_directions
 from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
-logger = logging.getLogger(__name__)
 CHUNK = 64  # images drawn and encoded at once while fitting
 
 
@@ -95,9 +91,7 @@ class Goal:
     sentence: Sentence  # with the target that is descended to
     bases: list[Tensor | None]  # of the subspace of each prompt's characteristic
     seen: Tensor  # [n, d], the source's own unit embedding
-    places: Sequence[tuple[Place, ...]] = ()  # where what each prompt is about shows
-    free: Tensor | None = None  # [n, 1, h, w], where that is in the source and may grow to
-    counts: Tensor | None = None  # [n, 1, h, w], how much the source's other pixels count
+    held: Held | None = None  # where what each prompt is about does not show
 
 
 class ClipPae(EditMethod):
@@ -209,20 +203,16 @@ class ClipPae(EditMethod):
         """Return what the source's edit is to reach; it stays the same throughout a descent."""
         clip, config = backbones.clip, self.config
         bases: list[Tensor | None] = [None]  # no subspace
-        names, places, free, counts = None, [], None, None
-        if config.weight_outside and backbones.segmenter is None:
-            logger.warning("the base has no segmenter: nothing is held outside of what is edited")
-        elif config.weight_outside:
+        names, held = None, None
+        if config.weight_outside:
             names = sentence_characteristics(sentence, clip, embed, self.settings)
-            places = [places_of(one) for one in names]
-            free = shown(backbones.segmenter, source.image, places, grown=True)
-            counts = rarity(backbones.segmenter, source.image)
+            held = Held.of(backbones.segmenter, source.image, names)
         if config.target == "pae" or config.weight_consistency or config.weight_diversity:
             bases = sentence_bases(sentence, clip, embed, self.settings, names)
         if config.target == "pae":
             sentence = pae_sentence(sentence, source.image, clip, embed, self.settings, bases)
         with torch.no_grad():
-            return Goal(sentence, bases, clip.encode_image(source.image), places, free, counts)
+            return Goal(sentence, bases, clip.encode_image(source.image), held)
 
     def _terms(
         self, source: Face, edited: Face, goal: Goal, backbones: Backbones
@@ -239,11 +229,8 @@ class ClipPae(EditMethod):
             terms["identity"] = config.weight_identity * losses.identity_distance(
                 backbones.identity, source.image, edited.image
             )
-        if goal.free is not None and goal.counts is not None:
-            now = shown(backbones.segmenter, edited.image, goal.places)
-            free = torch.maximum(goal.free, now)
-            changed = change_outside(source.image, edited.image, free, goal.counts)
-            terms["outside"] = config.weight_outside * changed.mean()
+        if goal.held is not None:
+            terms["outside"] = config.weight_outside * goal.held.change(edited.image).mean()
         if config.weight_consistency:
             distance = consistency_distance(after, goal.seen, goal.bases)
             terms["consistency"] = config.weight_consistency * distance

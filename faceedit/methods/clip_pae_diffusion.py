@@ -22,8 +22,7 @@ multiplies the guidance, and how fast the noise moves.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -39,17 +38,15 @@ from faceedit.backbones.diffusion import (
     draw_noise,
     resize,
 )
-from faceedit.corpora import Place
 from faceedit.errors import RequestError
 from faceedit.guidance import GradientMode, Guidance, Progress, denoise, spherical_distance
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.noise_descent import descend_noise
 from faceedit.pae import PaeSettings, pae_sentence, sentence_characteristics
-from faceedit.places import change_outside, places_of, rarity, shown
+from faceedit.places import Held
 from faceedit.sentence import embed
 from faceedit.types import Face, Latent, Sentence, Space
 
-logger = logging.getLogger(__name__)
 Target = Literal["pae", "text", "directional"]
 Start = Literal["ddim", "sdedit", "noise"]
 SPARE = 0.02  # change of a pixel, root mean square over channels, that costs little
@@ -110,9 +107,7 @@ class Goal:
     image: Tensor | None  # the source at full size, [n, 3, H, W]; None = a new face
     small: Tensor | None  # the source as the denoiser draws, [n, 3, h, w]
     seen: Tensor | None  # its unit embedding, [n, d]
-    places: Sequence[tuple[Place, ...]] = ()  # where what each prompt is about shows
-    free: Tensor | None = None  # [n, 1, H, W], where that is in the source and may grow to
-    counts: Tensor | None = None  # [n, 1, H, W], how much the source's other pixels count
+    held: Held | None = None  # where what each prompt is about does not show
 
 
 class ClipPaeDiffusion(EditMethod):
@@ -174,20 +169,16 @@ class ClipPaeDiffusion(EditMethod):
         """Return what an edit of images [n, 3, h, w] is to reach; it stays the same all along."""
         if image is None:
             return Goal(sentence, None, None, None)
-        clip, places, free, counts = backbones.clip, [], None, None
-        if self.config.weight_outside and backbones.segmenter is None:
-            logger.warning("the base has no segmenter: nothing is held outside of what is edited")
-        elif self.config.weight_outside:
+        clip, held = backbones.clip, None
+        if self.config.weight_outside:
             names = sentence_characteristics(sentence, clip, embed, self.settings)
-            places = [places_of(one) for one in names]
-            free = shown(backbones.segmenter, image, places, grown=True)
-            counts = rarity(backbones.segmenter, image)
+            held = Held.of(backbones.segmenter, image, names)
         with torch.no_grad():
             if self.config.target == "pae":
                 sentence = pae_sentence(sentence, image, clip, embed, self.settings)
             seen = clip.encode_image(image)
         small = resize(image, self._size(backbones.diffusion))
-        return Goal(sentence, image, small, seen, places, free, counts)
+        return Goal(sentence, image, small, seen, held)
 
     def run(
         self,
@@ -290,8 +281,8 @@ class ClipPaeDiffusion(EditMethod):
         assert goal.small is not None
         region = changed_share(draft, goal.small, config.unchanged, config.changed)
         region = F.avg_pool2d(F.max_pool2d(region, 3, 1, 1), 3, 1, 1, count_include_pad=False)
-        if goal.free is not None:
-            region = region * resize(self._free(goal, self.view(goal, draft), backbones), size)
+        if goal.held is not None:
+            region = region * resize(goal.held.free_in(self.view(goal, draft)), size)
         if mask is not None:
             region = region * mask
         noise = draw_noise((1, *draft.shape[1:]), generator).to(draft)
@@ -383,16 +374,9 @@ class ClipPaeDiffusion(EditMethod):
                 before = backbones.identity.embed(goal.image)
             after = backbones.identity.embed(image)
             terms["identity"] = config.weight_identity * (1 - (after * before).sum(dim=-1))
-        if goal.counts is not None:
-            free = self._free(goal, image, backbones)
-            changed = change_outside(goal.image, image, free, goal.counts)
-            terms["outside"] = config.weight_outside * changed
+        if goal.held is not None:
+            terms["outside"] = config.weight_outside * goal.held.change(image)
         return terms
-
-    def _free(self, goal: Goal, image: Tensor, backbones: Backbones) -> Tensor:
-        """Return where an edit may differ: where the characteristic shows before or after."""
-        assert goal.free is not None
-        return torch.maximum(goal.free, shown(backbones.segmenter, image, goal.places))
 
     def _clip_distance(self, crop: Tensor, goal: Goal, backbones: Backbones) -> Tensor:
         """Return the distance of crops [n, 3, h, w] to the target, [n]."""
