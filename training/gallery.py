@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -31,9 +30,8 @@ from training.generator_measures import samples
 from training.measures import MissingWeightsError, Setting, network, require
 from training.sheets import FONT_SIZE, INK, PAPER, contact_sheet, save_sheet, to_pil
 
-__all__ = ["captioned", "save_small", "write_sheets"]
+__all__ = ["captioned", "write_sheets"]
 
-LARGEST = 70_000  # bytes of a sheet: with all of them the tree stays under 52 MiB
 SWEPT = (
     *("smile", "mouth_open", "age", "femininity", "skin_tone", "face_width", "nose_width"),
     *("hair_style", "hair_color", "beard", "glasses", "hat", "yaw", "light_azimuth"),
@@ -68,21 +66,10 @@ def write_sheets(setting: Setting, folder: Path, photos: Path | None = None) -> 
         try:
             for name, sheet in make(setting):
                 path = folder / f"{name}.jpg"
-                lines.append(f"{path}: {save_small(sheet, path) / 1000:.0f} kB")
+                lines.append(f"{path}: {save_sheet(sheet, path) / 1000:.0f} kB")
         except (ConfigError, FaceEditError) as error:
             lines.append(f"no sheet of {kind}: {error}")
     return lines
-
-
-def save_small(sheet: PIL.Image.Image, path: Path, largest: int = LARGEST) -> int:
-    """Write a JPEG of at most `largest` bytes, as good as that allows; return its size."""
-    for quality in (90, 84, 78, 70, 60):
-        save_sheet(sheet, path, quality)
-        if path.stat().st_size <= largest:
-            return path.stat().st_size
-    shrink = 0.9 * math.sqrt(largest / path.stat().st_size)
-    smaller = sheet.resize((round(sheet.width * shrink), round(sheet.height * shrink)))
-    return save_small(smaller, path, largest)
 
 
 def captioned(image: Tensor, text: str) -> Tensor:

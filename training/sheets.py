@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import PIL.ImageFont
 import torch
 from torch import Tensor
 
-__all__ = ["contact_sheet", "save_sheet", "to_pil"]
+__all__ = ["LARGEST", "contact_sheet", "save_sheet", "to_pil"]
 
 PAPER = (250, 249, 246)
 INK = (40, 40, 44)
 FONT_SIZE = 12  # px
 LABEL_HEIGHT = 18  # px above a column
+LARGEST = 70_000  # bytes of a JPEG: with all sheets the tree stays under 52 MiB
+QUALITIES = (90, 84, 78, 70, 60)
 
 
 def to_pil(image: Tensor) -> PIL.Image.Image:
@@ -79,12 +82,27 @@ def _wrapped(text: str, width: int, font: Any) -> str:
     return "\n".join(lines)
 
 
-def save_sheet(sheet: PIL.Image.Image, path: Path, quality: int = 88) -> None:
-    """Write a sheet as JPEG or PNG by its ending, whole or not at all."""
+def save_sheet(sheet: PIL.Image.Image, path: Path, largest: int = LARGEST) -> int:
+    """Write a sheet as JPEG or PNG by its ending, whole or not at all; return its size in bytes.
+
+    A JPEG has at most `largest` bytes, and is as good as that allows.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial{path.suffix}")
     if path.suffix.lower() in (".jpg", ".jpeg"):
-        sheet.save(partial, quality=quality, optimize=True, progressive=True)
+        _save_jpeg(sheet, partial, largest)
     else:
         sheet.save(partial, optimize=True)
     partial.replace(path)
+    return path.stat().st_size
+
+
+def _save_jpeg(sheet: PIL.Image.Image, path: Path, largest: int) -> None:
+    """Write the best JPEG of at most `largest` bytes; where none is, of a smaller picture."""
+    for quality in QUALITIES:
+        sheet.save(path, quality=quality, optimize=True, progressive=True)
+        if path.stat().st_size <= largest:
+            return
+    shrink = 0.9 * math.sqrt(largest / path.stat().st_size)
+    size = (round(sheet.width * shrink), round(sheet.height * shrink))
+    _save_jpeg(sheet.resize(size), path, largest)

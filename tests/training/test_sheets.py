@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.sheets import contact_sheet, save_sheet
+from training.sheets import LARGEST, contact_sheet, save_sheet
 
 
 def test_sheet_has_room_for_labels_and_keeps_colours():
@@ -34,3 +34,9 @@ def test_long_labels_get_lines_of_their_own():
     )
     assert long.width == short.width
     assert long.height > short.height
+
+
+def test_jpeg_is_as_small_as_asked(tmp_path):
+    sheet = contact_sheet(torch.rand(16, 3, 128, 128), 4)
+    assert save_sheet(sheet, tmp_path / "noise.jpg", 40_000) <= 40_000 < LARGEST
+    assert save_sheet(sheet, tmp_path / "whole.jpg", 10_000_000) > LARGEST

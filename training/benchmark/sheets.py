@@ -11,8 +11,7 @@ from torch import Tensor
 from training.benchmark.faces import GRID_FACES, EvaluationSet, Item, grid_items
 from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
-from training.gallery import save_small
-from training.sheets import PAPER, contact_sheet
+from training.sheets import PAPER, contact_sheet, save_sheet
 
 __all__ = ["sheet_name", "write_sheet", "write_target_sheet"]
 
@@ -40,7 +39,7 @@ def write_sheet(faces: EvaluationSet, records: Records, path: Path, shown: int =
             picture = None if cell is None else records.load_picture(cell.index)
             cells.append(blank(source) if picture is None else picture)
     columns = ["before", *(prompt.text for prompt in GRID)]
-    return save_small(contact_sheet(cells, len(columns), column_labels=columns), path)
+    return save_sheet(contact_sheet(cells, len(columns), column_labels=columns), path)
 
 
 def blank(like: Tensor) -> Tensor:
@@ -60,4 +59,4 @@ def write_target_sheet(faces: EvaluationSet, targets: Mapping[str, Records], pat
         cells += [blank(cells[0]) if picture is None else picture for picture in pictures]
     rows, columns = ["before", *targets], [item.prompt.text for item in items]
     sheet = contact_sheet(cells, len(items), column_labels=columns, row_labels=rows)
-    return save_small(sheet, path)
+    return save_sheet(sheet, path)
