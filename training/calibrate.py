@@ -33,7 +33,7 @@ __all__ = ["Curve", "choose_scale", "main", "measure", "write_scale"]
 
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 TARGET = 0.8  # mean gain of the reader's score, of at most about 0.9
-NEARLY = 0.97  # of a method's best gain, where it does not reach the target
+NEARLY = 0.02  # below a method's best gain, where it does not reach the target; half an edit in 24
 OVERDONE = 2.0  # the strength up to which a method has learned (`CounterfactualConfig.reach`)
 INFINITY = float("inf")
 LEAST_IDENTITY = 0.7  # the base's own cosine, below which an edit shows someone else
@@ -158,7 +158,7 @@ def choose_scale(curve: Curve, target: float = TARGET, most: float = INFINITY) -
     best = max(gains)
     if best <= 0:
         return 1.0  # it does nothing at any strength; there is nothing to go by
-    wanted = min(target, NEARLY * best)
+    wanted = min(target, max(best - NEARLY, best / 2))
     for k in range(1, len(gains)):
         if gains[k] >= wanted:
             share = (wanted - gains[k - 1]) / (gains[k] - gains[k - 1])
