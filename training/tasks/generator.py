@@ -78,7 +78,7 @@ REGION_WEIGHTS = {
     "glasses": 4.0,
     "lens": 3.0,
     "hat": 1.5,
-    "earring": 8.0,
+    "earring": 16.0,
 }
 CONTOUR = 5  # px at full size; a region's weight also counts this far around it, for its outline
 PYRAMID_LEVELS = 4
