@@ -29,15 +29,13 @@ from faceedit.errors import FaceEditError
 from faceedit.sentence import embed
 from training.benchmark.prompts import PROMPTS
 from training.config import ROOT, ConfigError
+from training.tasks import task_class, task_names
+from training.tasks.fit import FitTask
 
 __all__ = ["main", "rebase"]
 
-FITTED = {  # by the network that they are fitted to
-    "clip": frozenset({"styleclip_global", "clip_pae"}),
-    "generator": frozenset(
-        {"styleclip_global", "clip_pae", "interfacegan", "ganspace", "stylespace"}
-    ),
-}
+NETWORKS = ("clip", "generator")
+FITTED_TO_CLIP = frozenset({"styleclip_global", "clip_pae"})  # to what it makes of pictures
 LEAST_READ = 0.95  # cosine of each sentence's embeddings before and after
 LEAST_DRAWN = 0.85  # mean cosine, to the base's recognizer, of a face before and after
 FACES = 64  # random ones
@@ -48,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="rebase", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("before", metavar="BEFORE", help="folder of the network they were made with")
-    add("--network", choices=FITTED, default="clip", help="which one it is; default: clip")
+    add("--network", choices=NETWORKS, default="clip", help="which one it is; default: clip")
     add("--base", default="hub_cards/portraits-128", help="folder of the networks")
     add("--hub_cards", default="hub_cards", metavar="DIR", help="where methods are")
     typed = parser.parse_args(arguments)
@@ -81,15 +79,21 @@ def rebase(before: Path, base: Path, hub_cards: Path, network: str = "clip") -> 
         require_read_alike(before, place)
     else:
         require_drawn_alike(before, place, base / components["identity"])
+    fitted = FITTED_TO_CLIP if network == "clip" else fitted_methods()
     written = []
     for path in sorted(hub_cards.rglob(hub.CONFIG)):
         config = hub.read_config(path.parent)
         prints = config.get("base_fingerprint") or {}
-        if prints.get(network) == former and config.get("method") not in FITTED[network]:
+        if prints.get(network) == former and config.get("method") not in fitted:
             config["base_fingerprint"] = {**prints, network: now}
             hub.write_folder(path.parent, config, None)
             written.append(path.parent)
     return written
+
+
+def fitted_methods() -> frozenset[str]:
+    """Return the methods that are fitted, all of them to what the generator draws."""
+    return frozenset(name for name in task_names() if task_class(name) is FitTask)
 
 
 def require_read_alike(before: Path, now: Path) -> None:

@@ -31,6 +31,7 @@ from training.loop import Loop
 from training.tasks.generator import (
     GeneratorOptions,
     GeneratorTask,
+    jittered,
     pixel_weights,
     psnr,
     rate_groups,
@@ -94,9 +95,19 @@ def test_reconstruction_terms_vanish_for_equal_images_only():
 def test_an_attribute_reader_tells_pictures_apart():
     reader = make_judge().requires_grad_(False)
     image = torch.rand(2, 3, SIZE, SIZE)
-    assert reader_distance(reader, image, image) == 0
-    near, far = (reader_distance(reader, image * (1 - a), image) for a in (0.05, 0.5))
-    assert 0 < near < far
+    same, near, far = (reader_distance(reader, image * (1 - a), image) for a in (0, 0.05, 0.5))
+    assert same < 1e-3
+    assert same < near < far
+
+
+def test_jitter_moves_two_sets_alike():
+    image = torch.rand(8, 3, SIZE, SIZE)
+    assert jittered([image], 0)[0] is image
+    first, second = jittered([image, image + 0.5], 1.0)
+    assert torch.allclose(second - first, torch.tensor(0.5), atol=1e-5)
+    changed = (first - image).abs().mean((1, 2, 3))
+    assert changed.max() > 0.1  # moved
+    assert 0 < changed.min() < 0.06  # only a little grain
 
 
 def test_psnr_of_a_constant_error_is_its_formula():
@@ -235,9 +246,12 @@ def test_going_on_learns_what_a_reader_sees_while_w_keeps_its_meaning(world, tmp
     start, ways = tmp_path / "first" / "export", []
     for hold in (0.0, 1e4):
         output = tmp_path / f"hold {hold}"
-        save_network(make_judge(), output / "attributes", half=False)
-        extra = {"start": start, "weight_reader": 1.0, "weight_hold": hold}
+        for folder in ("attributes", "another"):
+            save_network(make_judge(), output / folder, half=False)
+        extra = {"start": start, "weight_reader": 1.0, "weight_hold": hold, "reader_jitter": 1.0}
+        extra["readers"] = f"[{output / 'another'}]"
         loop = make_loop(world, output, "--max_train_steps=12", "--no-evaluate", **extra)
+        assert len(loop.task.readers) == 2
         loop.run()
         lines = [json.loads(line) for line in (output / "metrics.jsonl").open()]
         assert any(line.get("paired/reader", 0) > 0 for line in lines)  # at full size only

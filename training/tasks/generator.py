@@ -8,7 +8,7 @@ Gaussian noise: mapping(z) = A(people_of_z(z)).
 Turns:
 
 - `paired`: A and the synthesis network; region-weighted L1, Laplacian pyramid, features of the
-  segmenter and of the attribute reader (never of a judge).
+  segmenter and of attribute readers (never of a judge).
 - `distil`: the mapping network follows A.
 - `discriminator`: only in the adversarial phase (option `adversarial_steps`).
 
@@ -46,6 +46,7 @@ from training.attribute_mapping import (
     people_of_z,
     save_attribute_mapping,
 )
+from training.augment import random_grid, warp
 from training.config import ConfigError, TrainConfig
 from training.data import WorldBatch, WorldShards
 from training.discriminators import (
@@ -101,7 +102,9 @@ class GeneratorOptions:
     weight_pixel: float = 1.0
     weight_pyramid: float = 1.0
     weight_feature: float = 0.2  # only at full size, and only with a segmenter in the base folder
-    weight_reader: float = 0.0  # of what the base's attribute reader sees; only at full size
+    weight_reader: float = 0.0  # of what attribute readers see; only at full size
+    readers: tuple[str, ...] = ()  # folders of more of them, beside the base's
+    reader_jitter: float = 0.0  # strength of the shift, turn and noise through which they look
     weight_hold: float = 0.0  # of A's way from the start's, so that w means what it meant
     distil_batch_size: int = 128  # people drawn for the mapping network in every step
     distil_steps: int = 1000  # of the mapping network alone, at the end
@@ -200,14 +203,36 @@ def reader_distance(reader: AttributeReader, made: Tensor, real: Tensor) -> Tens
     """Return how far two sets of images are apart to an attribute reader.
 
     Half of it is the L1 distance of its maps, relative to their size, which places small things;
-    half that of its hidden features, in which a nose's width counts as much as the sky.
+    half the root of the mean square of its hidden features', in which a nose's width counts as
+    much as the sky. Squares keep the mean of what is seen, where L1 keeps the median, in which
+    what is seldom seen is missing.
     """
     with torch.no_grad():
-        maps, hidden = reader.features(real), reader.pooled(real)
+        maps, hidden = reader.features(real), reader.pooled(real).float()
     pairs = list(zip(reader.features(made), maps, strict=True))
     terms = [(a - b).abs().mean().float() / b.abs().mean().float() for a, b in pairs]
-    whole = (reader.pooled(made) - hidden).abs().mean().float() / hidden.abs().mean().float()
+    apart = (reader.pooled(made).float() - hidden).square().mean()
+    whole = (apart / hidden.square().mean() + 1e-8).sqrt()  # the root of 0 has no slope
     return (torch.stack(terms).mean() + whole) / 2
+
+
+def jittered(images: Sequence[Tensor], strength: float) -> list[Tensor]:
+    """Show sets of images [n, 3, h, w] with the same random grain, half of them also moved alike.
+
+    A generator learns to please a reader that always looks at the same pixels: what it draws is
+    right to that one and to no other. Averaging over small changes mends that (Kettunen et al.,
+    "E-LPIPS", arXiv:1906.03973).
+    """
+    if strength == 0:
+        return list(images)
+    first = images[0].float()
+    still = F.affine_grid(
+        torch.eye(2, 3).to(first).expand(len(first), 2, 3), list(first.shape), False
+    )
+    moved = random_grid(first, 4 * strength, 0.06 * strength, 0.04 * strength)
+    grid = torch.where(torch.rand(len(first), 1, 1, 1, device=first.device) < 0.5, moved, still)
+    grain = torch.randn_like(first) * (0.06 * strength * torch.rand(len(first), 1, 1, 1).to(first))
+    return [warp(image.float(), grid) + grain for image in images]
 
 
 def psnr(made: Tensor, real: Tensor) -> Tensor:
@@ -259,9 +284,10 @@ class PairedStep(nn.Module):
         if task.segmenter is not None and size == options.resolution:
             distance = feature_distance(task.segmenter, made, real)
             terms["feature"] = options.weight_feature * distance
-        if task.reader is not None and size == options.resolution:
-            distance = reader_distance(task.reader, made, real)
-            terms["reader"] = options.weight_reader * distance
+        if task.readers and size == options.resolution:
+            seen = jittered((made, real), options.reader_jitter)
+            distances = [reader_distance(reader, *seen) for reader in task.readers]
+            terms["reader"] = options.weight_reader * torch.stack(distances).mean()
         if options.weight_hold:
             terms["hold"] = options.weight_hold * task.moved(batch)
         if task.adversarial:
@@ -353,7 +379,8 @@ class GeneratorTask(Task):
             self.discriminator = DISCRIMINATORS[options.discriminator](judge)
         weights = {"segmenter": options.weight_feature, "attributes": options.weight_reader}
         self.segmenter = _frozen(Segmenter, "segmenter", weights, config, device)
-        self.reader = _frozen(AttributeReader, "attributes", weights, config, device)
+        reader = _frozen(AttributeReader, "attributes", weights, config, device)
+        self.readers = [] if reader is None else [reader, *_more_readers(options.readers, device)]
         held = copy.deepcopy(self.attribute_mapping).requires_grad_(False)
         self._held = (held.to(device),)  # in a tuple: no part of what is trained
         self.size = options.resolution  # px of the present phase
@@ -564,3 +591,9 @@ def _frozen(
     if weights[name] == 0 or not (folder / "model.safetensors").is_file():
         return None
     return load_network(kind, folder).eval().requires_grad_(False).to(device)
+
+
+def _more_readers(folders: Iterable[str], device: torch.device) -> list[AttributeReader]:
+    """Return attribute readers for a loss from other folders than the base's."""
+    found = [load_network(AttributeReader, Path(folder)) for folder in folders]
+    return [reader.eval().requires_grad_(False).to(device) for reader in found]
