@@ -13,6 +13,7 @@ from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from faceedit.hub import load_network, save_network
 from faceedit.world import REGIONS, SPECS
 from tests.training.shards import write_index, write_shard
+from tests.training.test_evaluate import make_judge
 from training.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
@@ -23,7 +24,7 @@ from training.config import ConfigError, TrainConfig
 from training.loop import Loop
 from training.people import PERSONAL, sample_people
 from training.tasks import task_class
-from training.tasks.encoder import EncoderTask
+from training.tasks.encoder import EncoderTask, leveling
 from training.tasks.identity import contrast
 
 OPTIONS = {
@@ -43,7 +44,8 @@ OPTIONS = {
         "units": [1, 1, 1, 1],
         "head_channels": 8,
         "squeeze": 4,
-        "weight_attributes": 0.0,
+        "reader_jitter": 1.0,
+        "level_w": 0.5,
         "heldout_images": 4,
         "phase_shares": [0.34, 0.33, 0.33],
     },
@@ -78,6 +80,8 @@ def base(tmp_path_factory):
         (4, 8), (1, 1), 8, aligned_size=32, crop=(4, 28, 4, 28), input_size=16, squeeze=4
     )
     save_network(Identity(identity), folder / "identity")
+    for name in ("attributes", "another"):
+        save_network(make_judge(), folder / name)
     return folder
 
 
@@ -162,6 +166,32 @@ def test_an_encoder_goes_on_from_a_folder(world, base, tmp_path):
     assert all(parameter.requires_grad for parameter in again.encoder.parameters())
     with pytest.raises(ConfigError, match="another shape"):
         EncoderTask(config(start=str(tmp_path / "encoder"), head_channels=24), cpu)
+
+
+def test_an_encoder_learns_what_all_readers_see(world, base, tmp_path):
+    still = {"phase_shares": [0, 0, 1], "photographed": 0, "reader_jitter": 0}
+    options = {**OPTIONS["encoder"], **still, "readers": [str(base / "another")]}
+    folders = {"output_dir": str(tmp_path), "data_dir": str(world), "base": str(base)}
+    task = EncoderTask(TrainConfig(task="encoder", options=options, **folders), torch.device("cpu"))
+    task.open_data(None)
+    task.enter(task.phases()[-1])
+    task.encoder.eval()
+    step, batch = task.turns()[0].step, task.batch(range(4))
+    found = [step(batch)["attributes"], step(batch)["attributes"]]
+    assert found[0] == found[1] > 0
+    task.readers[1].hidden[0].weight.data.neg_()
+    assert abs(step(batch)["attributes"] - found[0]) > 1e-3
+
+
+def test_leveling_counts_directions_by_their_variance_or_alike():
+    w = torch.randn(4096, 3) @ torch.diag(torch.tensor([4.0, 2.0, 1.0])) + 5
+    plain, alike = leveling(w, 0.0), leveling(w, 1.0)
+    spread = (w - w.mean(0)).square().mean().sqrt()
+    assert torch.allclose(plain, torch.eye(3) / spread, atol=1e-4)
+    for matrix, least in ((plain, 0.04), (alike, 0.7)):
+        squares = ((w - w.mean(0)) @ matrix).square().mean(0)
+        assert squares.mean().item() == pytest.approx(1, abs=1e-2)
+        assert least < squares.min() / squares.max() < 2 * least
 
 
 def test_only_the_region_is_replaced():

@@ -40,6 +40,8 @@ from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
 from training.tasks.generator import (
     feature_distance,
+    jittered,
+    more_readers,
     pixel_weights,
     rate_groups,
     reconstruction_terms,
@@ -64,6 +66,7 @@ CAMERA = Augmentation(
 NEW_BACKGROUND = 0.6  # share of the photographed pictures
 NEW_CLOTHES = 0.4
 POPULATION = 4096  # people who tell how far w spreads
+FLAT = 0.03  # of w's mean variance: directions with less are noise and gain nothing by leveling
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,15 @@ class EncoderOptions:
     image_rate_scale: float = 0.5  # of the learning rate, in the image phases
     photographed: float = 0.5  # share of the pictures that are changed as photographs are
     weight_w: float = 1.0  # squared distance to the exact w, in units of its spread
+    level_w: float = 0.0  # 0: directions of w count by how far people differ in them; 1: alike
     weight_delta: float = 2e-3  # e4e's 2e-4 is per layer and unscaled; ours is a mean over layers
     weight_pixel: float = 1.0
     weight_pyramid: float = 1.0
     weight_feature: float = 0.3  # segmenter, full size only
     weight_identity: float = 0.3
-    weight_attributes: float = 0.3  # what the reader sees, full size only
+    weight_attributes: float = 0.3  # what attribute readers see, full size only
+    readers: tuple[str, ...] = ()  # folders of more of them, beside the base's
+    reader_jitter: float = 0.0  # strength of the shift, turn and grain through which they look
     heldout_images: int = 256
     start: str = ""  # folder of an encoder of the same shape to go on from
 
@@ -113,7 +119,7 @@ class EncoderStep(nn.Module):
             exact = task.attribute_mapping(batch.attributes)[:, None]
         delta_w = (code - code[:, :1])[:, 1:]
         terms = {
-            "w": options.weight_w * (code - exact).square().mean() / task.spread**2,
+            "w": options.weight_w * ((code - exact) @ task.scales).square().mean(),
             "delta": options.weight_delta * delta_w.norm(dim=2).mean() / task.spread,
         }
         if task.size:
@@ -144,12 +150,36 @@ class EncoderStep(nn.Module):
             terms["identity"] = options.weight_identity * (
                 1 - (task.identity(made) * person).sum(1).mean()
             )
-        if task.reader is not None:
-            with torch.no_grad():
-                seen = task.reader.pooled(real).float()
-            distance = (task.reader.pooled(made).float() - seen).abs().mean()
-            terms["attributes"] = options.weight_attributes * distance / seen.abs().mean()
+        if task.readers:
+            seen = jittered((made, real), options.reader_jitter)
+            distances = [seen_distance(reader, *seen) for reader in task.readers]
+            terms["attributes"] = options.weight_attributes * torch.stack(distances).mean()
         return terms
+
+
+def seen_distance(reader: AttributeReader, made: Tensor, real: Tensor) -> Tensor:
+    """Return the L1 distance of a reader's hidden features, relative to their size."""
+    with torch.no_grad():
+        wanted = reader.pooled(real).float()
+    return (reader.pooled(made).float() - wanted).abs().mean() / wanted.abs().mean()
+
+
+def leveling(w: Tensor, power: float) -> Tensor:
+    """Return the matrix [d, d] that puts an error of w into units of how far people differ.
+
+    Most of w's variance is in a few directions (hair, skin, light), so that a squared distance says
+    little of ears and noses. With power 1 every direction counts alike, with 0 by its variance.
+    The squares of `(w - mean) @ matrix` have the mean 1.
+
+    Args:
+        w: Codes of many people, [n, d].
+        power: From 0 to 1.
+    """
+    variance, directions = torch.linalg.eigh(torch.cov(w.T))
+    variance = variance.clamp(min=0)
+    scale = (variance / variance.mean() + FLAT) ** (-power / 2)
+    scale = scale / (variance * scale.square()).mean().sqrt()
+    return (directions * scale) @ directions.T
 
 
 def photograph(batch: WorldBatch, share: float) -> tuple[Tensor, Tensor]:
@@ -193,11 +223,15 @@ class EncoderTask(Task):
         self.segmenter = self._reads("segmenter", Segmenter, self.options.weight_feature)
         self.identity = self._reads("identity", Identity, self.options.weight_identity)
         self.reader = self._reads("attributes", AttributeReader, self.options.weight_attributes)
+        more = more_readers(self.options.readers, device)
+        self.readers = [] if self.reader is None else [self.reader, *more]
         self.encoder = Encoder(self._encoder_config())
         if self.options.start:
             self.encoder = self._started(Path(self.options.start))
         self.encoder.w_avg.copy_(self.generator.w_avg.cpu())
-        self.spread = self._spread()
+        w = self._population()
+        self.spread = float((w - w.mean(0)).square().mean().sqrt())  # of an entry from its mean
+        self.scales = leveling(w, self.options.level_w)
         self.size = 0  # px of the drawn portrait; 0: none is drawn
         self.data: WorldShards
 
@@ -236,11 +270,11 @@ class EncoderTask(Task):
         return started.train().requires_grad_(True)
 
     @torch.no_grad()
-    def _spread(self) -> float:
-        """Return the root mean square distance of w's entries from their mean."""
+    def _population(self) -> Tensor:
+        """Return the codes of many people, [POPULATION, w_dim]."""
         noise = torch.randn(POPULATION, NOISE_DIM, generator=torch.Generator().manual_seed(0))
-        w = self.attribute_mapping(attributes_from_noise(noise.to(self.device)))
-        return float((w - w.mean(0)).square().mean().sqrt())
+        w: Tensor = self.attribute_mapping(attributes_from_noise(noise.to(self.device)))
+        return w
 
     def modules(self) -> dict[str, nn.Module]:
         """The encoder alone."""

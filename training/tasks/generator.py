@@ -59,7 +59,7 @@ from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
 
-__all__ = ["GeneratorOptions", "GeneratorTask"]
+__all__ = ["GeneratorOptions", "GeneratorTask", "jittered", "more_readers"]
 
 logger = logging.getLogger(__name__)
 
@@ -380,7 +380,7 @@ class GeneratorTask(Task):
         weights = {"segmenter": options.weight_feature, "attributes": options.weight_reader}
         self.segmenter = _frozen(Segmenter, "segmenter", weights, config, device)
         reader = _frozen(AttributeReader, "attributes", weights, config, device)
-        self.readers = [] if reader is None else [reader, *_more_readers(options.readers, device)]
+        self.readers = [] if reader is None else [reader, *more_readers(options.readers, device)]
         held = copy.deepcopy(self.attribute_mapping).requires_grad_(False)
         self._held = (held.to(device),)  # in a tuple: no part of what is trained
         self.size = options.resolution  # px of the present phase
@@ -593,7 +593,7 @@ def _frozen(
     return load_network(kind, folder).eval().requires_grad_(False).to(device)
 
 
-def _more_readers(folders: Iterable[str], device: torch.device) -> list[AttributeReader]:
+def more_readers(folders: Iterable[str], device: torch.device) -> list[AttributeReader]:
     """Return attribute readers for a loss from other folders than the base's."""
     found = [load_network(AttributeReader, Path(folder)) for folder in folders]
     return [reader.eval().requires_grad_(False).to(device) for reader in found]
