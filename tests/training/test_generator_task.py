@@ -101,9 +101,10 @@ def test_an_attribute_reader_tells_pictures_apart():
 
 
 def test_jitter_moves_two_sets_alike():
+    torch.manual_seed(0)
     image = torch.rand(8, 3, SIZE, SIZE)
-    assert jittered([image], 0)[0] is image
-    first, second = jittered([image, image + 0.5], 1.0)
+    assert jittered(image, image, 0)[0] is image
+    first, second = jittered(image, image + 0.5, 1.0)
     assert torch.allclose(second - first, torch.tensor(0.5), atol=1e-5)
     changed = (first - image).abs().mean((1, 2, 3))
     assert changed.max() > 0.1  # moved
@@ -239,6 +240,11 @@ def test_training_continues_from_a_finished_generator(world, tmp_path):
     loop = make_loop(world, tmp_path / "second", "--max_train_steps=3", start=start)
     stored = load_file(start / "model.safetensors")["const"].float()
     assert torch.equal(loop.task.generator.const.detach(), stored)
+
+
+def test_readers_without_a_weight_are_refused():
+    with pytest.raises(ConfigError, match="weight_reader"):
+        GeneratorOptions(readers=("somewhere",))
 
 
 def test_going_on_learns_what_a_reader_sees_while_w_keeps_its_meaning(world, tmp_path):

@@ -99,6 +99,8 @@ class EncoderOptions:
         """Refuse what cannot be trained."""
         if len(self.phase_shares) != 3:
             raise ConfigError(f"phase_shares has {len(self.phase_shares)} numbers; give three")
+        if self.readers and not self.weight_attributes:
+            raise ConfigError("readers are given, but weight_attributes is 0: give it too")
 
 
 class EncoderStep(nn.Module):
@@ -151,7 +153,7 @@ class EncoderStep(nn.Module):
                 1 - (task.identity(made) * person).sum(1).mean()
             )
         if task.readers:
-            seen = jittered((made, real), options.reader_jitter)
+            seen = jittered(made, real, options.reader_jitter)
             distances = [seen_distance(reader, *seen) for reader in task.readers]
             terms["attributes"] = options.weight_attributes * torch.stack(distances).mean()
         return terms

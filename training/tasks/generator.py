@@ -46,7 +46,7 @@ from training.attribute_mapping import (
     people_of_z,
     save_attribute_mapping,
 )
-from training.augment import random_grid, warp
+from training.augment import add_noise, random_grid, some, warp
 from training.config import ConfigError, TrainConfig
 from training.data import WorldBatch, WorldShards
 from training.discriminators import (
@@ -132,6 +132,8 @@ class GeneratorOptions:
             raise ConfigError(f"no discriminator {self.discriminator!r}; choose from {names}")
         if (self.weight_hold or self.give_directions) and not self.start:
             raise ConfigError("weight_hold and give_directions need a start: w means nothing yet")
+        if self.readers and not self.weight_reader:
+            raise ConfigError("readers are given, but weight_reader is 0: give it too")
         if self.z_dim < NOISE_DIM:
             raise ConfigError(f"z_dim is {self.z_dim}; the world's noise has {NOISE_DIM} columns")
 
@@ -216,23 +218,22 @@ def reader_distance(reader: AttributeReader, made: Tensor, real: Tensor) -> Tens
     return (torch.stack(terms).mean() + whole) / 2
 
 
-def jittered(images: Sequence[Tensor], strength: float) -> list[Tensor]:
-    """Show sets of images [n, 3, h, w] with the same random grain, half of them also moved alike.
+def jittered(made: Tensor, real: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Lay the same random grain over two sets of images [n, 3, h, w], and move half of both alike.
 
     A generator learns to please a reader that always looks at the same pixels: what it draws is
     right to that one and to no other. Averaging over small changes mends that (Kettunen et al.,
     "E-LPIPS", arXiv:1906.03973).
     """
     if strength == 0:
-        return list(images)
-    first = images[0].float()
-    still = F.affine_grid(
-        torch.eye(2, 3).to(first).expand(len(first), 2, 3), list(first.shape), False
-    )
-    moved = random_grid(first, 4 * strength, 0.06 * strength, 0.04 * strength)
-    grid = torch.where(torch.rand(len(first), 1, 1, 1, device=first.device) < 0.5, moved, still)
-    grain = torch.randn_like(first) * (0.06 * strength * torch.rand(len(first), 1, 1, 1).to(first))
-    return [warp(image.float(), grid) + grain for image in images]
+        return made, real
+
+    def move(x: Tensor) -> Tensor:
+        return warp(x, random_grid(x, 4 * strength, 0.06 * strength, 0.04 * strength))
+
+    both = some(torch.cat([made.float(), real.float()], dim=1), 0.5, move)
+    grain = add_noise(torch.zeros_like(real), 0.06 * strength)
+    return both[:, :3] + grain, both[:, 3:] + grain
 
 
 def psnr(made: Tensor, real: Tensor) -> Tensor:
@@ -285,7 +286,7 @@ class PairedStep(nn.Module):
             distance = feature_distance(task.segmenter, made, real)
             terms["feature"] = options.weight_feature * distance
         if task.readers and size == options.resolution:
-            seen = jittered((made, real), options.reader_jitter)
+            seen = jittered(made, real, options.reader_jitter)
             distances = [reader_distance(reader, *seen) for reader in task.readers]
             terms["reader"] = options.weight_reader * torch.stack(distances).mean()
         if options.weight_hold:
@@ -380,7 +381,8 @@ class GeneratorTask(Task):
         weights = {"segmenter": options.weight_feature, "attributes": options.weight_reader}
         self.segmenter = _frozen(Segmenter, "segmenter", weights, config, device)
         reader = _frozen(AttributeReader, "attributes", weights, config, device)
-        self.readers = [] if reader is None else [reader, *more_readers(options.readers, device)]
+        own = [] if reader is None else [reader]
+        self.readers = [*own, *more_readers(options.readers, device)]
         held = copy.deepcopy(self.attribute_mapping).requires_grad_(False)
         self._held = (held.to(device),)  # in a tuple: no part of what is trained
         self.size = options.resolution  # px of the present phase
