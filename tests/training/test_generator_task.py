@@ -18,6 +18,7 @@ from training.attribute_mapping import (
     embed,
     give_directions,
     load_attribute_mapping,
+    people_of_z,
     save_attribute_mapping,
 )
 from training.config import ConfigError, parse_config
@@ -37,6 +38,7 @@ from training.tasks.generator import (
     rate_groups,
     reader_distance,
     reconstruction_terms,
+    stretching,
 )
 
 SIZE = 32  # px of the stand-in renders and of the generator
@@ -98,6 +100,16 @@ def test_an_attribute_reader_tells_pictures_apart():
     same, near, far = (reader_distance(reader, image * (1 - a), image) for a in (0, 0.05, 0.5))
     assert same < 1e-3
     assert same < near < far
+
+
+def test_stretched_samples_differ_as_people_do():
+    people = torch.randn(4096, 6, generator=torch.Generator().manual_seed(0))
+    people = people * torch.tensor([3, 2, 1, 1, 0.5, 1e-3])
+    samples = people * torch.tensor([0.9, 0.8, 1.2, 1, 0.7, 0.5])
+    matrix = stretching(people, samples)
+    spread = (samples @ matrix).std(0) / people.std(0)
+    # What differs more than people do stays; so does that in which nobody differs.
+    assert spread.tolist() == pytest.approx([1, 1, 1.2, 1, 1, 0.5], abs=0.03)
 
 
 def test_jitter_moves_two_sets_alike():
@@ -240,6 +252,25 @@ def test_training_continues_from_a_finished_generator(world, tmp_path):
     loop = make_loop(world, tmp_path / "second", "--max_train_steps=3", start=start)
     stored = load_file(start / "model.safetensors")["const"].float()
     assert torch.equal(loop.task.generator.const.detach(), stored)
+
+
+def test_samples_can_be_aimed_as_far_apart_as_people_are(world, tmp_path):
+    make_loop(world, tmp_path / "first", "--max_train_steps=3", "--no-evaluate").run()
+    start = tmp_path / "first" / "export"
+    loop = make_loop(world, tmp_path / "second", start=start, distil_stretch=True)
+    generator = loop.task.generator
+    z = torch.randn(8192, TINY["z_dim"], generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        people, samples = loop.task.attribute_mapping(people_of_z(z)), generator.mapping(z)
+        aims = loop.task.stretched(people)
+    directions = torch.linalg.eigh(torch.cov(people.T))[1]
+    widest = directions[:, -1]  # in which people differ most
+    missing = float((people @ widest).var() / (samples @ widest).var())
+    assert missing > 1.5  # the test is of no use otherwise
+    found = float((aims @ widest).var() / (people @ widest).var())
+    assert found == pytest.approx(missing, rel=0.2)
+    with pytest.raises(ConfigError, match="need a start"):
+        GeneratorOptions(distil_stretch=True)
 
 
 def test_readers_without_a_weight_are_refused():

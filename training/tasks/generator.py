@@ -84,6 +84,8 @@ REGION_WEIGHTS = {
 CONTOUR = 5  # px at full size; a region's weight also counts this far around it, for its outline
 PYRAMID_LEVELS = 4
 DISCRIMINATORS = {"patch": PatchDiscriminator, "stylegan2": Discriminator}
+POPULATION = 16384  # people who tell how w spreads
+FLAT = 0.03  # of w's mean variance: directions with less are noise
 SHEET_COLUMNS = 8
 SHEET_PSI = 0.8  # truncation of the random faces on a sheet
 
@@ -110,6 +112,7 @@ class GeneratorOptions:
     distil_steps: int = 1000  # of the mapping network alone, at the end
     distil_learning_rate: float = 1e-3
     distil_power: float = 2.0  # of the distance in w; 1 prefers clear people to averages
+    distil_stretch: bool = False  # samples shall differ as people do; the start's differ less
     adversarial_steps: int = 0  # from the paired ones' end; 0: none
     adversarial_batch_size: int = 8
     adversarial_rate_scale: float = 0.5  # of the paired learning rate
@@ -130,8 +133,10 @@ class GeneratorOptions:
         if self.discriminator not in DISCRIMINATORS:
             names = ", ".join(DISCRIMINATORS)
             raise ConfigError(f"no discriminator {self.discriminator!r}; choose from {names}")
-        if (self.weight_hold or self.give_directions) and not self.start:
-            raise ConfigError("weight_hold and give_directions need a start: w means nothing yet")
+        if (self.weight_hold or self.give_directions or self.distil_stretch) and not self.start:
+            raise ConfigError(
+                "weight_hold, give_directions and distil_stretch need a start: w means nothing yet"
+            )
         if self.readers and not self.weight_reader:
             raise ConfigError("readers are given, but weight_reader is 0: give it too")
         if self.z_dim < NOISE_DIM:
@@ -216,6 +221,19 @@ def reader_distance(reader: AttributeReader, made: Tensor, real: Tensor) -> Tens
     apart = (reader.pooled(made).float() - hidden).square().mean()
     whole = (apart / hidden.square().mean() + 1e-8).sqrt()  # the root of 0 has no slope
     return (torch.stack(terms).mean() + whole) / 2
+
+
+def stretching(people: Tensor, samples: Tensor) -> Tensor:
+    """Return the matrix [d, d] that makes samples [n, d] differ as much as people [m, d] do.
+
+    What least distance cannot tell it averages, so a mapping network's samples differ less than
+    people do: by a tenth of the variance in most directions. Stretches each principal direction of
+    people by what is missing there, and leaves those alone in which hardly anybody differs.
+    """
+    variance, directions = torch.linalg.eigh(torch.cov(people.T))
+    missing = variance.clamp(min=0) / (samples @ directions).var(0).clamp(min=1e-12)
+    missing = torch.where(variance > FLAT * variance.mean(), missing.clamp(min=1), 1)
+    return (directions * missing.sqrt()) @ directions.T
 
 
 def jittered(made: Tensor, real: Tensor, strength: float) -> tuple[Tensor, Tensor]:
@@ -315,6 +333,7 @@ class DistilStep(nn.Module):
         z = torch.randn(options.distil_batch_size, options.z_dim, device=task.device)
         with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
             wanted = task.averaged_or_live("attribute_mapping")(people_of_z(z))
+            wanted = task.stretched(wanted)
         with torch.autocast(z.device.type, enabled=False):
             w = self.mapping(z)
         spread = wanted.var(0).mean().clamp(min=1e-6)
@@ -387,6 +406,7 @@ class GeneratorTask(Task):
         self._held = (held.to(device),)  # in a tuple: no part of what is trained
         self.size = options.resolution  # px of the present phase
         self.adversarial = False
+        self._stretch = self._measured_stretch() if options.distil_stretch else None
         self.data: WorldShards
         self.heldout: WorldShards | None = None
 
@@ -453,6 +473,24 @@ class GeneratorTask(Task):
         """Set the size and whether the discriminator takes part."""
         self.size = self._size_of(phase)
         self.adversarial = phase.name == "adversarial"
+
+    @torch.no_grad()
+    def _measured_stretch(self) -> tuple[Tensor, Tensor]:
+        """Return the mean w of people, and how the start's samples are stretched to spread alike.
+
+        Of the start and not of what is being trained, so that a resumed run finds the same.
+        """
+        z = torch.randn(POPULATION, self.options.z_dim, generator=torch.Generator().manual_seed(0))
+        people, samples = self.attribute_mapping(people_of_z(z)), self.generator.mapping(z)
+        mean, matrix = people.mean(0), stretching(people, samples)
+        return mean.to(self.device), matrix.to(self.device)
+
+    def stretched(self, w: Tensor) -> Tensor:
+        """Return codes [n, w_dim] as far from the mean as samples shall be aimed."""
+        if self._stretch is None:
+            return w
+        mean, matrix = self._stretch
+        return mean + (w - mean) @ matrix
 
     def _size_of(self, phase: Phase) -> int:
         number, _, unit = phase.name.partition(" ")
