@@ -93,22 +93,23 @@ class AttributesConfig:
             raise ValueError(f"input_size is {self.input_size}; it must be a multiple of {step}")
 
         if self.fovea:
-            self._check_fovea()
-
-    def _check_fovea(self) -> None:
-        top, bottom, left, right = self.fovea
-        step = 2 ** (len(self.fovea_widths) - 1)
-        inside = 0 <= top < bottom <= self.input_size and 0 <= left < right <= self.input_size
-        if not inside or bottom - top != right - left or (bottom - top) % step:
-            raise ValueError(
-                f"fovea is {self.fovea}; it must be top, bottom, left, right of a square within "
-                f"{self.input_size} px whose side is a multiple of {step}"
-            )
+            check_fovea(self.fovea, self.input_size, 2 ** (len(self.fovea_widths) - 1))
 
     @property
     def final_size(self) -> int:
         """Side of the last feature map."""
         return self.input_size // self.fold // 2 ** (len(self.widths) - 1)
+
+
+def check_fovea(square: tuple[int, ...], size: int, step: int) -> None:
+    """Raise ValueError unless this is a square within a picture, of a multiple of step px."""
+    top, bottom, left, right = square
+    inside = 0 <= top < bottom <= size and 0 <= left < right <= size
+    if not inside or bottom - top != right - left or (bottom - top) % step:
+        raise ValueError(
+            f"fovea is {square}; it must be top, bottom, left, right of a square within "
+            f"{size} px whose side is a multiple of {step}"
+        )
 
 
 def _head(fields: Mapping[str, Any]) -> AttributeHead:
@@ -185,17 +186,25 @@ class Fovea(nn.Module):
 
     The first look folds two by two pixels and halves at once, and an iris that moves by one pixel,
     freckles or a lip's tint are lost in it.
+
+    Args:
+        square: Top, bottom, left and right, in px of the pictures.
+        widths: Channels of the stem and of each stage after it.
+        colors: Places whose mean colour is measured.
+        depth: Residual convolutions in each stage.
     """
 
-    def __init__(self, config: AttributesConfig) -> None:
+    def __init__(
+        self, square: tuple[int, ...], widths: tuple[int, ...], colors: int, depth: int = 1
+    ) -> None:
         super().__init__()
-        self.square, widths = config.fovea, config.fovea_widths
-        side = self.square[1] - self.square[0]
+        self.square = square
+        side = square[1] - square[0]
         self.stem = _conv(3, widths[0])
-        self.stages = _stages(widths, config.depth)
+        self.stages = _stages(widths, depth)
         self.position = _position(widths[-1], side // 2 ** (len(widths) - 1))
-        self.colors = ColorPool(widths[-2], config.fovea_colors)
-        self.outputs = 3 * widths[-1] + 5 * config.fovea_colors
+        self.colors = ColorPool(widths[-2], colors)
+        self.outputs = 3 * widths[-1] + 5 * colors
 
     def forward(self, image: Tensor) -> Tensor:
         """Return what is seen in the square of [n, 3, input_size, input_size], [n, outputs]."""
@@ -223,7 +232,8 @@ class AttributeReader(nn.Module):
         self.position = _position(widths[-1], config.final_size)
         # On the map before the last: the last one's cells are larger than lips or a hat's brim.
         self.colors = ColorPool(widths[-2], config.colors) if config.colors else None
-        self.fovea = Fovea(config) if config.fovea else None
+        fovea = (config.fovea, config.fovea_widths, config.fovea_colors, config.depth)
+        self.fovea = Fovea(*fovea) if config.fovea else None
         pooled = 3 * widths[-1] + 5 * config.colors + (self.fovea.outputs if self.fovea else 0)
         self.hidden = nn.Sequential(
             nn.Linear(pooled, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)

@@ -6,6 +6,7 @@ Notation (here -> paper): base -> w, delta_w -> Delta_i, code -> (w, w + Delta_1
 
 `EncoderConfig()` is the official size; there every layer has a head of its own, 267 M parameters
 for 1024 px. `share_heads` and narrower heads make the same network small enough for one CPU core.
+Small bodies see no freckles; `fovea`, which is ours, adds to the base what a second look finds.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.backbones.attributes import Fovea, check_fovea
 from faceedit.backbones.identity import IrSeBody
 from faceedit.backbones.layers import EqualLinear
 
@@ -41,7 +43,16 @@ class EncoderConfig:
             last linear map only; False officially.
         codes: "delta": layer i is base + delta_i (e4e); "absolute": each layer has its own code
             (pSp); "single": one w for all layers, from the pooled coarse map ("W encoder").
+        fovea: Top, bottom, left and right, in px of the input, of a square that is looked at a
+            second time without folding (`attributes.Fovea`); empty for none, as officially.
+        fovea_widths: Channels of that look's stem and stages.
+        fovea_colors: Places in the square whose mean colour is measured.
+        fovea_hidden: Numbers that the second look is summed up in.
     """
+
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {"fovea", "fovea_widths", "fovea_colors", "fovea_hidden"}
+    )
 
     num_ws: int = 18
     w_dim: int = 512
@@ -54,10 +65,14 @@ class EncoderConfig:
     head_channels: int = 512
     share_heads: bool = False
     codes: Literal["delta", "absolute", "single"] = "delta"
+    fovea: tuple[int, ...] = ()
+    fovea_widths: tuple[int, ...] = (20, 32, 48)
+    fovea_colors: int = 8
+    fovea_hidden: int = 96
 
     def __post_init__(self) -> None:
         """Accept lists (config.json has no tuples) and refuse what cannot be built."""
-        for name in ("widths", "units", "levels"):
+        for name in ("widths", "units", "levels", "fovea", "fovea_widths"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.widths) != 4 or len(self.units) != 4:
             raise ValueError(
@@ -72,6 +87,8 @@ class EncoderConfig:
             raise ValueError(
                 f"input_size is {self.input_size}; it must be a power of two times {16 * self.fold}"
             )
+        if self.fovea:
+            check_fovea(self.fovea, self.input_size, 2 ** (len(self.fovea_widths) - 1))
 
     @property
     def coarse_size(self) -> int:
@@ -114,6 +131,26 @@ class StyleHead(nn.Module):
         return torch.stack([linear(x) for linear in self.linears], dim=1)
 
 
+class SecondLook(nn.Module):
+    """What a look at the middle of the face at full resolution adds to the code of every layer.
+
+    Nothing at first, so that a trained encoder which gets one goes on from where it was.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.fovea = Fovea(config.fovea, config.fovea_widths, config.fovea_colors)
+        self.hidden = nn.Linear(self.fovea.outputs, config.fovea_hidden)
+        self.linear = nn.Linear(config.fovea_hidden, config.w_dim)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[n, 3, input_size, input_size] -> [n, 1, w_dim]."""
+        seen = self.hidden(self.fovea(image))
+        return self.linear(F.leaky_relu(seen, HEAD_SLOPE))[:, None]
+
+
 class Encoder(nn.Module):
     """E, which maps an aligned face to w_plus."""
 
@@ -125,6 +162,7 @@ class Encoder(nn.Module):
         self.config = config
         self.body = IrSeBody(config.widths, config.units, config.fold, config.squeeze)
         self.register_buffer("w_avg", torch.zeros(config.w_dim))  # the generator's mean w
+        self.second_look = SecondLook(config) if config.fovea else None
         if config.codes == "single":
             self.linear = EqualLinear(config.widths[-1], config.w_dim)
             return
@@ -167,10 +205,14 @@ class Encoder(nn.Module):
         Returns:
             [n, num_ws, w_dim]. In "delta" the first entry is the base.
         """
-        config = self.config
-        size = config.input_size
+        size = self.config.input_size
         if image.shape[-2:] != (size, size):
             image = F.adaptive_avg_pool2d(image, size)
+        codes = self._first_look(image, layers)
+        return codes if self.second_look is None else codes + self.second_look(image)
+
+    def _first_look(self, image: Tensor, layers: int | None) -> Tensor:
+        config = self.config
         if config.codes == "single":
             pooled = self.body(image)[-1].mean((2, 3))
             return self.linear(pooled)[:, None].repeat(1, config.num_ws, 1)

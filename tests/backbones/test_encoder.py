@@ -113,6 +113,40 @@ def test_config_survives_json():
     assert EncoderConfig(**values) == PORTRAIT_ENCODER
 
 
+@pytest.mark.parametrize("codes", ["delta", "single"])
+def test_a_second_look_adds_one_offset_that_its_square_alone_decides(codes):
+    torch.manual_seed(0)
+    shape = dataclasses.replace(PORTRAIT_ENCODER, codes=codes, fovea=(48, 112, 32, 96))
+    encoder = Encoder(shape).eval()
+    image = torch.rand(1, 3, 128, 128) * 2 - 1
+    inside, outside = image.clone(), image.clone()
+    inside[..., 80, 60] += 1
+    outside[..., 20, 60] += 1
+    with torch.no_grad():
+        assert not encoder.second_look(image).any()  # an untrained one finds nothing
+        torch.nn.init.normal_(encoder.second_look.linear.weight)
+        seen = encoder.second_look(image)
+        first = encoder._first_look(image, None)
+        assert torch.equal(encoder.offsets(image), first + seen)
+        assert seen.shape == (1, 1, 256)
+        assert torch.equal(encoder.second_look(outside), seen)
+        assert not torch.equal(encoder.second_look(inside), seen)
+
+
+def test_encoders_from_before_the_second_look_load(small, tmp_path):
+    hub.save_network(small, tmp_path, half=False)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for name in EncoderConfig.added_later:
+        del config[name]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert hub.load_network(Encoder, tmp_path).config == small.config
+
+
+def test_a_second_look_outside_of_the_picture_is_refused():
+    with pytest.raises(ValueError, match="fovea"):
+        dataclasses.replace(PORTRAIT_ENCODER, fovea=(100, 164, 32, 96))
+
+
 def test_unknown_codes_are_refused():
     with pytest.raises(ValueError, match="absolute"):
         EncoderConfig(codes="relative")

@@ -166,6 +166,13 @@ def test_an_encoder_goes_on_from_a_folder(world, base, tmp_path):
     assert all(parameter.requires_grad for parameter in again.encoder.parameters())
     with pytest.raises(ConfigError, match="another shape"):
         EncoderTask(config(start=str(tmp_path / "encoder"), head_channels=24), cpu)
+    look = {"fovea": [8, 24, 8, 24], "fovea_widths": [4, 4]}
+    looking = EncoderTask(config(start=str(tmp_path / "encoder"), **look), cpu)
+    assert torch.equal(first.encoder(image), looking.encoder.eval()(image))
+    save_network(looking.encoder, tmp_path / "looking", half=False)
+    EncoderTask(config(start=str(tmp_path / "looking"), **look), cpu)
+    with pytest.raises(ConfigError, match="another shape"):
+        EncoderTask(config(start=str(tmp_path / "looking")), cpu)
 
 
 def test_an_encoder_learns_what_all_readers_see(world, base, tmp_path):

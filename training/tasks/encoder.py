@@ -13,7 +13,7 @@ off a photo it fills in with what portraits are like.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -78,6 +78,10 @@ class EncoderOptions:
     fold: int = 2
     squeeze: int = 8
     head_channels: int = 104
+    fovea: tuple[int, ...] = ()  # top, bottom, left, right of a second look, px; none if empty
+    fovea_widths: tuple[int, ...] = (20, 32, 48)
+    fovea_colors: int = 8
+    fovea_hidden: int = 96
     phase_shares: tuple[float, ...] = (0.7, 0.2, 0.1)  # of the steps: w only, images at 1/2 and 1/1
     image_batch_size: int = 16  # in the image phases, which also draw the portrait
     image_rate_scale: float = 0.5  # of the learning rate, in the image phases
@@ -258,18 +262,27 @@ class EncoderTask(Task):
             squeeze=o.squeeze,
             head_channels=o.head_channels,
             share_heads=True,
+            fovea=o.fovea,
+            fovea_widths=o.fovea_widths,
+            fovea_colors=o.fovea_colors,
+            fovea_hidden=o.fovea_hidden,
         )
 
     def _started(self, folder: Path) -> Encoder:
-        """Return a trained encoder.
+        """Return a trained encoder; a second look that it lacks is added and finds nothing yet.
 
         Raises:
             ConfigError: If it has another shape than the options ask for.
         """
-        started = load_network(Encoder, folder)
-        if started.config != self._encoder_config():
+        started, config = load_network(Encoder, folder), self._encoder_config()
+        shape = started.config
+        if not shape.fovea:
+            shape = replace(shape, **{name: getattr(config, name) for name in shape.added_later})
+        if shape != config:
             raise ConfigError(f"{folder} holds an encoder of another shape than the options say")
-        return started.train().requires_grad_(True)
+        encoder = Encoder(config)
+        encoder.load_state_dict(started.state_dict(), strict=shape == started.config)
+        return encoder
 
     @torch.no_grad()
     def _population(self) -> Tensor:
