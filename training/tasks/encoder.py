@@ -39,6 +39,7 @@ from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
 from training.tasks.generator import (
+    FLAT,
     feature_distance,
     jittered,
     more_readers,
@@ -66,7 +67,6 @@ CAMERA = Augmentation(
 NEW_BACKGROUND = 0.6  # share of the photographed pictures
 NEW_CLOTHES = 0.4
 POPULATION = 4096  # people who tell how far w spreads
-FLAT = 0.03  # of w's mean variance: directions with less are noise and gain nothing by leveling
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
 
-__all__ = ["GeneratorOptions", "GeneratorTask", "jittered", "more_readers"]
+__all__ = ["FLAT", "GeneratorOptions", "GeneratorTask", "jittered", "more_readers"]
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ CONTOUR = 5  # px at full size; a region's weight also counts this far around it
 PYRAMID_LEVELS = 4
 DISCRIMINATORS = {"patch": PatchDiscriminator, "stylegan2": Discriminator}
 POPULATION = 16384  # people who tell how w spreads
-FLAT = 0.03  # of w's mean variance: directions with less are noise
+FLAT = 0.03  # of w's mean variance: directions of w with less of it are noise
 SHEET_COLUMNS = 8
 SHEET_PSI = 0.8  # truncation of the random faces on a sheet
 
