@@ -270,8 +270,12 @@ class AttributeReader(nn.Module):
         Logits for a categorical attribute, (cosine, sine) for a circular one, and for the others
         the position in the range, -1 at `low` and 1 at `high`.
         """
+        return self.raw_from(self.pooled(image))
+
+    def raw_from(self, pooled: Tensor) -> dict[str, Tensor]:
+        """Return what `raw` does, from what `pooled` gave."""
         heads = self.config.heads
-        joined = self.linear(self.pooled(image)).float()
+        joined = self.linear(pooled).float()
         parts = joined.split([head.outputs for head in heads], dim=1)
         return {head.name: part for head, part in zip(heads, parts, strict=True)}
 

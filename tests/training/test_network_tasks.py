@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from faceedit.backbones.attributes import AttributeReader
+from faceedit.backbones.attributes import AttributeReader, encode
 from faceedit.backbones.encoder import Encoder
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.segmenter import Segmenter, SegmenterConfig
@@ -21,9 +22,11 @@ from training.attribute_mapping import (
 )
 from training.augment import Augmentation, augment, bends, replace_region
 from training.config import ConfigError, TrainConfig
+from training.data import WorldShards
 from training.loop import Loop
 from training.people import PERSONAL, sample_people
 from training.tasks import task_class
+from training.tasks.attributes import HEADS, Balance, reading_losses
 from training.tasks.encoder import EncoderTask, leveling
 from training.tasks.identity import contrast
 
@@ -177,17 +180,38 @@ def test_an_encoder_goes_on_from_a_folder(world, base, tmp_path):
 
 def test_an_encoder_learns_what_all_readers_see(world, base, tmp_path):
     still = {"phase_shares": [0, 0, 1], "photographed": 0, "reader_jitter": 0}
-    options = {**OPTIONS["encoder"], **still, "readers": [str(base / "another")]}
+    readers = {"readers": [str(base / "another")], "weight_truth": 1}
+    options = {**OPTIONS["encoder"], **still, **readers}
     folders = {"output_dir": str(tmp_path), "data_dir": str(world), "base": str(base)}
     task = EncoderTask(TrainConfig(task="encoder", options=options, **folders), torch.device("cpu"))
     task.open_data(None)
     task.enter(task.phases()[-1])
     task.encoder.eval()
     step, batch = task.turns()[0].step, task.batch(range(4))
-    found = [step(batch)["attributes"], step(batch)["attributes"]]
-    assert found[0] == found[1] > 0
+    found, again = step(batch), step(batch)
+    assert found["attributes"] == again["attributes"] > 0
+    assert found["truth"] == again["truth"] > 0
+    task.readers[1].linear.weight.data.neg_()
+    answered = step(batch)
+    assert answered["attributes"] == found["attributes"], "hidden features, not answers"
+    assert abs(answered["truth"] - found["truth"]) > 1e-3
     task.readers[1].hidden[0].weight.data.neg_()
-    assert abs(step(batch)["attributes"] - found[0]) > 1e-3
+    assert abs(step(batch)["attributes"] - found["attributes"]) > 1e-3
+
+
+def test_reading_losses_are_small_for_the_truth_and_larger_for_someone_else(world):
+    batch = WorldShards(world / "train").rows(range(8))
+    truth = {head.name: batch.attributes.column(head.name) for head in HEADS}
+    said = {
+        head.name: 20.0 * F.one_hot(value.round().long(), len(head.values)).float()
+        if head.values
+        else encode(head, value)
+        for head, value in ((head, truth[head.name]) for head in HEADS)
+    }
+    balance = Balance(batch.values.float(), 0.8)
+    right = reading_losses(said, batch, balance)
+    wrong = reading_losses({name: raw.roll(1, 0) for name, raw in said.items()}, batch, balance)
+    assert all(right[kind] < 1e-3 < 0.1 < wrong[kind] for kind in ("choices", "numbers"))
 
 
 def test_leveling_counts_directions_by_their_variance_or_alike():

@@ -92,7 +92,8 @@ def write_csv(rows: Mapping[str, Mapping[int, Record]], path: Path) -> None:
 
 
 def _rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: None if v is None else round(v, 3) for k, v in numbers.items()}
+    digits = dict.fromkeys(("psnr_in", "psnr_out", "kept_out"), 2)  # in dB
+    return {k: None if v is None else round(v, digits.get(k, 3)) for k, v in numbers.items()}
 
 
 # ------------------------------------------------------------------------------ the page

@@ -107,27 +107,44 @@ class AttributesStep(nn.Module):
         """Score what is read off augmented renders."""
         task, options = self.task[0], self.task[0].options
         raw = self.reader.raw(augment(batch.image, lens(options.robust)))
-        truth = {name: batch.attributes.column(name) for name in SPECS}
-        shares = region_shares(batch.segmentation, REGIONS)
-        choices, numbers = [], []
-        for head in HEADS:
-            true, answer = truth[head.name], raw[head.name]
-            seen = in_sight(head.name, truth, CHOICES, shares).float()
-            weight = task.balance.of(head, true) * torch.lerp(
-                torch.full_like(seen, options.out_of_sight), torch.ones_like(seen), seen
-            )
-            if head.values:
-                loss = F.cross_entropy(answer, true.round().long(), reduction="none")
-                choices.append(self._mean(weight, loss) / math.log(len(head.values)))
-            else:
-                error = (answer - encode(head, true)).square().sum(1)
-                numbers.append(self._mean(weight, error) / task.balance.variance[head.name])
-        return {"choices": torch.stack(choices).mean(), "numbers": torch.stack(numbers).mean()}
+        return reading_losses(raw, batch, task.balance, options.out_of_sight, options.level)
 
-    def _mean(self, weight: Tensor, loss: Tensor) -> Tensor:
-        if not self.task[0].options.level:
-            return (weight * loss).mean()
-        return level_mean(weight, loss)
+
+def reading_losses(
+    raw: dict[str, Tensor],
+    batch: WorldBatch,
+    balance: Balance,
+    out_of_sight: float = 0.1,
+    level: bool = True,
+) -> dict[str, Tensor]:
+    """Return how far what was read is from the truth: the mean over choices and over numbers.
+
+    Args:
+        raw: What `AttributeReader.raw` gave for pictures of the people of `batch`.
+        batch: The truth, and what of it is in sight.
+        balance: Weights of the values.
+        out_of_sight: Weight of attributes that a picture hides.
+        level: Attributes that are seldom in sight weigh as much as the others.
+    """
+    truth = {name: batch.attributes.column(name) for name in SPECS}
+    shares = region_shares(batch.segmentation, REGIONS)
+    mean = level_mean if level else _mean
+    choices, numbers = [], []
+    for head in HEADS:
+        true, answer = truth[head.name], raw[head.name]
+        seen = in_sight(head.name, truth, CHOICES, shares).float()
+        weight = balance.of(head, true) * (out_of_sight + (1 - out_of_sight) * seen)
+        if head.values:
+            loss = F.cross_entropy(answer, true.round().long(), reduction="none")
+            choices.append(mean(weight, loss) / math.log(len(head.values)))
+        else:
+            error = (answer - encode(head, true)).square().sum(1)
+            numbers.append(mean(weight, error) / balance.variance[head.name])
+    return {"choices": torch.stack(choices).mean(), "numbers": torch.stack(numbers).mean()}
+
+
+def _mean(weight: Tensor, loss: Tensor) -> Tensor:
+    return (weight * loss).mean()
 
 
 def level_mean(weight: Tensor, loss: Tensor) -> Tensor:

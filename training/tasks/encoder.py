@@ -30,7 +30,13 @@ from faceedit.backbones.stylegan2 import Generator
 from faceedit.hub import load_network, save_network
 from faceedit.metrics.attributes import reading_accuracy, region_shares
 from faceedit.metrics.image import psnr
-from faceedit.world import NOISE_DIM, REGIONS, SPECS, attributes_from_noise
+from faceedit.world import (
+    NOISE_DIM,
+    REGIONS,
+    SPECS,
+    attributes_from_noise,
+    sample_attributes,
+)
 from training.attribute_mapping import load_attribute_mapping
 from training.augment import Augmentation, augment, replace_region, some_rows
 from training.config import ConfigError, TrainConfig
@@ -38,6 +44,7 @@ from training.data import WorldBatch, WorldShards
 from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
+from training.tasks.attributes import Balance, reading_losses
 from training.tasks.generator import (
     FLAT,
     feature_distance,
@@ -66,7 +73,8 @@ CAMERA = Augmentation(
 )
 NEW_BACKGROUND = 0.6  # share of the photographed pictures
 NEW_CLOTHES = 0.4
-POPULATION = 4096  # people who tell how far w spreads
+POPULATION = 4096  # people who tell how far w spreads, and which values are rare
+RARE_POWER = 0.8  # a value's weight in what is read ~ (1 / frequency) ** RARE_POWER
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class EncoderOptions:
     weight_feature: float = 0.3  # segmenter, full size only
     weight_identity: float = 0.3
     weight_attributes: float = 0.3  # what attribute readers see, full size only
+    weight_truth: float = 0.0  # what they read, against the truth, rare values as much as others
     readers: tuple[str, ...] = ()  # folders of more of them, beside the base's
     reader_jitter: float = 0.0  # strength of the shift, turn and grain through which they look
     heldout_images: int = 256
@@ -105,6 +114,8 @@ class EncoderOptions:
             raise ConfigError(f"phase_shares has {len(self.phase_shares)} numbers; give three")
         if self.readers and not self.weight_attributes:
             raise ConfigError("readers are given, but weight_attributes is 0: give it too")
+        if self.weight_truth and not self.weight_attributes:
+            raise ConfigError("weight_truth is given, but weight_attributes is 0: give it too")
 
 
 class EncoderStep(nn.Module):
@@ -158,16 +169,31 @@ class EncoderStep(nn.Module):
             )
         if task.readers:
             seen = jittered(made, real, options.reader_jitter)
-            distances = [seen_distance(reader, *seen) for reader in task.readers]
-            terms["attributes"] = options.weight_attributes * torch.stack(distances).mean()
+            terms |= self.reader_terms(*seen, batch)
+        return terms
+
+    def reader_terms(self, made: Tensor, real: Tensor, batch: WorldBatch) -> dict[str, Tensor]:
+        """Return how what readers see and what they read differs from what they should."""
+        (task,) = self._task
+        options = task.options
+        distances, errors = [], []
+        for reader in task.readers:
+            seen = reader.pooled(made)
+            distances.append(seen_distance(seen, reader, real))
+            if options.weight_truth:
+                losses = reading_losses(reader.raw_from(seen), batch, task.balance)
+                errors.append(sum(losses.values()))
+        terms = {"attributes": options.weight_attributes * torch.stack(distances).mean()}
+        if errors:
+            terms["truth"] = options.weight_truth * torch.stack(errors).mean()
         return terms
 
 
-def seen_distance(reader: AttributeReader, made: Tensor, real: Tensor) -> Tensor:
-    """Return the L1 distance of a reader's hidden features, relative to their size."""
+def seen_distance(seen: Tensor, reader: AttributeReader, real: Tensor) -> Tensor:
+    """Return the L1 distance of hidden features from a reader's of `real`, relative to theirs."""
     with torch.no_grad():
         wanted = reader.pooled(real).float()
-    return (reader.pooled(made).float() - wanted).abs().mean() / wanted.abs().mean()
+    return (seen.float() - wanted).abs().mean() / wanted.abs().mean()
 
 
 def leveling(w: Tensor, power: float) -> Tensor:
@@ -238,6 +264,7 @@ class EncoderTask(Task):
         w = self._population()
         self.spread = float((w - w.mean(0)).square().mean().sqrt())  # of an entry from its mean
         self.scales = leveling(w, self.options.level_w)
+        self.balance = Balance(sample_attributes(POPULATION, seed=0).values, RARE_POWER)
         self.size = 0  # px of the drawn portrait; 0: none is drawn
         self.data: WorldShards
 
