@@ -182,7 +182,7 @@ class EncoderStep(nn.Module):
             distances.append(seen_distance(seen, reader, real))
             if options.weight_truth:
                 losses = reading_losses(reader.raw_from(seen), batch, task.balance)
-                errors.append(sum(losses.values()))
+                errors.append(losses["choices"] + losses["numbers"])
         terms = {"attributes": options.weight_attributes * torch.stack(distances).mean()}
         if errors:
             terms["truth"] = options.weight_truth * torch.stack(errors).mean()
