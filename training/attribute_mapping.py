@@ -31,6 +31,7 @@ __all__ = [
     "FILE_NAME",
     "AttributeMapping",
     "AttributeMappingConfig",
+    "attributes_off_w",
     "give_directions",
     "load_attribute_mapping",
     "people_of_z",
@@ -172,6 +173,24 @@ def _readable(w: Tensor, x: Tensor, axes: Tensor) -> Tensor:
     found = moved[half:] @ torch.linalg.lstsq(moved[:half], wanted[:half]).solution
     missed = (found - wanted[half:]).square().mean(0)
     return 1 - missed / wanted[half:].var(0).clamp(min=1e-9)
+
+
+@torch.no_grad()
+def attributes_off_w(mapping: AttributeMapping, ridge: float = 1.0) -> Tensor:
+    """Return the matrix [w_dim, k] that reads the standardised embedding off `w - mean(w)`.
+
+    Args:
+        mapping: Whose w it is.
+        ridge: Variance that is added to every direction of w, so that what is read does not hang on
+            directions in which people hardly differ.
+    """
+    noise = torch.randn(4 * POPULATION, NOISE_DIM, generator=torch.Generator().manual_seed(0))
+    people = attributes_from_noise(noise.to(mapping.mean.device))
+    w, x = mapping(people).double(), mapping.standardised(people).double()
+    moved, wanted = w - w.mean(0), x - x.mean(0)
+    variance = moved.T @ moved / len(w)
+    flat = ridge * torch.eye(w.shape[1], dtype=w.dtype, device=w.device)
+    return torch.linalg.solve(variance + flat, moved.T @ wanted / len(w)).float()
 
 
 def save_attribute_mapping(mapping: AttributeMapping, folder: Path) -> Path:

@@ -37,7 +37,7 @@ from faceedit.world import (
     attributes_from_noise,
     sample_attributes,
 )
-from training.attribute_mapping import load_attribute_mapping
+from training.attribute_mapping import attributes_off_w, load_attribute_mapping
 from training.augment import Augmentation, augment, replace_region, some_rows
 from training.config import ConfigError, TrainConfig
 from training.data import WorldBatch, WorldShards
@@ -95,6 +95,7 @@ class EncoderOptions:
     image_rate_scale: float = 0.5  # of the learning rate, in the image phases
     photographed: float = 0.5  # share of the pictures that are changed as photographs are
     weight_w: float = 1.0  # squared distance to the exact w, in units of its spread
+    weight_said: float = 0.0  # squared distance of the attributes that a linear map reads off w
     level_w: float = 0.0  # 0: directions of w count by how far people differ in them; 1: alike
     weight_delta: float = 2e-3  # e4e's 2e-4 is per layer and unscaled; ours is a mean over layers
     weight_pixel: float = 1.0
@@ -137,6 +138,7 @@ class EncoderStep(nn.Module):
         delta_w = (code - code[:, :1])[:, 1:]
         terms = {
             "w": options.weight_w * ((code - exact) @ task.scales).square().mean(),
+            "said": options.weight_said * ((code - exact) @ task.reading).square().mean(),
             "delta": options.weight_delta * delta_w.norm(dim=2).mean() / task.spread,
         }
         if task.size:
@@ -264,6 +266,7 @@ class EncoderTask(Task):
         w = self._population()
         self.spread = float((w - w.mean(0)).square().mean().sqrt())  # of an entry from its mean
         self.scales = leveling(w, self.options.level_w)
+        self.reading = attributes_off_w(self.attribute_mapping)
         self.balance = Balance(sample_attributes(POPULATION, seed=0).values, RARE_POWER)
         self.size = 0  # px of the drawn portrait; 0: none is drawn
         self.data: WorldShards
