@@ -100,7 +100,7 @@ class EncoderConfig:
         return sum(layer >= start for start in self.levels)
 
 
-# The portrait world's encoder: 128 px, 12 layers, 2.5 M parameters (5 MiB in half precision).
+# The portrait world's encoder: 128 px, 12 layers, 2.6 M parameters (5 MiB in half precision).
 PORTRAIT_ENCODER = EncoderConfig(
     num_ws=12,
     w_dim=256,
@@ -111,6 +111,7 @@ PORTRAIT_ENCODER = EncoderConfig(
     squeeze=8,
     head_channels=104,
     share_heads=True,
+    fovea=(48, 112, 32, 96),
 )
 
 

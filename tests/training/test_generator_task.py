@@ -15,6 +15,7 @@ from tests.training.test_evaluate import make_judge
 from training.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
+    attributes_off_w,
     embed,
     give_directions,
     load_attribute_mapping,
@@ -176,6 +177,21 @@ def test_what_w_does_not_say_gets_directions_and_no_picture_changes():
         after = generator(generator.broadcast(mapping(people)))
         assert (after - before).abs().mean() < 0.01 * before.std()
         assert give_directions(mapping, generator) == 0
+
+
+@torch.no_grad()
+def test_attributes_are_read_off_w_by_the_matrix_that_least_squares_gives():
+    torch.manual_seed(0)
+    mapping = AttributeMapping(AttributeMappingConfig(width=16, layers=2))
+    torch.nn.init.zeros_(mapping.output.weight)  # w is linear in the embedding
+    people = attributes_from_noise(torch.randn(500, NOISE_DIM))
+    wanted = mapping.standardised(people)
+    w = mapping(people)
+    read = (w - w.mean(0)) @ attributes_off_w(mapping, ridge=1e-4)
+    missed = (read - (wanted - wanted.mean(0))).square().mean(0)
+    assert (missed / wanted.var(0).clamp(min=1e-3)).median() < 0.05
+    weak = attributes_off_w(mapping, ridge=1e4)
+    assert weak.abs().max() < 0.01
 
 
 def test_directions_are_not_given_where_w_has_too_few():
