@@ -6,7 +6,7 @@ Notation (here -> paper): base -> w, delta_w -> Delta_i, code -> (w, w + Delta_1
 
 `EncoderConfig()` is the official size; there every layer has a head of its own, 267 M parameters
 for 1024 px. `share_heads` and narrower heads make the same network small enough for one CPU core.
-Small bodies see no freckles; `fovea`, which is ours, adds to the base what a second look finds.
+Small bodies miss where eyes look; `fovea`, ours, adds to every layer what a second look finds.
 """
 
 from __future__ import annotations
