@@ -1,0 +1,203 @@
+"""The story: read the photograph and the pair, let each operator answer, apply what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from faceedit.transfer.apply import apply
+from faceedit.transfer.frame import Frame, frame_around
+from faceedit.transfer.layers import Layers
+from faceedit.transfer.recolour import recolour
+from faceedit.transfer.replace import replace_parts
+from faceedit.transfer.reshade import reshade
+from faceedit.transfer.reshape import reshape
+from faceedit.transfer.view import View
+
+Operator = Callable[[View, View, View], Layers]
+
+# Each sees the photograph as those before it left it. What moves goes first; what is laid on top
+# goes last, so that a hat covers hair that has its new colour.
+OPERATORS: tuple[Operator, ...] = (reshape, reshade, recolour, replace_parts)
+
+WIDE = 1.0  # the wide cut that is parsed around the square reaches this far, in its sides
+SEAM = 0.08  # sides of the square over which its own regions turn into those of the wide cut
+
+
+@dataclass(frozen=True)
+class Readers:
+    """How pictures are read.
+
+    Attributes:
+        parse: An upright square picture [k, k, 3] float32 in [0, 255] -> region name -> [m, m]
+            float32 probabilities that add up to 1, filling the same square.
+        locate: The same picture -> landmarks [n, 3] float32: x and y in sides of the square, and
+            how surely each is in view, in [0, 1]. None: no landmarks.
+        names: Of the landmarks, n of them.
+    """
+
+    parse: Callable[[np.ndarray], Mapping[str, np.ndarray]]
+    locate: Callable[[np.ndarray], np.ndarray] | None = None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A photograph that was read: many edits can be carried on to it."""
+
+    photo: np.ndarray  # [h, w, 3] uint8
+    frame: Frame
+    view: View
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """A photograph that an edit was carried on to."""
+
+    image: np.ndarray  # [h, w, 3] uint8
+    changed: np.ndarray  # [h, w] bool: outside of it the image is the photograph bit for bit
+    notes: tuple[str, ...]  # plain sentences: what could not be carried
+
+
+def read_scene(photo: np.ndarray, quad: np.ndarray, readers: Readers) -> Scene:
+    """Read a photograph around one face.
+
+    Args:
+        photo: RGB, [h, w, 3] uint8.
+        quad: The corners of the face's aligned square, [4, 2]; see `frame_around`.
+        readers: Of regions and landmarks.
+    """
+    height, width = photo.shape[:2]
+    frame = frame_around(quad, (height, width))
+    return Scene(photo, frame, _read_photo(photo, frame, readers))
+
+
+def carry(
+    scene: Scene,
+    before: np.ndarray,
+    after: np.ndarray,
+    readers: Readers,
+    mask: np.ndarray | None = None,
+) -> Carried:
+    """Carry what differs between two drawn faces on to the photograph.
+
+    Args:
+        scene: The photograph, read.
+        before: The drawn face that stands for the photograph, [k, k, 3] uint8, RGB, aligned.
+        after: The same face edited.
+        readers: Of regions and landmarks, those that the scene was read with.
+        mask: Where the photograph may change, [m, m] float32 in [0, 1], aligned like the faces.
+    """
+    layers = find_layers(
+        scene.view,
+        read_drawn(before, scene.frame, readers),
+        read_drawn(after, scene.frame, readers),
+    )
+    if mask is not None:
+        allowed = scene.frame.place(mask, cv2.INTER_LINEAR) * scene.frame.inside
+        layers = layers.limited(np.clip(allowed, 0, 1))
+    image, changed = apply(scene.photo, scene.frame, layers)
+    return Carried(image, changed, layers.notes)
+
+
+def find_layers(photo: View, before: View, after: View) -> Layers:
+    """Ask one operator after another, each over what those before it made."""
+    layers, seen = Layers(), photo
+    for operator in OPERATORS:
+        found = operator(seen, before, after)
+        layers, seen = layers.then(found), found.on(seen)
+    return layers
+
+
+def read_drawn(face: np.ndarray, frame: Frame, readers: Readers) -> View:
+    """Return a drawn face [k, k, 3] uint8 in the frame."""
+    regions = readers.parse(face.astype(np.float32))
+    points, seen = _landmarks(face.astype(np.float32), frame, readers)
+    return View(
+        image=np.clip(frame.place(face), 0, 255),
+        regions=_placed(regions, frame),
+        known=frame.inside,
+        square=frame.square,
+        pixel=frame.square[2] / face.shape[0],
+        points=points,
+        names=readers.names,
+        seen=seen,
+    )
+
+
+def _read_photo(photo: np.ndarray, frame: Frame, readers: Readers) -> View:
+    """Return the photograph in the frame; beyond the square its regions come from a wider cut."""
+    image = np.clip(frame.cut(photo), 0, 255)
+    left, top, side = frame.square
+    near = _square_cut(image, left, top, side)
+    far = _square_cut(image, left - WIDE / 2 * side, top - WIDE / 2 * side, (1 + WIDE) * side)
+    regions = _placed(readers.parse(near), frame)
+    wide = _placed(readers.parse(far), frame, 1 + WIDE)
+    x, y = np.arange(frame.shape[1]), np.arange(frame.shape[0])
+    across = np.minimum(x - left, left + side - x)[None] / (SEAM * side)
+    down = np.minimum(y - top, top + side - y)[:, None] / (SEAM * side)
+    weight = np.clip(np.minimum(across, down), 0, 1).astype(np.float32)
+    joined = {name: wide[name] + (near - wide[name]) * weight for name, near in regions.items()}
+    points, seen = _landmarks(near, frame, readers)
+    return View(
+        image=image,
+        regions=joined,
+        known=frame.known,
+        square=frame.square,
+        pixel=max(1.0, frame.scale),
+        points=points,
+        names=readers.names,
+        seen=seen,
+    )
+
+
+def _square_cut(image: np.ndarray, left: float, top: float, side: float) -> np.ndarray:
+    """Return a square of a picture at half a thousand pixels at most, mirrored beyond it."""
+    size = int(np.clip(round(side), 64, 512))
+    step = side / size
+    matrix = np.array([[step, 0, left + (step - 1) / 2], [0, step, top + (step - 1) / 2]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(
+        image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+    )
+
+
+def _placed(
+    regions: Mapping[str, np.ndarray], frame: Frame, extent: float = 1.0
+) -> dict[str, np.ndarray]:
+    """Return regions that fill a square `extent` times the aligned one, in the frame."""
+    left, top, side = frame.square
+    names = list(regions)
+    joined = np.stack([regions[name] for name in names], 2).astype(np.float32)
+    wide = extent * side
+    step = wide / joined.shape[0]
+    x, y = left - (wide - side) / 2, top - (wide - side) / 2
+    matrix = np.array([[step, 0, x + (step - 1) / 2], [0, step, y + (step - 1) / 2]])
+    # OpenCV warps up to four channels at once.
+    parts = [
+        cv2.warpAffine(
+            np.ascontiguousarray(joined[..., first : first + 4]),
+            matrix,
+            frame.shape[::-1],
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ).reshape(*frame.shape, -1)
+        for first in range(0, len(names), 4)
+    ]
+    planes = np.concatenate(parts, 2)
+    return {name: np.ascontiguousarray(planes[..., i]) for i, name in enumerate(names)}
+
+
+def _landmarks(
+    square: np.ndarray, frame: Frame, readers: Readers
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the landmarks of the aligned square in px of the frame, and how surely each shows."""
+    if readers.locate is None:
+        return None, None
+    found = readers.locate(square)
+    left, top, side = frame.square
+    points = found[:, :2] * side + (left - 0.5, top - 0.5)
+    return points.astype(np.float32), found[:, 2].astype(np.float32)

@@ -1,0 +1,12 @@
+"""Stub of reshade: to be written."""
+
+from __future__ import annotations
+
+from faceedit.transfer.layers import Layers
+from faceedit.transfer.view import View
+
+
+def reshade(photo: View, before: View, after: View) -> Layers:
+    """Return nothing yet."""
+    del photo, before, after
+    return Layers()
