@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from demo import compare, compose, guide, strength
 from demo.desk import PRIVATE, REGIONS, Desk
+from demo.doors import Doors, NothingFetched
 from demo.files import KEPT, Shelf
 from demo.loading import Loader
 from demo.look import CSS, KEYS, LINK
@@ -178,7 +180,16 @@ class App:
                 show_progress="hidden",
                 **PRIVATE,
             )
+        Doors(self.shelf.folder).guard(page)
         return page.queue(max_size=WAITING)
+
+    def launch(self, page: gr.Blocks, **settings: Any) -> str:
+        """Serve the page and return its address; see gradio's `launch` for the settings."""
+        guards = {"middleware": [Middleware(NothingFetched)]}
+        _, url, _ = page.launch(
+            app_kwargs=guards, max_file_size="30mb", run_history=False, **settings
+        )
+        return str(url)
 
     def _link(self, desk: Desk, shared: dict[str, Any]) -> None:
         """Make the button that writes a link to these settings."""
@@ -210,13 +221,12 @@ def main() -> None:
     app = App(Settings.from_environment())
     page = app.build()
     app.start()
-    page.launch(
+    app.launch(
+        page,
         server_name=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
         theme=gr.themes.Soft(),
         css=CSS,
         js=KEYS,
-        max_file_size="30mb",
-        run_history=False,
         footer_links=["api"],
         mcp_server=has_mcp(),
     )

@@ -6,6 +6,7 @@ every tab would be too long to read. Nothing here does model mathematics; all ed
 
     settings.py   what the operator can switch, by environment variables
     loading.py    the networks, loaded in the background; ZeroGPU
+    doors.py      which files a request may name
     words.py      errors and short texts for people
     people.py     faces that nobody has, rendered ahead of time
     truth.py      a sentence as the renderer's own exact change

@@ -36,7 +36,7 @@ def path_of(upload: Any) -> str | None:
     """Return the uploaded file's path as it is.
 
     gradio's own step opens the file first, and a damaged one ends there, without words for the
-    user.
+    user. That the visitor may name this file was found before (`demo.doors`).
     """
     return upload.path if upload is not None else None
 

@@ -6,7 +6,6 @@ import atexit
 import json
 import logging
 import os
-import secrets
 import shutil
 import tempfile
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demo.doors import new_place
 from demo.measures import Tile
 from faceedit import __version__, provenance
 from faceedit.provenance import Provenance
@@ -95,10 +95,8 @@ class Shelf:
         return gone
 
     def _place(self) -> Path:
-        """Return a new folder with a name that nobody can guess."""
-        place = self.folder / secrets.token_urlsafe(16)
-        place.mkdir()
-        return place
+        """Return a new folder of the visitor for whom the page works."""
+        return new_place(self.folder)
 
     def _keep_clean(self) -> None:
         while True:

@@ -113,7 +113,7 @@ def space(editor, tmp_path_factory) -> Iterator[app.App]:
 @pytest.fixture(scope="module")
 def client(space) -> Iterator[Client]:
     page = space.build()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    url = space.launch(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     yield Client(url, verbose=False, httpx_kwargs={"timeout": 120})
     page.close()
 
@@ -482,7 +482,7 @@ def test_twenty_visitors_at_once_are_all_served():
     resource = pytest.importorskip("resource")
     space = app.App()
     page = space.build()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    url = space.launch(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     space.loader.get()
 
     def visit(number: int) -> int:
