@@ -54,7 +54,7 @@ format: $(VENV)/.dev-installed ## Mend style and formatting.
 	$(VENV)/bin/ruff format .
 
 world: $(VENV)/.dev-installed ## Render the training and the held-out faces into .data/world.
-	$(PY) -m training.make_world
+	$(PY) -m training.data.make_world
 
 train: $(VENV)/.dev-installed ## Train one network or method: make train NAME=generator ARGS="--max_minutes 60".
 	@test -n "$(NAME)" || { echo "Which one? make train NAME=<a file of training/recipes>"; exit 1; }

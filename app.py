@@ -30,7 +30,7 @@ from demo.settings import Settings
 from demo.subject import Studio
 from demo.words import sentence
 from faceedit.errors import FaceEditError, RepoError
-from faceedit.provenance import Provenance, SourceType
+from faceedit.photo.provenance import Provenance, SourceType
 
 if TYPE_CHECKING:
     from faceedit import FaceEditor

@@ -15,15 +15,15 @@ from faceedit import hub
 from faceedit.backbones import Backbones
 from faceedit.backbones.clip import Clip, ClipConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
-from faceedit.descent import w_plus_unit
 from faceedit.editor import FaceEditor, repo_of
 from faceedit.inversion import invert
+from faceedit.method_repo import read_variants
 from faceedit.methods.feat import Attention, Feat, feature_channels, feature_side, trace
 from faceedit.methods.styleclip_mapper import StyleClipMapper
 from faceedit.methods.styleclip_optimization import StyleClipOptimization
-from faceedit.sentence import read
+from faceedit.optimization.codes import w_plus_unit
 from faceedit.types import Face, Latent, Space
-from faceedit.variants import read_variants
+from faceedit.words.sentence import read
 
 __all__ = ["Case", "cases", "training_cases"]
 
@@ -296,8 +296,8 @@ def _training_step(name: str, folder: Path, device: torch.device) -> tuple[Run, 
     from accelerate.state import AcceleratorState
 
     from training.config import parse_config
-    from training.loop import Loop
-    from training.schedule import phase_at
+    from training.loop.loop import Loop
+    from training.loop.schedule import phase_at
     from training.tasks import task_class
     from training.tasks.fit import FitTask
 

@@ -21,7 +21,7 @@ from demo.subject import Studio, Subject, has_face, is_person
 from demo.truth import Truth, attributes_of, in_words, statements_of, truth_of
 from demo.words import need, plain_words, sentence
 from faceedit.errors import FaceEditError
-from faceedit.provenance import Provenance, SourceType
+from faceedit.photo.provenance import Provenance, SourceType
 
 PATIENCE = 90  # seconds for the exact render
 COMPUTE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compute"}

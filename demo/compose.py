@@ -14,7 +14,7 @@ from demo.loading import GPU
 from demo.offers import Offers, title
 from demo.subject import Studio, is_person
 from demo.words import need, plain_words, seconds
-from faceedit.provenance import Provenance, SourceType
+from faceedit.photo.provenance import Provenance, SourceType
 
 MOST_STEPS = 12
 

@@ -126,7 +126,7 @@ class Desk:
         Returns:
             The portrait and its number, to be given back as `person`.
         """
-        from faceedit.provenance import Provenance, SourceType
+        from faceedit.photo.provenance import Provenance, SourceType
 
         with plain_words():
             someone = self.studio.crowd.next()

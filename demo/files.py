@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from demo.doors import new_place
 from demo.measures import Tile
-from faceedit import __version__, provenance
-from faceedit.provenance import Provenance
+from faceedit import __version__
+from faceedit.photo import provenance
+from faceedit.photo.provenance import Provenance
 
 if TYPE_CHECKING:
     from PIL import Image

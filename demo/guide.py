@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from demo.offers import benchmark_row, note_of
-from faceedit.method_notes import SPEED_WORDS, MethodNote
+from faceedit.notes import SPEED_WORDS, MethodNote
 
 OWNER = "faceedit"
 HUB = "https://huggingface.co"

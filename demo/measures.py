@@ -102,7 +102,7 @@ def scores(before: Face, after: Tensor, prompt: str, backbones: Backbones) -> di
     """Return sentence gain and identity of any picture of the face, as `FaceEditor` has them."""
     import torch
 
-    from faceedit.sentence import read
+    from faceedit.words.sentence import read
 
     clip = backbones.require("clip", "the measure of the sentence")
     target = read(prompt, "a face", clip).target[0]

@@ -14,7 +14,7 @@ from typing import Any
 
 import faceedit
 from demo.words import seconds
-from faceedit.method_notes import METHOD_NOTES, PREFERRED, MethodNote, Speed
+from faceedit.notes import METHOD_NOTES, PREFERRED, MethodNote, Speed
 
 logger = logging.getLogger(__name__)
 

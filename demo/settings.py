@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from faceedit import provenance
+from faceedit.photo import provenance
 
 logger = logging.getLogger(__name__)
 

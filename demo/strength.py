@@ -14,7 +14,7 @@ from demo.loading import GPU
 from demo.offers import Offers
 from demo.subject import Studio, has_face
 from demo.words import need, plain_words, seconds
-from faceedit.provenance import Provenance, SourceType
+from faceedit.photo.provenance import Provenance, SourceType
 
 STRIP = (-1.0, 0.0, 0.5, 1.0, 2.0)
 HINT = "Sample a face or upload a photo, write what should change, then move the slider."

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from faceedit.editor import FaceEditor
     from faceedit.errors import FaceEditError
     from faceedit.methods import METHODS
-    from faceedit.pipeline import ClipPaeDiffusionPipeline
+    from faceedit.pipeline.clip_pae_diffusion import ClipPaeDiffusionPipeline
     from faceedit.types import EditRequest, EditResult
 
 __version__ = "0.1.0"
@@ -33,7 +33,7 @@ _HOMES = {
     "EditResult": "faceedit.types",
     "FaceEditError": "faceedit.errors",
     "METHODS": "faceedit.methods",
-    "ClipPaeDiffusionPipeline": "faceedit.pipeline",
+    "ClipPaeDiffusionPipeline": "faceedit.pipeline.clip_pae_diffusion",
 }
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from faceedit import __version__
 from faceedit.convert import KINDS, convert
 from faceedit.errors import FaceEditError, RequestError
-from faceedit.provenance import Provenance, SourceType, save
+from faceedit.photo.provenance import Provenance, SourceType, save
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -233,8 +233,8 @@ def run_compare(arguments: argparse.Namespace) -> int:
 
 def run_batch(arguments: argparse.Namespace) -> int:
     """Edit a folder of photos and list those that could not be edited."""
-    from faceedit import batch
-    from faceedit.batch_files import output_folder
+    from faceedit.batch import folder as batch
+    from faceedit.batch.files import output_folder
     from faceedit.types import EditRequest
 
     request = EditRequest(

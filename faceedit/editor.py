@@ -19,17 +19,17 @@ import torch
 from faceedit import hub
 from faceedit.backbones import Backbones, load_backbones, load_component
 from faceedit.errors import PromptError, RepoError, RequestError, UnknownMethodError
-from faceedit.hub_remote import SENT, has_card, send
+from faceedit.hub.remote import SENT, has_card, send
 from faceedit.inversion import invert, to_tensor
 from faceedit.method import EditMethod, load_method, save_method
-from faceedit.method_notes import PREFERRED, short_card
+from faceedit.method_repo import find_variant, nearest_variant, read_variants
 from faceedit.methods import METHODS, method_class
+from faceedit.notes import PREFERRED, short_card
 from faceedit.photo import Framing, Photo, align, crop_quad, load_photo
+from faceedit.photo.regions import read_regions, region_mask
 from faceedit.portrait import Portrait, Step, after, compose
-from faceedit.regions import read_regions, region_mask
-from faceedit.sentence import read
 from faceedit.types import EditRequest, EditResult, Face, Latent, Sentence, Space
-from faceedit.variants import find_variant, nearest_variant, read_variants
+from faceedit.words.sentence import read
 
 logger = logging.getLogger(__name__)
 

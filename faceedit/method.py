@@ -27,7 +27,8 @@ class MethodConfig:
 
     Attributes:
         strength_scale: What a user's strength is multiplied by, so that strength 1 has about the
-            same effect with every method. `training.calibrate` measures it; 1 is the paper's edit.
+            same effect with every method. `training.benchmark.calibrate` measures it; 1 is the
+            paper's edit.
         added_later: The fields that weights may lack because they are older; these have defaults.
     """
 

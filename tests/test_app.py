@@ -26,7 +26,7 @@ from demo.settings import Settings
 from demo.subject import Subject
 from demo.words import sentence
 from faceedit.errors import NoFaceError, PromptError, RepoError
-from faceedit.provenance import SourceType, read
+from faceedit.photo.provenance import SourceType, read
 from faceedit.types import Face, Latent, Space
 from faceedit.world import FaceAttributes
 
@@ -306,7 +306,7 @@ def test_the_slider_needs_a_face_and_words_but_never_fails_for_want_of_them(spac
 
 def test_the_guide_explains_every_method_and_reads_the_benchmark(tmp_path):
     from demo.guide import guide
-    from faceedit.method_notes import METHOD_NOTES
+    from faceedit.notes import METHOD_NOTES
 
     page = guide(list(METHOD_NOTES))
     assert page.count("<section") == len(METHOD_NOTES)

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from faceedit.__main__ import main
-from faceedit.batch import Group, Job, Report
-from faceedit.batch_files import Shard, output_folder, plan
+from faceedit.batch.files import Shard, output_folder, plan
+from faceedit.batch.folder import Group, Job, Report
 from faceedit.errors import RequestError
 from faceedit.types import EditRequest
 from tests.test_editor import save_methods
@@ -79,7 +79,7 @@ def test_bad_files_are_listed_with_their_reasons_and_stop_nothing(repo, photos, 
 
 
 def test_a_crash_in_one_edit_is_a_reason_too(repo, photos, monkeypatch, capsys):
-    from faceedit import batch
+    from faceedit.batch import folder as batch
 
     real = batch.load_photo
 

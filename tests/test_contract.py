@@ -14,8 +14,8 @@ from faceedit.errors import MissingBackboneError, UnknownMethodError
 from faceedit.inversion import to_space
 from faceedit.method import EditMethod, MethodConfig, load_method, save_method
 from faceedit.methods import METHODS, method_class
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import read
 
 FEW_STEPS = 40  # enough for an optimized method to get somewhere on tiny networks
 PROMPT = "red hair"

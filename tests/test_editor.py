@@ -13,7 +13,7 @@ from faceedit.errors import FaceEditError, PromptError, RepoError, RequestError,
 from faceedit.inversion import invert, refine, to_space, to_tensor
 from faceedit.method import save_method
 from faceedit.methods import METHODS
-from faceedit.regions import region_mask
+from faceedit.photo.regions import region_mask
 from faceedit.types import Face, Latent, Space
 
 OPTIMIZED = "styleclip_optimization"

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from faceedit.backbones.attributes import AttributeHead
-from faceedit.named_edits import WORDINGS, EditNames, choose, parse, readable
 from faceedit.types import Sentence
+from faceedit.words.named_edits import WORDINGS, EditNames, choose, parse, readable
 from faceedit.world import SPECS
 
 HEADS = (AttributeHead("smile", -1, 1), AttributeHead("hair_color", 0, 1, ("brown", "red")))

@@ -7,13 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from faceedit import pae
-from faceedit.corpora import CORPORA
 from faceedit.inversion import to_space
+from faceedit.losses import pae
+from faceedit.losses.pae import EmbeddedCorpus, PaeSettings, Projection
 from faceedit.methods import METHODS
-from faceedit.pae import EmbeddedCorpus, PaeSettings, Projection
-from faceedit.sentence import embed, read
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.corpora import CORPORA
+from faceedit.words.sentence import embed, read
 from tests.golden import official
 from tests.test_contract import make_method
 
@@ -274,7 +274,7 @@ def test_other_words_choose_the_nearest_characteristic(corpora_of_two, backbones
 
 
 def test_warns_where_no_characteristic_fits(corpora_of_two, backbones, caplog):
-    with caplog.at_level(logging.WARNING, logger="faceedit.pae"):
+    with caplog.at_level(logging.WARNING, logger="faceedit.losses.pae"):
         assert pae.choose("racing car", corpora_of_two, backbones.clip, embed, fit=1.5) == ()
     assert "no characteristic fits 'racing car'" in caplog.text
 

@@ -11,8 +11,8 @@ from faceedit import hub
 from faceedit.backbones.clip import build_tokenizer
 from faceedit.errors import FaceEditError, RequestError
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusionConfig
-from faceedit.pipeline import ClipPaeDiffusionPipeline
-from faceedit.pipeline_inputs import wrap_clip
+from faceedit.pipeline.clip_pae_diffusion import ClipPaeDiffusionPipeline
+from faceedit.pipeline.inputs import wrap_clip
 
 DRAFTED = 2
 FEW = {

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from faceedit.corpora import CORPORA, PLACES, Place
-from faceedit.places import change_outside, places_of, rarity, shown
+from faceedit.losses.outside import change_outside, places_of, rarity, shown
+from faceedit.words.corpora import CORPORA, PLACES, Place
 from faceedit.world import REGIONS
 
 

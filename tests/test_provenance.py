@@ -6,7 +6,7 @@ import logging
 import pytest
 from PIL import Image
 
-from faceedit.provenance import Provenance, SourceType, read, save, switched_on
+from faceedit.photo.provenance import Provenance, SourceType, read, save, switched_on
 
 NOTE = Provenance(
     SourceType.EDITED, "feat", ("faceedit/feat", "faceedit/portraits-128"), 'red "hair" <b> & é\0'

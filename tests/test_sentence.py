@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from faceedit.errors import PromptError
-from faceedit.sentence import TEMPLATES, clean, embed, read
+from faceedit.words.sentence import TEMPLATES, clean, embed, read
 
 
 def test_embeddings_have_unit_length_and_one_row_a_prompt(backbones):

@@ -11,8 +11,8 @@ from faceedit.backbones.clip import Clip
 from faceedit.methods.feat import Feat
 from faceedit.methods.styleclip_mapper import StyleClipMapper
 from faceedit.methods.styleclip_optimization import StyleClipOptimization
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
+from faceedit.words.sentence import read
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 

@@ -1,7 +1,7 @@
 """Everything that makes weights; the package `faceedit` never imports it.
 
-Read in this order: `task.py` (what a task gives), `loop.py` (what is done with it), `data.py`,
-then one task in `tasks/`.
+Read in this order: `task.py` (what a task gives), `loop/loop.py` (what is done with it),
+`data/shards.py`, then one task in `tasks/`.
 """
 
 import time

@@ -29,12 +29,12 @@ from tqdm import tqdm
 from faceedit.errors import FaceEditError
 from faceedit.hub import WEIGHTS
 from faceedit.world import WORLD_VERSION
-from training import measures
 from training.config import ROOT, ConfigError, unknown
-from training.encoder_measures import encoder
-from training.generator_measures import generator
-from training.measures import Found, Limit, Measure, Setting
-from training.speed import speed
+from training.measures import networks as measures
+from training.measures.encoder import encoder
+from training.measures.generator import generator
+from training.measures.networks import Found, Limit, Measure, Setting
+from training.measures.speed import speed
 
 __all__ = ["MEASURED", "main", "measure_networks", "table"]
 
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results, page = ROOT / typed.results, ROOT / typed.table
             print(table(measure_networks(setting, chosen(typed.only), results, page)))
         if typed.sheets:
-            from training.gallery import write_sheets
+            from training.publish.gallery import write_sheets
 
             photos = Path(typed.photos) if typed.photos else None
             print("\n".join(write_sheets(setting, ROOT / typed.sheet_dir, photos)))

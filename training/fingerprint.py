@@ -27,17 +27,17 @@ NEUTRAL = (
     "*/__init__.py",
     "training/train.py",
     "training/launch.py",
-    "training/checkpoint.py",
+    "training/loop/checkpoint.py",
     "training/config.py",
     "training/task.py",
-    "training/log.py",
+    "training/loop/log.py",
     "training/memory.py",
     "training/sheets.py",
     "training/provenance.py",
     "training/fingerprint.py",
-    "training/make_world.py",
+    "training/data/make_world.py",
     "faceedit/errors.py",
-    "faceedit/hub.py",
+    "faceedit/hub/*",
     "faceedit/metrics/*",
     "faceedit/world/render.py",
     "faceedit/world/sdf.py",
@@ -94,7 +94,8 @@ def code_files(task: str) -> list[str]:
     """Return the files that decide what a task computes, found by following its imports."""
     start = inspect.getsourcefile(task_class(task))
     assert start is not None
-    todo = [Path(start), ROOT / "training" / "loop.py", *_input_code(task), *_method_code(task)]
+    loop = ROOT / "training" / "loop" / "loop.py"
+    todo = [Path(start), loop, *_input_code(task), *_method_code(task)]
     seen: set[Path] = set()
     while todo:
         path = todo.pop().resolve()

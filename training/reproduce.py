@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.checkpoint import list_checkpoints
 from training.config import RECIPES, ROOT, ConfigError, TrainConfig, parse_config, unknown
 from training.fingerprint import differences, fingerprint, stored_fingerprint
+from training.loop.checkpoint import list_checkpoints
 from training.tasks import reads
 
 __all__ = ["Run", "in_order", "main", "published_runs"]
@@ -95,7 +95,9 @@ def command(run: Run, extra: Sequence[str]) -> list[str]:
 def world_commands(runs: Sequence[Run]) -> list[list[str]]:
     """Return the command that renders whatever portraits are missing."""
     folders = {run.config.data_dir for run in runs}
-    return [[sys.executable, "-m", "training.make_world", "--data_dir", f] for f in sorted(folders)]
+    return [
+        [sys.executable, "-m", "training.data.make_world", "--data_dir", f] for f in sorted(folders)
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

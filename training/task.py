@@ -131,7 +131,7 @@ class Task(ABC):
         """Return the training samples at these places of the endless sequence.
 
         It must be a pure function of `config.seed` and the positions (and the phase): nothing
-        about process count, batch size or history. `training.data.WorldShards.batch` is one.
+        about process count, batch size or history. `training.data.shards.WorldShards.batch` is one.
         Tensors, and objects with `.to(device)`, alone or in tuples, lists and dicts, are moved
         to the device by the loop. A task that draws its inputs inside the step may return
         `positions` itself.

@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     """Parse, train, report; accelerate is imported once the arguments have been found good."""
     config = parse_config(arguments)
     make_task = task_class(config.task)
-    from training.loop import DivergenceError, Loop
+    from training.loop.loop import DivergenceError, Loop
 
     try:
         loop = Loop(config, make_task)

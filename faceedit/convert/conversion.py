@@ -28,10 +28,10 @@ from faceedit.convert.styleclip_mapper import from_styleclip
 from faceedit.convert.stylegan2 import from_rosinality
 from faceedit.errors import RepoError
 from faceedit.method import EditMethod, save_method
+from faceedit.method_repo import save_variants
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion, ClipPaeDiffusionConfig
 from faceedit.methods.maniclip import ManiClip
 from faceedit.methods.styleclip_mapper import StyleClipMapper
-from faceedit.variants import save_variants
 
 MANICLIP_LAYERS = 14  # of the generator that it was trained with, which its file does not hold
 FEAT_ALPHA, FEAT_THRESHOLD = 0.5, 0.8  # of GanVinci's training, and of its inference

@@ -23,7 +23,7 @@ from faceedit.convert.reading import Source
 from faceedit.methods.ganspace import GanSpace, GanSpaceConfig
 from faceedit.methods.interfacegan import InterFaceGan, InterFaceGanConfig
 from faceedit.methods.styleclip_global import GlobalConfig, StyleClipGlobal
-from faceedit.named_edits import Wordings
+from faceedit.words.named_edits import Wordings
 
 ALPHA, BETA = 4.1, 0.15  # of StyleCLIP's notebook: deviations, smallest relevance
 REACH = 3.0  # how far along a unit normal strength 1 goes; InterFaceGAN's tools go from -3 to 3

@@ -4,16 +4,17 @@ Paper: Zhou et al., "CLIP-PAE: Projection-Augmentation Embedding to Extract Rele
 Disentangled, Interpretable, and Controllable Text-Guided Face Manipulation", SIGGRAPH 2023,
 arXiv:2210.03919.
 Notation (here -> paper): source.image -> the original image, PaeSettings.alpha -> the augmenting
-power; the rest is in `faceedit.pae`, where the target is made.
+power; the rest is in `faceedit.losses.pae`, where the target is made.
 Differs from the paper: the code moves in w_plus from the inverted photo, with StyleCLIP's learning
 rate ramp and tens of steps, where the official demo moves z for 10,000; the target is made once for
 a face and not anew at each step, on which it does not depend. The identity and latent terms are
 those of the official code's options; `one_offset` moves all layers alike; `weight_outside` holds
-the picture where the characteristic does not show (`faceedit.places`), which a small CLIP hardly
-sees. `strength` goes along the straight line to the optimum; `alpha` is the paper's own control and
-asks for a new descent. A descent from the photo often ends beside what is asked for: CLIP's slopes
-lead black hair to blue when it should be red. It may begin further on (`start="direction"`), along
-what faces that differ so in CLIP's eyes have in common in w (`faceedit.regression`, fitted).
+the picture where the characteristic does not show (`faceedit.losses.outside`), which a small CLIP
+hardly sees. `strength` goes along the straight line to the optimum; `alpha` is the paper's own
+control and asks for a new descent. A descent from the photo often ends beside what is asked for:
+CLIP's slopes lead black hair to blue when it should be red. It may begin further on
+(`start="direction"`), along what faces that differ so in CLIP's eyes have in common in w
+(`faceedit.optimization.directions`, fitted).
 """
 
 from __future__ import annotations
@@ -24,12 +25,10 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from faceedit import losses
-from faceedit.aim import common_direction
 from faceedit.backbones import Backbones
-from faceedit.descent import descend, layer_gate, w_plus_unit
-from faceedit.method import EditMethod, MethodConfig
-from faceedit.pae import (
+from faceedit.losses import terms as losses
+from faceedit.losses.outside import Held
+from faceedit.losses.pae import (
     PaeSettings,
     consistency_distance,
     diversity_penalty,
@@ -37,10 +36,12 @@ from faceedit.pae import (
     sentence_bases,
     sentence_characteristics,
 )
-from faceedit.places import Held
-from faceedit.regression import regressed_directions
-from faceedit.sentence import embed
+from faceedit.losses.text import common_direction
+from faceedit.method import EditMethod, MethodConfig
+from faceedit.optimization.codes import descend, layer_gate, w_plus_unit
+from faceedit.optimization.directions import regressed_directions
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import embed
 
 CHUNK = 64  # images drawn and encoded at once while fitting
 
@@ -68,7 +69,7 @@ class ClipPaeConfig(MethodConfig):
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words
     text: Literal["projected", "full"] = "projected"
     steps: int = 60
-    learning_rate: float = 0.05  # Adam's, in official units (`faceedit.descent`)
+    learning_rate: float = 0.05  # Adam's, in official units (`faceedit.optimization.codes`)
     patience: int | None = 15  # steps without gain after which the descent ends
     layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
     one_offset: bool = False  # the same in all layers, for a generator that was trained with one w

@@ -2,22 +2,22 @@
 
 Paper: Zhou et al., "CLIP-PAE: Projection-Augmentation Embedding to Extract Relevant Features for a
 Disentangled, Interpretable, and Controllable Text-Guided Face Manipulation", SIGGRAPH 2023,
-arXiv:2210.03919; the guidance is that of CLIP-guided diffusion (`faceedit.guidance`).
+arXiv:2210.03919; the guidance is that of CLIP-guided diffusion (`faceedit.optimization.guidance`).
 Notation (here -> paper): source.image -> the original image, alpha -> the augmenting power, depth
--> the share of the noise schedule that an edit goes through; the rest is in `faceedit.pae`, where
-the target is made, and in `faceedit.backbones.diffusion`.
+-> the share of the noise schedule that an edit goes through; the rest is in `faceedit.losses.pae`,
+where the target is made, and in `faceedit.backbones.diffusion`.
 Differs from the paper: it edits a GAN's codes, and names no recipe for diffusion. Here an edit is
-made in two runs. The first is a *draft* (`faceedit.noise_descent`): the photo is inverted by DDIM
-to nearly pure noise, and the noise descends the distance to the target through a run of a few
+made in two runs. The first is a *draft* (`faceedit.optimization.noise`): the photo is inverted by
+DDIM to nearly pure noise, and the noise descends the distance to the target through a run of a few
 steps. The second draws the draft anew: where it differs from the photo it is made partly noisy, and
 denoised while the gradient of the distance pulls each step; elsewhere the photo's own inversion is
 followed. A gradient alone leaves patches of colour, and the network needs room to make hair of
 them; a draft alone has the right things in the right places, but nobody's hair. What inversion
 misses is put back at every step, so that no guidance gives the photo back. Where hardly anything
 changed in the end, the photo stays; where the characteristic does not show, change costs
-(`faceedit.places`) and nothing is drawn anew. The network may be smaller than the photo: then its
-change is drawn larger, and the photo's own detail stays wherever little has changed. `strength`
-multiplies the guidance, and how fast the noise moves.
+(`faceedit.losses.outside`) and nothing is drawn anew. The network may be smaller than the photo:
+then its change is drawn larger, and the photo's own detail stays wherever little has changed.
+`strength` multiplies the guidance, and how fast the noise moves.
 """
 
 from __future__ import annotations
@@ -39,13 +39,19 @@ from faceedit.backbones.diffusion import (
     resize,
 )
 from faceedit.errors import RequestError
-from faceedit.guidance import GradientMode, Guidance, Progress, denoise, spherical_distance
+from faceedit.losses.outside import Held
+from faceedit.losses.pae import PaeSettings, pae_sentence, sentence_characteristics
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.noise_descent import descend_noise
-from faceedit.pae import PaeSettings, pae_sentence, sentence_characteristics
-from faceedit.places import Held
-from faceedit.sentence import embed
+from faceedit.optimization.guidance import (
+    GradientMode,
+    Guidance,
+    Progress,
+    denoise,
+    spherical_distance,
+)
+from faceedit.optimization.noise import descend_noise
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import embed
 
 Target = Literal["pae", "text", "directional"]
 Start = Literal["ddim", "sdedit", "noise"]
@@ -80,7 +86,9 @@ class ClipPaeDiffusionConfig(MethodConfig):
     guidance_stop: float = 0.9
     blend: bool = False
     max_rms: float = 0.05
-    repeats: int = 2  # times that a noise level is gone through, see `faceedit.guidance`
+    repeats: int = (
+        2  # times that a noise level is gone through, see `faceedit.optimization.guidance`
+    )
     repeat_stop: float = 0.4
     blur: float = 0.01  # of what is scored, by how noisy it still is
     draft_iterations: int = 20  # of descent along the inverted noise, before; see `noise_descent`

@@ -13,9 +13,9 @@ delta = f(w_plus, sentence, level) is what is learned of it.
 The network reads what the face is, c = P(w_plus), lets the sentence change that, d = Q(c, t), and
 returns M(c + d) - M(c) with one map M, so that no change of c is no edit by construction.
 
-A sentence of several wishes ("red hair and glasses") is split (`faceedit.segments`). Its delta is
-the sum of one step a wish, each asked of the face that the ones before have made: a network of this
-size learns single wishes better than their combinations (`in_turn`). Training does not split.
+A sentence of several wishes ("red hair and glasses") is split (`faceedit.words.wishes`). Its delta
+is the sum of one step a wish, each asked of the face that the ones before have made: a network of
+this size learns single wishes better than their combinations (`in_turn`). Training does not split.
 
 The edit is w_plus + strength * delta up to strength 1. What is to be taken away (strength -1) is
 another question than what is to be added, for a face that shows it already: its answer is the step
@@ -36,14 +36,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit import losses
 from faceedit.backbones import Backbones
-from faceedit.counterfactual_losses import Meaning, disturbed, image_distance, unseen
-from faceedit.descent import w_plus_unit
+from faceedit.losses import terms as losses
+from faceedit.losses.true_edits import Meaning, disturbed, image_distance, unseen
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.segments import one_wish, wishes
-from faceedit.sentence import in_turn
+from faceedit.optimization.codes import w_plus_unit
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import in_turn
+from faceedit.words.wishes import one_wish, wishes
 
 REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was chosen for
 LEVELS = 3  # coarse, medium and fine layers; within one, an encoder's codes hardly differ

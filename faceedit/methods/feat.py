@@ -42,16 +42,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit import losses
-from faceedit.aim import Aim, text_direction, text_distance
 from faceedit.backbones import Backbones
 from faceedit.backbones.layers import LayerwiseLinear, upsample
-from faceedit.descent import w_plus_unit
+from faceedit.losses import terms as losses
+from faceedit.losses.pae import PaeSettings
+from faceedit.losses.text import Aim, text_direction, text_distance
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.pae import PaeSettings
-from faceedit.segments import one_wish, wishes
-from faceedit.sentence import in_turn
+from faceedit.optimization.codes import w_plus_unit
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import in_turn
+from faceedit.words.wishes import one_wish, wishes
 
 SMALL = 0.04  # spread of an untrained displacement: the first edits are hardly visible
 FIRST_LOGIT = 1.0  # of an untrained map: mostly open, so that the mapper has something to learn by
@@ -80,7 +80,7 @@ class FeatConfig(MethodConfig):
     blend_skip: bool = True
     blend_downstream: bool = True
     blend_image: bool = True
-    aim: Aim = "direction"  # "global" is the paper's; see `faceedit.aim`
+    aim: Aim = "direction"  # "global" is the paper's; see `faceedit.losses.text`
     pae_alpha: float = 2.0  # where the aim is "pae"
     weight_clip: float = 1.0
     weight_latent_l2: float = 0.8
@@ -270,7 +270,7 @@ class Feat(EditMethod):
         return mask * resize(source.mask.to(mask), mask.shape[-1])
 
     def _turns(self, sentence: Sentence, backbones: Backbones) -> list[tuple[Sentence, Tensor]]:
-        """Return the sentence's wishes and whom each is asked of, see `faceedit.sentence`."""
+        """Return the sentence's wishes and whom each is asked of, see `faceedit.words.sentence`."""
         split = wishes if self.config.in_turn and not self.training else one_wish
         return in_turn(sentence, split, backbones.clip)
 

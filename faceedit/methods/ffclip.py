@@ -16,8 +16,8 @@ Differs from the paper:
   one w for all its layers draws faces along it; an offset a layer leads to pictures that please
   CLIP, with twice as much changed beside.
 * The text is the difference to the neutral sentence (`text`), of fixed length.
-* A sentence of several wishes may be split (`faceedit.segments`) and fulfilled wish by wish, each
-  asked of the code that the ones before have made (`in_turn`); the paper asks for all at once.
+* A sentence of several wishes may be split (`faceedit.words.wishes`) and fulfilled wish by wish,
+  each asked of the code that the ones before have made (`in_turn`); the paper asks for all at once.
 * The CLIP term compares the change of the image with the difference of the texts (`aim`); the
   paper's looks at the edited image alone, by which a small CLIP changes more than was asked.
 * Loss weights are for a small CLIP, whose cosines spread wider than OpenAI's, and for means over
@@ -37,16 +37,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit import losses
-from faceedit.aim import Aim, text_direction, text_distance
 from faceedit.backbones import Backbones
 from faceedit.backbones.layers import LayerwiseLinear, PixelNorm
-from faceedit.descent import w_plus_unit
+from faceedit.losses import terms as losses
+from faceedit.losses.pae import PaeSettings
+from faceedit.losses.text import Aim, text_direction, text_distance
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.pae import PaeSettings
-from faceedit.segments import one_wish, wishes
-from faceedit.sentence import in_turn
+from faceedit.optimization.codes import w_plus_unit
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import in_turn
+from faceedit.words.wishes import one_wish, wishes
 
 SMALL = 0.02  # spread of an untrained offset, in units: the first edits are hardly visible
 GROUPS = (4, 8)  # where the medium and the fine layers begin
@@ -70,7 +70,7 @@ class FfClipConfig(MethodConfig):
     text: Literal["direction", "embedding"] = "direction"
     text_norm: float = 10.0  # length of the text at the input; ViT-B/32's embeddings have about 10
     injection_scales: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of coarse, medium, fine layers
-    aim: Aim = "direction"  # "global" is the paper's; see `faceedit.aim`
+    aim: Aim = "direction"  # "global" is the paper's; see `faceedit.losses.text`
     pae_alpha: float = 2.0  # where the aim is "pae"
     kept_regions: tuple[str, ...] = ("background", "cloth")
     weight_clip: float = 1.0

@@ -20,11 +20,11 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from faceedit import named_edits
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.named_edits import EditNames, Wordings, one_edit_a_wish
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words import named_edits
+from faceedit.words.named_edits import EditNames, Wordings, one_edit_a_wish
 
 COARSE_END, MEDIUM_END = 4, 8  # first layer of the medium and of the fine level
 

@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceedit import named_edits
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.named_edits import EditNames, Wordings, one_edit_a_wish
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words import named_edits
+from faceedit.words.named_edits import EditNames, Wordings, one_edit_a_wish
 
 TRAIN_SHARE = 0.7  # of the faces; the others tell the boundary's accuracy
 LEAST_COSINE = 0.3  # of a boundary and its conditional one, below which a step grows no further

@@ -35,14 +35,14 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from faceedit import losses
-from faceedit.aim import Aim, text_distance
 from faceedit.backbones import Backbones
-from faceedit.descent import w_plus_unit
+from faceedit.losses import terms as losses
+from faceedit.losses.text import Aim, text_distance
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.segments import one_wish, segments, wishes
-from faceedit.sentence import in_turn
+from faceedit.optimization.codes import w_plus_unit
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import in_turn
+from faceedit.words.wishes import one_wish, segments, wishes
 
 REFERENCE_ENTRIES = 14 * 512  # of the official code: what weight_entropy was chosen for
 ENTROPY_SCALE = 1e-4  # in the official loss
@@ -69,7 +69,7 @@ class ManiClipConfig(MethodConfig):
     mode: Literal["single", "decoupled", "sequential"] = "single"  # of inference
     one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
     entropy: Literal["minmax", "l1"] = "minmax"  # how sizes of entries become shares
-    aim: Aim = "global"  # of the CLIP term: the paper's; see `faceedit.aim`
+    aim: Aim = "global"  # of the CLIP term: the paper's; see `faceedit.losses.text`
     weight_clip: float = 1.0
     weight_identity: float = 0.05
     weight_background: float = 1.0

@@ -1,20 +1,19 @@
 """StyleCLIP global directions: a sentence picks channels of s and moves them, for every face alike.
 
 Paper: Patashnik et al., "StyleCLIP: Text-Driven Manipulation of StyleGAN Imagery", ICCV 2021,
-arXiv:2103.17249, Section 6.
-Notation (here -> paper): code -> s, directions -> Delta i_c, delta_t -> Delta t,
-relevance -> R_c(Delta i), beta -> beta, alpha -> alpha.
-Differs from the paper, as its official code does: channels that stay are weighted by their
-relevance divided by the largest, and moved in units of their own deviation, so alpha says how many
-deviations the most relevant channel moves. Differs from the code: a channel's effect is measured
-around each sample, as the paper says (`base="mean_cumulative"` repeats the code, which leaves every
-channel that it has measured at its mean); and beta is by default chosen by rank, so that a
-selection is never empty. `effect="regressed"` measures relevance the other way round
-(`faceedit.regression`): moving one channel alone leaves the faces that a generator draws, and what
-CLIP says of such pictures is little help; what faces that differ in CLIP's eyes have in common in s
-is. A sentence of several wishes may be taken apart (`in_turn`). How far to go along
-a direction is the user's to find in the paper, face by face; with several `lengths` CLIP looks at a
-face that far on and takes the best.
+arXiv:2103.17249, Section 6. Notation (here -> paper): code -> s, directions -> Delta i_c, delta_t
+-> Delta t, relevance -> R_c(Delta i), beta -> beta, alpha -> alpha. Differs from the paper, as its
+official code does: channels that stay are weighted by their relevance divided by the largest, and
+moved in units of their own deviation, so alpha says how many deviations the most relevant channel
+moves. Differs from the code: a channel's effect is measured around each sample, as the paper says
+(`base="mean_cumulative"` repeats the code, which leaves every channel that it has measured at its
+mean); and beta is by default chosen by rank, so that a selection is never empty.
+`effect="regressed"` measures relevance the other way round (`faceedit.optimization.directions`):
+moving one channel alone leaves the faces that a generator draws, and what CLIP says of such
+pictures is little help; what faces that differ in CLIP's eyes have in common in s is. A sentence of
+several wishes may be taken apart (`in_turn`). How far to go along a direction is the user's to find
+in the paper, face by face; with several `lengths` CLIP looks at a face that far on and takes the
+best.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceedit.aim import common_direction
 from faceedit.backbones import Backbones
+from faceedit.losses.text import common_direction
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.regression import regressed_directions
-from faceedit.segments import one_wish, wishes
-from faceedit.sentence import in_turn
+from faceedit.optimization.directions import regressed_directions
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import in_turn
+from faceedit.words.wishes import one_wish, wishes
 
 logger = logging.getLogger(__name__)
 Base = Literal["sample", "mean", "mean_cumulative"]

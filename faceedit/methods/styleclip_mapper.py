@@ -25,11 +25,11 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from faceedit import losses
 from faceedit.backbones import Backbones
 from faceedit.backbones.layers import EqualLinear, PixelNorm
-from faceedit.descent import code_unit
+from faceedit.losses import terms as losses
 from faceedit.method import EditMethod, MethodConfig
+from faceedit.optimization.codes import code_unit
 from faceedit.types import Face, Latent, Sentence, Space
 
 LEVELS = ("coarse", "medium", "fine")

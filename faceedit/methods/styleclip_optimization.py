@@ -10,8 +10,8 @@ squares over 18 x 512 entries and we follow it, scaled to that count whatever th
 which is 1 for official generators, so that the settings suit generators of another scale and s as
 well as w_plus. The best code on the way is returned, where the official code returns the last but
 one. With `one_offset` all layers move alike, which is more than a saving for a generator that has
-never been shown two w at once (`faceedit.descent.descend`). `strength` goes along the straight line
-from w_s to it.
+never been shown two w at once (`faceedit.optimization.codes.descend`). `strength` goes along the
+straight line from w_s to it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from faceedit import losses
 from faceedit.backbones import Backbones
-from faceedit.descent import code_unit, descend, layer_gate
+from faceedit.losses import terms as losses
 from faceedit.method import EditMethod, MethodConfig
+from faceedit.optimization.codes import code_unit, descend, layer_gate
 from faceedit.types import Face, Latent, Sentence, Space
 
 REFERENCE_ENTRIES = 18 * 512  # of the official w_plus: what weight_latent_l2 was chosen for

@@ -19,13 +19,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from faceedit import named_edits
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.named_edits import EditNames, Wordings
-from faceedit.segments import wishes
-from faceedit.sentence import in_turn
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words import named_edits
+from faceedit.words.named_edits import EditNames, Wordings
+from faceedit.words.sentence import in_turn
+from faceedit.words.wishes import wishes
 
 CHUNK = 8  # faces whose gradients are taken at once
 

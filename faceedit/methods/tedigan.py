@@ -8,9 +8,9 @@ encoder -> E, identity.features -> F.
 Differs from the paper: its trained text encoder was never released, so, as in its code, CLIP reads
 the sentence. The features are the face recognition network's and are compared in units of their own
 size, which stands for the code's weight of 5e-5 on VGG's; codes are compared in official units
-(`faceedit.descent`). The learning rate is ramped and the steps are fewer: 60 for the code's 200.
-The best code on the way is returned; `one_offset` moves all layers alike. `strength` goes along the
-straight line to it.
+(`faceedit.optimization.codes`). The learning rate is ramped and the steps are fewer: 60 for the
+code's 200. The best code on the way is returned; `one_offset` moves all layers alike. `strength`
+goes along the straight line to it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceedit import losses
 from faceedit.backbones import Backbones
-from faceedit.descent import descend, layer_gate, w_plus_unit
+from faceedit.losses import terms as losses
 from faceedit.method import EditMethod, MethodConfig
+from faceedit.optimization.codes import descend, layer_gate, w_plus_unit
 from faceedit.types import Face, Latent, Sentence, Space
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import read
 
 
 @pytest.fixture

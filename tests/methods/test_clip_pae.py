@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from faceedit import pae
+from faceedit.losses import pae
 from faceedit.methods.clip_pae import ClipPae
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
+from faceedit.words.sentence import read
 
 
 @pytest.mark.parametrize("projection", ["span", "gram_schmidt", "symmetric", "pca", "contrast"])
@@ -101,7 +101,7 @@ def test_what_lies_outside_is_held_where_a_characteristic_shows_somewhere(
 def test_warns_and_edits_plainly_where_no_characteristic_fits(face, backbones, caplog, monkeypatch):
     monkeypatch.setattr(pae.choose, "__defaults__", (2.0,))  # no cosine is that large
     method = ClipPae.build(backbones, steps=3)
-    with caplog.at_level(logging.WARNING, logger="faceedit.pae"):
+    with caplog.at_level(logging.WARNING, logger="faceedit.losses.pae"):
         edited = method.edit(face, read("qwertz", "a face", backbones.clip), backbones)
     assert "no characteristic fits 'qwertz'" in caplog.text
     assert not torch.equal(edited.latent.code, face.latent.code)

@@ -10,7 +10,6 @@ import torch
 from faceedit import FaceEditor, hub
 from faceedit.backbones.diffusion import Diffusion
 from faceedit.errors import RepoError, RequestError
-from faceedit.guidance import Guidance, blurred, guided
 from faceedit.inversion import to_space
 from faceedit.method import save_method
 from faceedit.methods.clip_pae_diffusion import (
@@ -19,9 +18,10 @@ from faceedit.methods.clip_pae_diffusion import (
     keep_detail,
     keep_unchanged,
 )
-from faceedit.noise_descent import descend_noise, replay
-from faceedit.sentence import read
+from faceedit.optimization.guidance import Guidance, blurred, guided
+from faceedit.optimization.noise import descend_noise, replay
 from faceedit.types import Space
+from faceedit.words.sentence import read
 
 # An untrained segmenter sees a little of every region everywhere, so nothing is held unless asked.
 FEW = {"steps": 10, "iterations": 1, "draft_iterations": 2, "weight_outside": 0.0}
@@ -117,7 +117,7 @@ def test_a_draft_descends_by_noise_that_keeps_its_length(rate, source, backbones
 def test_large_drafts_are_the_same_with_less_memory(source, backbones, monkeypatch):
     path, drafts = backbones.diffusion.inverted(torch.randn(1, 3, 16, 16), 10, 0.5, 1), []
     for side in (128, 8):
-        monkeypatch.setattr("faceedit.noise_descent.REMEMBERED_SIDE", side)
+        monkeypatch.setattr("faceedit.optimization.noise.REMEMBERED_SIDE", side)
         score = lambda image: image.square().mean((1, 2, 3))  # noqa: E731
         *_, last = descend_noise(backbones.diffusion, path, 10, score, 3, 0.1)
         drafts.append(last.clean)

@@ -5,15 +5,15 @@ import dataclasses
 import pytest
 import torch
 
-from faceedit.counterfactual_losses import Meaning, disturbed, image_distance, log_odds, unseen
 from faceedit.errors import MissingBackboneError
+from faceedit.losses.true_edits import Meaning, disturbed, image_distance, log_odds, unseen
 from faceedit.methods.counterfactual import (
     Counterfactual,
     CounterfactualEditor,
 )
-from faceedit.segments import wishes
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
+from faceedit.words.sentence import read
+from faceedit.words.wishes import wishes
 
 
 @pytest.fixture

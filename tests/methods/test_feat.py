@@ -19,8 +19,8 @@ from faceedit.methods.feat import (
     total_variation,
     trace,
 )
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import read
 from tests.golden import official
 
 GOLDENS = ("ganvinci_feat_0_8", "ganvinci_feat_8_13")

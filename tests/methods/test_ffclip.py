@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from faceedit.aim import common_direction, text_direction, text_distance
 from faceedit.convert.ffclip import from_official
+from faceedit.losses.text import common_direction, text_direction, text_distance
 from faceedit.methods.ffclip import FfClip, region_distance
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
+from faceedit.words.sentence import read
 from tests.golden import official
 
 ARCHS = ("ffclip", "per_layer")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from faceedit.methods.ganspace import GanSpace, layer_ranges, principal_components
-from faceedit.sentence import read
 from faceedit.types import Sentence
+from faceedit.words.sentence import read
 
 
 def fit(backbones, **settings) -> GanSpace:

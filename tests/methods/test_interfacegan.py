@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from faceedit.methods.ganspace import GanSpace
 from faceedit.methods.interfacegan import InterFaceGan, conditional, fit_boundaries
 from faceedit.methods.stylespace import StyleSpace
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
+from faceedit.words.sentence import read
 
 
 @pytest.fixture(scope="module")

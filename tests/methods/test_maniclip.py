@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from faceedit.convert.maniclip import from_maniclip
+from faceedit.losses.pae import pae_sentence
 from faceedit.method import load_method
 from faceedit.methods.maniclip import (
     ManiClip,
@@ -15,13 +16,12 @@ from faceedit.methods.maniclip import (
     entropy_penalty,
     sinusoids,
 )
-from faceedit.pae import pae_sentence
-from faceedit.segments import category, segments
-from faceedit.sentence import embed, read
 from faceedit.types import Latent
+from faceedit.words.sentence import embed, read
+from faceedit.words.wishes import category, segments
 from tests.golden import official
 from training.config import ConfigError, TrainConfig
-from training.loop import Loop
+from training.loop.loop import Loop
 from training.tasks import task_class
 from training.tasks.grouped import GroupedOptions, GroupedSentences, GroupedTask
 

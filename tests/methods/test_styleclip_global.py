@@ -16,9 +16,9 @@ from faceedit.methods.styleclip_global import (
     perturbed,
     select,
 )
-from faceedit.regression import regressed_directions
-from faceedit.sentence import read
+from faceedit.optimization.directions import regressed_directions
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import read
 from tests.golden import official
 
 NAME = "styleclip_global_directions"

@@ -13,15 +13,15 @@ from faceedit.convert.styleclip_mapper import from_styleclip
 from faceedit.editor import FaceEditor
 from faceedit.errors import RepoError, RequestError
 from faceedit.inversion import to_space
+from faceedit.losses.pae import pae_sentence
 from faceedit.method import load_method, save_method
+from faceedit.method_repo import folder_name, nearest_variant, read_variants, save_variants
 from faceedit.methods.styleclip_mapper import MapperConfig, StyleClipMapper
-from faceedit.pae import pae_sentence
-from faceedit.sentence import embed, read
 from faceedit.types import Face, Latent, Space
-from faceedit.variants import folder_name, nearest_variant, read_variants, save_variants
+from faceedit.words.sentence import embed, read
 from tests.golden import official
 from training.config import ConfigError, TrainConfig
-from training.loop import Loop
+from training.loop.loop import Loop
 from training.tasks import task_class
 from training.tasks.mapper import MapperTask
 
@@ -198,14 +198,14 @@ class Words:
 
 
 def test_prompt_in_other_words_takes_the_nearest_variant_with_a_warning(repo, caplog, monkeypatch):
-    monkeypatch.setattr("faceedit.variants.SAME", 1.0)
+    monkeypatch.setattr("faceedit.method_repo.SAME", 1.0)
     with caplog.at_level(logging.WARNING):
         assert nearest_variant("ruddy hair", repo, Words()) == "red-hair"
     assert "using 'red hair'" in caplog.text
 
 
 def test_prompt_far_from_all_variants_lists_them(repo, monkeypatch):
-    monkeypatch.setattr("faceedit.variants.FAR", 1.01)
+    monkeypatch.setattr("faceedit.method_repo.FAR", 1.01)
     with pytest.raises(RequestError, match=r"red hair.*a big smile.*an old face"):
         nearest_variant("glasses", repo, Words())
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from faceedit.descent import code_unit, ramp
 from faceedit.inversion import to_space
 from faceedit.methods import METHODS
 from faceedit.methods.styleclip_optimization import StyleClipOptimization
+from faceedit.optimization.codes import code_unit, ramp
 from faceedit.types import Space
 
 

@@ -7,8 +7,8 @@ import torch
 
 from faceedit.inversion import to_space
 from faceedit.methods.stylespace import StyleSpace, attribute_scores, region_scores
-from faceedit.sentence import read
 from faceedit.types import Face, Space
+from faceedit.words.sentence import read
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,15 @@ from faceedit.hub import save_network
 from faceedit.inversion import to_space
 from faceedit.method import load_method, save_method
 from faceedit.methods import METHODS
-from faceedit.sentence import read
+from faceedit.words.sentence import read
 from faceedit.world import FaceAttributes, sample_attributes
 from faceedit.world.captions import FALSE, TRUE, is_true, truth
 from faceedit.world.statements import INDEX
 from tests.conftest import make_clip, make_encoder, make_generator
 from tests.training.shards import write_shard
 from tests.training.test_evaluate import make_judge, make_recognizer
-from training import calibrate, evaluate
-from training.benchmark import summary, tables
+from training import evaluate
+from training.benchmark import calibrate, summary, tables
 from training.benchmark.columns import Judges, Scale, collateral, masked_psnr, success
 from training.benchmark.faces import GRID_ITEMS, RenderSet, choose, grid_items, set_digest
 from training.benchmark.measuring import Measurer
@@ -35,7 +35,7 @@ from training.benchmark.rows import MethodRow, NoEdit, Oracle, RandomDirection, 
 from training.benchmark.run import Benchmark, Plan
 from training.config import ROOT
 from training.fingerprint import code_files
-from training.measures import Setting
+from training.measures.networks import Setting
 from training.tasks import task_names
 from training.tasks.attributes import HEADS
 

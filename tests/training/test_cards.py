@@ -13,12 +13,12 @@ import yaml
 import faceedit.methods
 from faceedit import hub
 from faceedit.method import save_method
-from faceedit.method_notes import METHOD_NOTES, SPEED_WORDS
 from faceedit.methods import METHODS
-from training import cards
-from training.card_numbers import LABELS, Cell, read_rows, shown
-from training.card_rules import check_card, check_space, python_blocks
+from faceedit.notes import METHOD_NOTES, SPEED_WORDS
 from training.config import ROOT
+from training.publish import cards
+from training.publish.card_numbers import LABELS, Cell, read_rows, shown
+from training.publish.card_rules import check_card, check_space, python_blocks
 
 BASE = "portraits-128"
 SLOW_FITS = ("ganspace", "interfacegan", "stylespace")  # their cards are written and not run
@@ -137,7 +137,7 @@ def test_python_of_a_card_runs(name, finished_shelf, monkeypatch, tmp_path):
     folder = finished_shelf / name.replace("_", "-")
     if not folder.is_dir():
         pytest.skip("needs a network that the tiny base does not have")
-    monkeypatch.setattr(hub, "BUNDLED", finished_shelf)
+    monkeypatch.setattr(hub.folders, "BUNDLED", finished_shelf)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in python_blocks((folder / "README.md").read_text()):
@@ -147,7 +147,7 @@ def test_python_of_a_card_runs(name, finished_shelf, monkeypatch, tmp_path):
 
 
 def test_python_of_the_bases_card_runs(finished_shelf, monkeypatch, tmp_path):
-    monkeypatch.setattr(hub, "BUNDLED", finished_shelf)
+    monkeypatch.setattr(hub.folders, "BUNDLED", finished_shelf)
     monkeypatch.chdir(tmp_path)
     for block in python_blocks((finished_shelf / BASE / "README.md").read_text()):
         exec(block, {})
@@ -309,6 +309,6 @@ def test_note_is_complete(note):
 
 
 def test_notes_load_nothing_heavy():
-    code = "import sys, faceedit.method_notes; print('torch' in sys.modules)"
+    code = "import sys, faceedit.notes; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

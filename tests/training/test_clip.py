@@ -13,7 +13,7 @@ from faceedit.world import SPECS, sample_attributes
 from faceedit.world.captions import FALSE, STATEMENTS, TRUE, describe, truth
 from tests.training.shards import write_shard
 from training.config import ConfigError, TrainConfig
-from training.paint import Coat
+from training.data.paint import Coat
 from training.task import Phase
 from training.tasks.clip import (
     NUMBERS,

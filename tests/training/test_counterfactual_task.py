@@ -11,17 +11,17 @@ from faceedit.methods.counterfactual import CounterfactualEditor
 from faceedit.world import SPECS, FaceAttributes, sample_attributes
 from faceedit.world.captions import STATEMENTS, TRUE, truth
 from faceedit.world.statements import INDEX
-from training.attribute_mapping import (
+from training.config import ConfigError, TrainConfig
+from training.data.true_edits import SHIFTS, TrueEdits
+from training.loop.loop import Loop
+from training.tasks import reads, task_class
+from training.tasks.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
     save_attribute_mapping,
 )
-from training.config import ConfigError, TrainConfig
-from training.edit_banks import sentences
-from training.loop import Loop
-from training.tasks import reads, task_class
 from training.tasks.counterfactual import CounterfactualTask, ThroughCamera
-from training.true_edits import SHIFTS, TrueEdits
+from training.tasks.edit_banks import sentences
 
 from .shards import write_shard
 

@@ -8,7 +8,15 @@ import torch
 
 from faceedit.world import FaceAttributes
 from training.config import ConfigError
-from training.data import WorldBatch, WorldShards, hashed_bits, mix, order, to_float, to_uint8
+from training.data.shards import (
+    WorldBatch,
+    WorldShards,
+    hashed_bits,
+    mix,
+    order,
+    to_float,
+    to_uint8,
+)
 
 from .shards import write_index, write_shard
 

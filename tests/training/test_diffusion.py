@@ -9,7 +9,7 @@ from faceedit import ClipPaeDiffusionPipeline
 from faceedit.backbones.diffusion import Diffusion
 from tests.training.shards import write_shard
 from training.config import RECIPES, ConfigError, TrainConfig
-from training.loop import Loop
+from training.loop.loop import Loop
 from training.reproduce import read_task
 from training.tasks import task_class
 from training.tasks.diffusion import DiffusionOptions, DiffusionTask, loss_weight, make_unet, shrink

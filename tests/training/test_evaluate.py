@@ -18,18 +18,18 @@ from faceedit.world import REGIONS
 from tests.conftest import make_clip, make_encoder
 from tests.training.shards import write_index, write_shard
 from training import evaluate
-from training.attribute_mapping import (
+from training.config import ROOT, TrainConfig
+from training.fingerprint import code_files
+from training.measures.generator import gaussian_blur, look
+from training.measures.networks import Setting
+from training.publish.gallery import captioned, write_sheets
+from training.reproduce import published_runs
+from training.tasks import reads, task_class, task_names
+from training.tasks.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
     save_attribute_mapping,
 )
-from training.config import ROOT, TrainConfig
-from training.fingerprint import code_files
-from training.gallery import captioned, write_sheets
-from training.generator_measures import gaussian_blur, look
-from training.measures import Setting
-from training.reproduce import published_runs
-from training.tasks import reads, task_class, task_names
 from training.tasks.attributes import HEADS
 
 COUNT = 12
@@ -141,9 +141,9 @@ def test_blurred_pictures_are_further_away_than_sharp_ones():
 
 
 def test_sheets_are_small_and_say_what_is_missing(world, cards, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.gallery.SWEPT", ("smile", "glasses"))
-    monkeypatch.setattr("training.gallery.STEPS", 2)
-    monkeypatch.setattr("training.gallery.REFINE_STEPS", 1)
+    monkeypatch.setattr("training.publish.gallery.SWEPT", ("smile", "glasses"))
+    monkeypatch.setattr("training.publish.gallery.STEPS", 2)
+    monkeypatch.setattr("training.publish.gallery.REFINE_STEPS", 1)
     setting = Setting(world, cards / "base", cards / "judges", COUNT)
     lines = write_sheets(setting, tmp_path)
     written = {path.stem for path in tmp_path.glob("*.jpg")}

@@ -12,7 +12,9 @@ from faceedit.hub import load_network, save_network
 from faceedit.world import NOISE_DIM, REGIONS, attributes_from_noise, sample_attributes
 from tests.training.shards import write_shard
 from tests.training.test_evaluate import make_judge
-from training.attribute_mapping import (
+from training.config import ConfigError, parse_config
+from training.loop.loop import Loop
+from training.tasks.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
     attributes_off_w,
@@ -22,14 +24,12 @@ from training.attribute_mapping import (
     people_of_z,
     save_attribute_mapping,
 )
-from training.config import ConfigError, parse_config
-from training.discriminators import (
+from training.tasks.discriminators import (
     Discriminator,
     DiscriminatorConfig,
     PatchDiscriminator,
     r1_penalty,
 )
-from training.loop import Loop
 from training.tasks.generator import (
     GeneratorOptions,
     GeneratorTask,

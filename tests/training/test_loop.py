@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.checkpoint import find_checkpoint, list_checkpoints
 from training.config import ConfigError, TrainConfig
-from training.loop import DivergenceError, Loop
-from training.schedule import phase_at, rate_factor, schedule
+from training.loop.checkpoint import find_checkpoint, list_checkpoints
+from training.loop.loop import DivergenceError, Loop
+from training.loop.schedule import phase_at, rate_factor, schedule
 from training.task import Phase
 
 from .toy import ToyTask
@@ -112,7 +112,7 @@ def test_run_in_pieces_equals_run_in_one_with_accumulation_and_clipping(tmp_path
 
 
 def test_max_minutes_saves_exports_and_stops(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.loop.STARTED", time.monotonic())
+    monkeypatch.setattr("training.loop.loop.STARTED", time.monotonic())
     outcome = train(tmp_path, max_minutes=1 / 60, max_train_steps=100_000)
     assert outcome.reason == "time"
     assert 0 < outcome.step < 100_000

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from faceedit.world import SPECS, render, sample_attributes
-from training import make_world
 from training.config import ConfigError
-from training.data import WorldShards, to_uint8
-from training.make_world import WorldJob, main, make_split, people_of, world_seed
+from training.data import make_world
+from training.data.make_world import WorldJob, main, make_split, people_of, world_seed
+from training.data.shards import WorldShards, to_uint8
 
 TINY = {"size": 16, "supersampling": 1, "quiet": True}
 

@@ -11,7 +11,7 @@ from faceedit import methods
 from faceedit.method import EditMethod, MethodConfig, load_method
 from faceedit.types import Face, Latent, Space
 from training.config import ConfigError, TrainConfig
-from training.loop import Loop
+from training.loop.loop import Loop
 from training.tasks import reads, task_class, task_names
 from training.tasks.fit import FitTask
 from training.tasks.method import MethodTask

@@ -15,17 +15,17 @@ from faceedit.hub import load_network, save_network
 from faceedit.world import REGIONS, SPECS
 from tests.training.shards import write_index, write_shard
 from tests.training.test_evaluate import make_judge
-from training.attribute_mapping import (
+from training.config import ConfigError, TrainConfig
+from training.data.augment import Augmentation, augment, bends, replace_region
+from training.data.people import PERSONAL, sample_people
+from training.data.shards import WorldShards
+from training.loop.loop import Loop
+from training.tasks import task_class
+from training.tasks.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
     save_attribute_mapping,
 )
-from training.augment import Augmentation, augment, bends, replace_region
-from training.config import ConfigError, TrainConfig
-from training.data import WorldShards
-from training.loop import Loop
-from training.people import PERSONAL, sample_people
-from training.tasks import task_class
 from training.tasks.attributes import HEADS, Balance, reading_losses
 from training.tasks.encoder import EncoderTask, leveling
 from training.tasks.identity import contrast

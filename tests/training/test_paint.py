@@ -7,7 +7,7 @@ import torch
 
 from faceedit.world import REGIONS, sample_attributes
 from faceedit.world.captions import STATEMENTS, UNSURE, truth
-from training.paint import PARTS, Coat, draw_coat, paint
+from training.data.paint import PARTS, Coat, draw_coat, paint
 
 HAIR = next(i for i, part in enumerate(PARTS) if part.regions == ("hair",))
 

@@ -12,8 +12,11 @@ from faceedit.editor import FaceEditor
 from faceedit.method import save_method
 from faceedit.methods import METHODS
 from tests.fake_hub import TOKEN, running
-from training import cards, publish, rebase, shelve
 from training.config import ROOT, ConfigError
+from training.publish import cards
+from training.publish import optimized_methods as shelve
+from training.publish import recertify as rebase
+from training.publish import repos as publish
 
 BASE, METHOD, OTHER = "portraits-128", "styleclip-global", "styleclip-optimization"
 

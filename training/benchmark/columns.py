@@ -26,8 +26,8 @@ from faceedit.world import REGIONS, SPECS, FaceAttributes
 from faceedit.world.captions import is_true
 from faceedit.world.statements import HairColor, Hue, OneOf, Within, find
 from training.benchmark.prompts import Prompt
-from training.data import WorldShards
-from training.measures import Setting, network
+from training.data.shards import WorldShards
+from training.measures.networks import Setting, network
 
 __all__ = ["Judges", "Look", "Scale", "changed_region", "masked_psnr", "progress", "success"]
 

@@ -30,8 +30,8 @@ from faceedit.world import WORLD_VERSION, FaceAttributes, render, sample_attribu
 from training.benchmark.columns import Judges
 from training.benchmark.prompts import GRID, PROMPTS, PROMPTS_VERSION, Prompt, fits
 from training.config import ConfigError
-from training.data import to_float, to_uint8
-from training.gallery import photo_files
+from training.data.shards import to_float, to_uint8
+from training.publish.gallery import photo_files
 
 __all__ = ["Case", "EvaluationSet", "Item", "PhotoSet", "RenderSet", "SampleSet", "choose"]
 

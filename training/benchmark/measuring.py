@@ -10,7 +10,7 @@ from torch import Tensor
 
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.editor import FaceEditor
-from faceedit.sentence import read
+from faceedit.words.sentence import read
 from training.benchmark.columns import (
     Judges,
     Look,

@@ -23,8 +23,8 @@ from faceedit.errors import FaceEditError, RequestError
 from faceedit.inversion import invert, to_space
 from faceedit.method import EditMethod
 from faceedit.methods import METHODS, method_class
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Space
+from faceedit.words.sentence import read
 from faceedit.world.statements import find
 from training.benchmark.faces import Case
 from training.benchmark.prompts import Prompt

@@ -46,7 +46,7 @@ from training.benchmark.rows import MethodRow, Row, baselines, method_rows
 from training.benchmark.sheets import sheet_name, write_sheet, write_target_sheet
 from training.benchmark.summary import brackets, flags, matched_on, summarize
 from training.config import ROOT, ConfigError
-from training.measures import Setting
+from training.measures.networks import Setting
 from training.provenance import commit
 
 __all__ = ["Benchmark", "Plan", "main"]

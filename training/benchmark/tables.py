@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from faceedit.method_notes import METHOD_NOTES
+from faceedit.notes import METHOD_NOTES
 from training.benchmark.prompts import PROMPTS
 from training.benchmark.summary import Record
 

@@ -25,9 +25,9 @@ from faceedit.hub import save_network
 from faceedit.metrics.attributes import in_sight, reading_accuracy, region_shares
 from faceedit.world import REGIONS, SPECS
 from faceedit.world.attributes import CIRCULAR
-from training.augment import Augmentation, augment
 from training.config import TrainConfig
-from training.data import WorldBatch, WorldShards
+from training.data.augment import Augmentation, augment
+from training.data.shards import WorldBatch, WorldShards
 from training.memory import keep_freed_memory
 from training.task import Task, Turn
 

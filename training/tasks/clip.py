@@ -12,8 +12,8 @@ statements' prototypes points. In the phase "look" the vision tower learns that 
 wordings take the prototypes' place in it, and captions join with the contrast.
 
 Editors descend on this CLIP, so it must not be fooled cheaply: some pictures are painted over
-(`training.paint`), and some are moved a little towards what is false of them, in blocks as coarse
-as a generator can draw (Goodfellow et al., arXiv:1412.6572, one signed step).
+(`training.data.paint`), and some are moved a little towards what is false of them, in blocks as
+coarse as a generator can draw (Goodfellow et al., arXiv:1412.6572, one signed step).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ from faceedit.world.captions import (
     value_prompts,
 )
 from training.config import ConfigError, TrainConfig
-from training.data import WorldBatch, WorldShards, augment_seed
-from training.paint import Coat, draw_coat, paint
+from training.data.paint import Coat, draw_coat, paint
+from training.data.shards import WorldBatch, WorldShards, augment_seed
 from training.task import Phase, Task, Turn
 from training.tasks.attributes import CHOICES, HEADS, Balance, level_mean
 
@@ -89,7 +89,7 @@ class ClipOptions:
     weight_level: float = 0.0  # of telling how wide, long or open things are, see `Levels`
     blur: float = 0.3  # share of pictures that are blurred: generators are less sharp than renders
     shift: float = 0.03  # largest shift, as a share of the side
-    paint: float = 0.0  # share of pictures that are painted over, see `training.paint`
+    paint: float = 0.0  # share of pictures that are painted over, see `training.data.paint`
     attack: float = 0.0  # share of pictures that are moved towards what is false of them
     attack_size: float = 0.08  # largest move of a value in [-1, 1]
     start: str = ""  # folder of a CLIP of the same shape to go on from

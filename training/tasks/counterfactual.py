@@ -1,10 +1,10 @@
 """Trains `counterfactual`: faces with known attributes, sentences with known meaning, true edits.
 
-The base has A, the network from attributes to w (`training/attribute_mapping.py`), and G(A(a)) is
-nearly the render of a. So the true edit of a person is A(a') - A(a), known without drawing
-anything, and it is learned from thousands of edits a second. What the method gets at editing time
-is no A(a), so the codes that it learns on are of three kinds: inversions of renders, the mapping
-network's codes, and A(a) with the error of an inversion added.
+The base has A, the network from attributes to w (`training/tasks/attribute_mapping.py`), and
+G(A(a)) is nearly the render of a. So the true edit of a person is A(a') - A(a), known without
+drawing anything, and it is learned from thousands of edits a second. What the method gets at
+editing time is no A(a), so the codes that it learns on are of three kinds: inversions of renders,
+the mapping network's codes, and A(a) with the error of an inversion added.
 
 The step is the user's edit followed by the method's own objective, as for every method. Only the
 generator that they are given draws nothing (`Undrawn`), until the last phase, "looks": some edits
@@ -25,19 +25,19 @@ from torch import Tensor, nn
 
 from faceedit import hub
 from faceedit.backbones import Backbones, load_backbones
-from faceedit.counterfactual_losses import Meaning
+from faceedit.losses.true_edits import Meaning
 from faceedit.method import EditMethod
 from faceedit.methods.counterfactual import Counterfactual
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.world import NOISE_DIM, SPECS, FaceAttributes, sample_attributes
-from training.attribute_mapping import load_attribute_mapping
-from training.augment import Augmentation, augment
 from training.config import ConfigError, TrainConfig
-from training.data import WorldShards, augment_seed, mix
-from training.edit_banks import FaceBank, SentenceBank, encoded, imagined, kept, sentences
+from training.data.augment import Augmentation, augment
+from training.data.shards import WorldShards, augment_seed, mix
+from training.data.true_edits import TrueEdits
 from training.task import Phase, Turn
+from training.tasks.attribute_mapping import load_attribute_mapping
+from training.tasks.edit_banks import FaceBank, SentenceBank, encoded, imagined, kept, sentences
 from training.tasks.method import HELDOUT, MethodOptions, MethodTask
-from training.true_edits import TrueEdits
 
 __all__ = ["CounterfactualOptions", "CounterfactualTask", "Undrawn"]
 

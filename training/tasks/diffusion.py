@@ -20,7 +20,7 @@ from faceedit import hub
 from faceedit.backbones.diffusion import Diffusion, invert, reconstruct
 from faceedit.method import save_method
 from training.config import ConfigError, TrainConfig
-from training.data import WorldBatch, WorldShards
+from training.data.shards import WorldBatch, WorldShards
 from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
 from training.task import Task, Turn

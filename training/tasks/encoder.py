@@ -37,13 +37,13 @@ from faceedit.world import (
     attributes_from_noise,
     sample_attributes,
 )
-from training.attribute_mapping import attributes_off_w, load_attribute_mapping
-from training.augment import Augmentation, augment, replace_region, some_rows
 from training.config import ConfigError, TrainConfig
-from training.data import WorldBatch, WorldShards
+from training.data.augment import Augmentation, augment, replace_region, some_rows
+from training.data.shards import WorldBatch, WorldShards
 from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
+from training.tasks.attribute_mapping import attributes_off_w, load_attribute_mapping
 from training.tasks.attributes import Balance, reading_losses
 from training.tasks.generator import (
     FLAT,

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from faceedit import hub
 from faceedit.method import save_method
 from faceedit.methods import method_class
-from faceedit.sentence import read
+from faceedit.words.sentence import read
 from training.config import TrainConfig
 from training.sheets import contact_sheet, save_sheet
 from training.task import Task, Turn

@@ -38,7 +38,13 @@ from faceedit.backbones.segmenter import Segmenter
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from faceedit.hub import AnyModule, load_network, save_network
 from faceedit.world import NOISE_DIM, REGIONS
-from training.attribute_mapping import (
+from training.config import ConfigError, TrainConfig
+from training.data.augment import add_noise, random_grid, some, warp
+from training.data.shards import WorldBatch, WorldShards
+from training.memory import keep_freed_memory
+from training.sheets import contact_sheet
+from training.task import Phase, Task, Turn
+from training.tasks.attribute_mapping import (
     AttributeMapping,
     AttributeMappingConfig,
     give_directions,
@@ -46,18 +52,12 @@ from training.attribute_mapping import (
     people_of_z,
     save_attribute_mapping,
 )
-from training.augment import add_noise, random_grid, some, warp
-from training.config import ConfigError, TrainConfig
-from training.data import WorldBatch, WorldShards
-from training.discriminators import (
+from training.tasks.discriminators import (
     Discriminator,
     DiscriminatorConfig,
     PatchDiscriminator,
     r1_penalty,
 )
-from training.memory import keep_freed_memory
-from training.sheets import contact_sheet
-from training.task import Phase, Task, Turn
 
 __all__ = ["FLAT", "GeneratorOptions", "GeneratorTask", "jittered", "more_readers"]
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from faceedit.sentence import read
 from faceedit.types import Face, Sentence
+from faceedit.words.sentence import read
 from training.config import ConfigError, TrainConfig
-from training.data import mix
+from training.data.shards import mix
 from training.tasks.method import MethodOptions, MethodTask
 
 __all__ = ["GroupedOptions", "GroupedSentences", "GroupedTask"]

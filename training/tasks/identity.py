@@ -25,11 +25,11 @@ from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.hub import save_network
 from faceedit.metrics.identity import acceptance_at, verification_auc, verification_scores
 from faceedit.world import SPECS
-from training.augment import Augmentation, augment
 from training.config import ConfigError, TrainConfig
-from training.data import WorldBatch, WorldShards, order
+from training.data.augment import Augmentation, augment
+from training.data.people import PERSONAL
+from training.data.shards import WorldBatch, WorldShards, order
 from training.memory import keep_freed_memory
-from training.people import PERSONAL
 from training.sheets import contact_sheet
 from training.task import Task, Turn
 
@@ -171,7 +171,7 @@ class IdentityTask(Task):
         if self.views < 2:
             raise ConfigError(
                 f"{folder / 'people'} shows every person once; render it with "
-                "python -m training.make_world --split people --views 4"
+                "python -m training.data.make_world --split people --views 4"
             )
         persons = np.arange(len(self.people) // self.views)
         self.known = persons[persons % HELDOUT != HELDOUT - 1]

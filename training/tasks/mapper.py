@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from faceedit import hub
 from faceedit.method import EditMethod
+from faceedit.method_repo import folder_name, save_variants
 from faceedit.types import Face, Sentence
-from faceedit.variants import folder_name, save_variants
 from training.config import ConfigError, TrainConfig
 from training.sheets import contact_sheet, save_sheet
 from training.task import Turn

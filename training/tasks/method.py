@@ -19,10 +19,10 @@ from faceedit import hub
 from faceedit.backbones import Backbones, load_backbones
 from faceedit.method import EditMethod, save_method
 from faceedit.methods import method_class
-from faceedit.sentence import read
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.sentence import read
 from training.config import ConfigError, TrainConfig
-from training.data import augment_seed, mix
+from training.data.shards import augment_seed, mix
 from training.sheets import contact_sheet, save_sheet
 from training.task import Task, Turn
 

@@ -15,9 +15,16 @@ from faceedit.backbones.segmenter import Segmenter, SegmenterConfig
 from faceedit.hub import save_network
 from faceedit.metrics.image import intersection_over_union
 from faceedit.world import REGIONS
-from training.augment import Augmentation, augment, random_grid, replace_region, warp, warp_labels
 from training.config import TrainConfig
-from training.data import WorldBatch, WorldShards
+from training.data.augment import (
+    Augmentation,
+    augment,
+    random_grid,
+    replace_region,
+    warp,
+    warp_labels,
+)
+from training.data.shards import WorldBatch, WorldShards
 from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
 from training.task import Task, Turn

@@ -1,0 +1,1 @@
+"""Losses that several methods share, each in the file of its idea."""

@@ -1,0 +1,347 @@
+"""Edits with names, for methods that know directions but no sentences.
+
+InterFaceGAN, GANSpace and StyleSpace find directions for what an attribute reader can tell, and
+know nothing of words. Here every such edit has a key, like "smile+" or "hair_color=red", and
+wordings; a sentence picks the edit whose wording changes CLIP's embedding in the most similar way.
+The fits share how an edit's score is read off a face and how the best of many moves is chosen.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceedit.backbones import Backbones
+from faceedit.backbones.attributes import AttributeHead
+from faceedit.types import Sentence
+from faceedit.words.sentence import embed, in_turn
+from faceedit.words.wishes import wishes
+
+logger = logging.getLogger(__name__)
+
+FAR = 0.3  # a cosine below this says that the nearest edit is hardly what was asked for
+CHUNK = 32  # faces drawn and read at once
+CLEAR_SHARE = 0.3  # of the faces, at each end, that a continuous attribute plainly holds for or not
+LEAST_SHARE = 0.02  # of the faces that count as positive for a value that is hardly ever seen
+SURE = 20.0  # the log odds that a hard label stands for
+
+Wordings = tuple[tuple[str, str], ...]  # (key, sentence); a key may come with many sentences
+
+_TEXTS = {  # key -> wordings; "name+" and "name-" are the ends of a number, "name=a|b" its values
+    "smile+": "a smiling face | a happy face | a big smile | laughing",
+    "smile-": "a sad face | a frowning face | frowning",
+    "mouth_open+": "an open mouth | a surprised face",
+    "mouth_open-": "a closed mouth",
+    "eye_open-": "closed eyes | sleeping",
+    "eye_open+": "wide open eyes",
+    "brow_raise+": "raised eyebrows",
+    "brow_raise-": "knitted eyebrows | an angry face",
+    "femininity+": "a woman | a female face",
+    "femininity-": "a man | a male face",
+    "age+": "an old face | an elderly person | wrinkles",
+    "age-": "a young face | a young person",
+    "skin_tone+": "dark skin",
+    "skin_tone-": "pale skin | light skin",
+    "freckles+": "freckles",
+    "face_width+": "a wide face",
+    "face_width-": "a narrow face | a slim face",
+    "jaw_width+": "a square jaw",
+    "jaw_width-": "a narrow jaw",
+    "cheek_fullness+": "chubby cheeks",
+    "cheek_fullness-": "hollow cheeks",
+    "nose_width+": "a wide nose",
+    "nose_width-": "a narrow nose",
+    "nose_length+": "a long nose | a big nose",
+    "nose_length-": "a short nose | a small nose",
+    "eye_size+": "big eyes",
+    "eye_size-": "small eyes",
+    "brow_thickness+": "thick eyebrows | bushy eyebrows",
+    "brow_thickness-": "thin eyebrows",
+    "lip_fullness+": "full lips",
+    "lip_fullness-": "thin lips",
+    "ear_size+": "big ears",
+    "hair_color=black": "black hair",
+    "hair_color=dark brown|brown": "brown hair",
+    "hair_color=blond": "blond hair | golden hair",
+    "hair_color=red": "red hair | ginger hair",
+    "hair_color=grey": "grey hair | silver hair",
+    "hair_color=white": "white hair",
+    "hair_color=blue": "blue hair",
+    "hair_color=pink": "pink hair",
+    "hair_color=green": "green hair",
+    "hair_style=bald": "a bald head | no hair",
+    "hair_style=buzz cut|short|quiff": "short hair | a short haircut",
+    "hair_style=bob": "a bob haircut | chin-length hair",
+    "hair_style=long straight|long wavy": "long hair",
+    "hair_style=long straight": "long straight hair",
+    "hair_style=long wavy": "long wavy hair | wavy hair",
+    "hair_style=afro": "an afro",
+    "hair_style=curly": "curly hair",
+    "hair_style=mohawk": "a mohawk",
+    "hair_style=bun": "hair in a bun",
+    "hair_style=ponytail": "a ponytail",
+    "fringe+": "a fringe | bangs",
+    "hair_volume+": "voluminous hair | thick hair",
+    "eye_color=brown": "brown eyes",
+    "eye_color=green": "green eyes",
+    "eye_color=blue": "blue eyes",
+    "eye_color=grey": "grey eyes",
+    "beard=goatee|full": "a beard | facial hair",
+    "beard=none": "no beard | a clean-shaven face",
+    "beard=stubble": "stubble",
+    "beard=goatee": "a goatee",
+    "beard=full": "a full beard",
+    "moustache+": "a moustache",
+    "lipstick+": "lipstick | make-up",
+    "lipstick-": "no lipstick | no make-up",
+    "eyeshadow+": "eyeshadow",
+    "blush+": "rosy cheeks",
+    "glasses=round|square|sunglasses": "glasses | a face with glasses",
+    "glasses=none": "no glasses | a face without glasses",
+    "glasses=round": "round glasses",
+    "glasses=square": "square glasses",
+    "glasses=sunglasses": "sunglasses",
+    "hat=beanie|headband|cap|sun hat": "a hat",
+    "hat=none": "no hat | a face without a hat",
+    "hat=beanie": "a beanie",
+    "hat=cap": "a cap",
+    "earrings=studs|hoops": "earrings",
+    "earrings=none": "no earrings",
+}
+WORDINGS: Wordings = tuple(
+    (key, text.strip()) for key, texts in _TEXTS.items() for text in texts.split("|")
+)
+
+
+def parse(key: str) -> tuple[str, str]:
+    """Return an edit's attribute and what of it: "+", "-", or values joined by "|".
+
+    Raises:
+        ValueError: If it is no key.
+    """
+    match = re.fullmatch(r"(\w+)(?:([+-])|=(.+))", key)
+    if match is None:
+        raise ValueError(f"{key!r} names no edit; write 'smile+', 'smile-' or 'hair_color=red'")
+    return match[1], match[2] or match[3]
+
+
+def readable(wordings: Wordings, heads: Sequence[AttributeHead]) -> Wordings:
+    """Return the wordings whose attribute and values are all among these heads.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    known = {head.name: head for head in heads}
+
+    def is_known(key: str) -> bool:
+        name, what = parse(key)
+        if name not in known:
+            return False
+        if what in "+-":
+            return not known[name].values and not known[name].circular
+        return set(what.split("|")) <= set(known[name].values)
+
+    left = tuple((key, text) for key, text in wordings if is_known(key))
+    if not left:
+        raise ValueError(f"none of the named edits can be read; the heads are {sorted(known)}")
+    return left
+
+
+def one_edit_a_wish(
+    code: Tensor, sentence: Sentence, clip: Any, step: Callable[[Tensor, Sentence], Tensor]
+) -> Tensor:
+    """Return codes [n, num_ws, w_dim] after one named edit a wish, one after the other.
+
+    Args:
+        code: Before.
+        sentence: One for all faces or one a face.
+        clip: Reads the wishes.
+        step: How far one wish moves the codes that the ones before have made.
+    """
+    for wish, asked in in_turn(sentence, wishes, clip):
+        code = code + asked.to(code) * step(code, wish)
+    return code
+
+
+class EditNames(nn.Module):
+    """The edits that a method knows by name, and CLIP's view of their wordings."""
+
+    embeddings: Tensor  # [wordings, d], unit length
+    owner: Tensor  # [wordings], the index in `keys` of each wording's edit
+
+    def __init__(self, wordings: Wordings, embed_dim: int) -> None:
+        super().__init__()
+        self.sentences = tuple(sentence for _, sentence in wordings)
+        self.keys = tuple(dict.fromkeys(key for key, _ in wordings))
+        self.attributes = tuple(parse(key)[0] for key in self.keys)
+        owner = torch.tensor([self.keys.index(key) for key, _ in wordings], dtype=torch.long)
+        self.register_buffer("owner", owner, persistent=False)
+        self.register_buffer("embeddings", torch.zeros(len(wordings), embed_dim))
+
+    def embed(self, clip: Any) -> None:
+        """Fill the embeddings, each the mean over the same frames as a user's sentence."""
+        self.embeddings.copy_(embed(self.sentences, clip))
+
+    def nearest(self, sentence: Sentence) -> Tensor:
+        """Return which edit each sentence asks for, [n] indices into `keys`.
+
+        Both are compared as changes from what the photo shows: the cosine of target - neutral and
+        wording - neutral. A wording that says the same as the neutral sentence is no change.
+        """
+        neutral = sentence.neutral_embedding.to(self.embeddings)
+        delta_t = F.normalize(sentence.target.to(neutral) - neutral, dim=-1)  # [n, d]
+        changes = F.normalize(self.embeddings - neutral[:, None], dim=-1)  # [n, wordings, d]
+        likeness, best = torch.einsum("nd,nmd->nm", delta_t, changes).max(dim=1)
+        chosen = self.owner[best]
+        for prompt, cosine, index in zip(
+            sentence.prompt, likeness.tolist(), chosen.tolist(), strict=True
+        ):
+            level = logging.INFO if cosine >= FAR else logging.WARNING
+            logger.log(level, "%r: the nearest is %s (%.2f)", prompt, self.keys[index], cosine)
+        return chosen
+
+    def scores(self, heads: Sequence[AttributeHead], answers: Mapping[str, Tensor]) -> Tensor:
+        """Return how much each edit's attribute holds, [n, keys].
+
+        A number in its unit, with the other sign for a "-" edit; the log odds of a value or of
+        several together.
+
+        Args:
+            heads: What the reader reads.
+            answers: What it said: values [n], logits [n, values] of categorical attributes.
+        """
+        values = {head.name: head.values for head in heads}
+        columns = []
+        for key in self.keys:
+            name, what = parse(key)
+            answer = answers[name].float()
+            if what in "+-":
+                columns.append(answer if what == "+" else -answer)
+                continue
+            inside = torch.tensor([v in what.split("|") for v in values[name]]).to(answer.device)
+            columns.append(_log_odds(answer, inside))
+        return torch.stack(columns, dim=1)
+
+    @torch.no_grad()
+    def read(self, images: Tensor, reader: Any) -> Tensor:
+        """Return the scores of images, [n, keys]."""
+        return self.scores(reader.config.heads, reader(images))
+
+    @torch.no_grad()
+    def read_latents(self, w_plus: Tensor, backbones: Backbones) -> Tensor:
+        """Return the scores of the faces of w_plus codes, [n, keys], drawn some at a time."""
+        parts = [
+            self.read(backbones.generator(codes), backbones.attributes)
+            for codes in w_plus.split(CHUNK)
+        ]
+        return torch.cat(parts)
+
+    def read_labels(self, labels: Tensor, heads: Sequence[AttributeHead]) -> Tensor:
+        """Return the scores of hard labels, [n, keys].
+
+        Args:
+            labels: [n, heads], a column a head: its value, or the index of its value.
+            heads: What the labels say, in order.
+
+        Raises:
+            ValueError: If there is not one column a head.
+        """
+        if labels.ndim != 2 or labels.shape[1] != len(heads):
+            raise ValueError(f"labels have shape {tuple(labels.shape)}, not [n, {len(heads)}]")
+        answers = {}
+        for head, column in zip(heads, labels.float().unbind(1), strict=True):
+            sure = F.one_hot(column.round().long(), len(head.values)) if head.values else None
+            answers[head.name] = column if sure is None else SURE * sure.float()
+        return self.scores(heads, answers)
+
+    def classes(self, scores: Tensor) -> Tensor:
+        """Return whom an edit plainly holds for: 1, for whom not: -1, and 0 between, [n, keys].
+
+        The ends of a number; of a value those that show it against the rest, where a value that
+        hardly anybody shows holds for the likeliest few.
+        """
+        n = len(scores)
+        ranks = scores.argsort(dim=0, descending=True, stable=True).argsort(dim=0)
+        labels = torch.zeros_like(scores)
+        for index, key in enumerate(self.keys):
+            if parse(key)[1] in "+-":
+                positive = negative = max(1, int(CLEAR_SHARE * n))
+            else:
+                shown = int((scores[:, index] > 0).sum())
+                positive = min(max(shown, int(LEAST_SHARE * n), 1), n // 2)
+                negative = n - positive
+            labels[:, index] -= (ranks[:, index] >= n - negative).float()
+            labels[:, index] += (ranks[:, index] < positive).float()
+        return labels
+
+
+def _log_odds(logits: Tensor, inside: Tensor) -> Tensor:
+    """Return log p / (1 - p) of some values together, [n], from logits [n, values]."""
+    inner = logits.masked_fill(~inside, -torch.inf).logsumexp(dim=1)
+    outer = logits.masked_fill(inside, -torch.inf).logsumexp(dim=1)
+    return (inner - outer).clamp(-SURE, SURE)
+
+
+def gaps(scores: Tensor, classes: Tensor) -> Tensor:
+    """Return how far above the mean face those lie whom an edit holds for, [keys], in its score."""
+    holds = (classes > 0).float()
+    return (scores * holds).sum(0) / holds.sum(0).clamp(min=1) - scores.mean(0)
+
+
+@torch.no_grad()
+def measure(
+    draw: Callable[[int, float], Tensor], moves: int, amplitude: float, read: Callable
+) -> Tensor:
+    """Return what moves do to scores, [moves, keys] a unit of the move, by central differences.
+
+    Args:
+        draw: Images of some faces for a move and how far they are moved, of either sign.
+        moves: How many there are.
+        amplitude: How far to move.
+        read: Scores [n, keys] of images.
+    """
+    rows = []
+    for move in range(moves):
+        high, low = (read(draw(move, sign * amplitude)).mean(dim=0) for sign in (1, -1))
+        rows.append((high - low) / (2 * amplitude))
+        if move % 100 == 0:
+            logger.info("measured %d of %d moves", move + 1, moves)
+    return torch.stack(rows)
+
+
+def choose(
+    effects: Tensor, wanted: Tensor, attributes: Sequence[str], limit: float, keep: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Return the best moves for every edit, and how far to go.
+
+    A move is good for an edit if it changes that attribute more than all others together, and
+    changes it enough within the limit: own / (own + others) with squared effects, times the share
+    of what is wanted that it reaches.
+
+    Args:
+        effects: [moves, keys], in deviations of each score, a unit of the move.
+        wanted: [keys], how many deviations the score shall rise.
+        attributes: The attribute that each edit is about.
+        limit: How far a move may go.
+        keep: How many moves to return, the best first.
+
+    Returns:
+        Indices of moves [keys, keep], and signed lengths [keys, keep] within the limit.
+    """
+    names = list(dict.fromkeys(attributes))
+    group = torch.tensor([names.index(name) for name in attributes], device=effects.device)
+    own = effects.square()
+    energy = torch.stack([own[:, group == i].amax(1) for i in range(len(names))], dim=1)
+    others = energy.sum(1, keepdim=True) - energy[:, group]
+    reached = (effects.abs() * limit / wanted.clamp(min=1e-6)).clamp(max=1)
+    goodness = own / (own + others).clamp(min=1e-12) * reached
+    moves = goodness.topk(keep, dim=0).indices.T  # [keys, keep]
+    rise = effects.T.gather(1, moves)
+    length = (wanted[:, None] / rise.abs().clamp(min=1e-9)).clamp(max=limit)
+    return moves, length * torch.where(rise < 0, -1.0, 1.0)

@@ -1,0 +1,116 @@
+"""Words -> Sentence: what is wanted and what is there, as CLIP sees them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from faceedit.errors import PromptError
+from faceedit.types import Sentence
+
+if TYPE_CHECKING:
+    from faceedit.backbones.clip import Clip
+
+logger = logging.getLogger(__name__)
+
+NEUTRAL = "a face"
+# A sentence is read in several frames and their embeddings are averaged, as StyleCLIP's global
+# directions do with ImageNet's 79. The frames have to suit any wording: "red hair", "smiling",
+# "a man with a beard".
+TEMPLATES = ("{}", "portrait, {}", "face, {}", "person, {}")
+LETTERS = ("L", "N")  # Unicode categories that words are made of
+
+
+def read(
+    prompt: str | Sequence[str],
+    neutral: str,
+    clip: Clip,
+    templates: Sequence[str] = TEMPLATES,
+) -> Sentence:
+    """Turn words into what methods work with.
+
+    Args:
+        prompt: What is wanted; one sentence, or one for each image of a batch.
+        neutral: What the photo shows already, like "a face".
+        clip: Reads the words.
+        templates: Frames with one "{}" each, over which an embedding is averaged.
+
+    Returns:
+        The sentence; both embeddings are [n, embed_dim] of unit length, n the number of prompts.
+
+    Raises:
+        PromptError: If there are no words in one of the sentences.
+    """
+    prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
+    wanted = tuple(clean(text) for text in prompts)
+    shown = clean(neutral, "neutral sentence")
+    vectors = embed((*wanted, shown), clip, templates)
+    return Sentence(wanted, shown, vectors[:-1], vectors[-1:].expand(len(wanted), -1).contiguous())
+
+
+@torch.no_grad()
+def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] = TEMPLATES) -> Tensor:
+    """Return unit embeddings [n, embed_dim], each the mean over the templates."""
+    framed = [template.format(text) for text in texts for template in templates]
+    vectors = clip.encode_text(framed).unflatten(0, (len(texts), len(templates)))
+    return F.normalize(vectors.mean(dim=1), dim=-1)
+
+
+def in_turn(
+    sentence: Sentence, split: Callable[[str], list[str]], clip: Clip
+) -> list[tuple[Sentence, Tensor]]:
+    """Return what a sentence asks for, part after part.
+
+    Args:
+        sentence: Of n prompts.
+        split: Takes a prompt apart, see `faceedit.words.wishes`.
+        clip: Reads the parts.
+
+    Returns:
+        The prompts' next parts as a sentence of n, and 1 where there is one, else 0, [n, 1, 1].
+        A prompt of one part is read as it was embedded for it.
+    """
+    parts = [split(prompt) for prompt in sentence.prompt]
+    turns = []
+    for turn in range(max((len(row) for row in parts), default=1)):
+        asked = torch.tensor([float(turn < len(row)) for row in parts] or [1.0])
+        target = sentence.target
+        rows = [k for k, row in enumerate(parts) if turn < len(row) > 1]
+        if rows:
+            read_now = embed([parts[k][turn] for k in rows], clip).to(target)
+            target = target.index_copy(0, torch.tensor(rows, device=target.device), read_now)
+        turns.append((replace(sentence, target=target), asked.to(target)[:, None, None]))
+    return turns
+
+
+def clean(text: str, what: str = "prompt") -> str:
+    """Return a sentence as CLIP should read it: words and punctuation, single spaces.
+
+    Emoji and other pictures are no words to CLIP, so they are left out and a warning says so.
+
+    Raises:
+        PromptError: If nothing readable is left.
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    kept = "".join(letter if _readable(letter) else " " for letter in plain)
+    left_out = sorted({c for c in plain if unicodedata.category(c) in ("So", "Cn", "Co")})
+    words = re.sub(r"\s+", " ", kept).strip()
+    if not any(unicodedata.category(letter).startswith(LETTERS) for letter in words):
+        raise PromptError(f"the {what} holds no words; describe the face you want, like 'red hair'")
+    if left_out:
+        logger.warning("the %s is read without %s, which CLIP does not know", what, left_out)
+    return words
+
+
+def _readable(letter: str) -> bool:
+    """Return whether a character is a letter, a digit, a mark on one, punctuation or space."""
+    category = unicodedata.category(letter)
+    return category[0] in "LNPZ" or category in ("Mn", "Mc", "Sm", "Sc", "Sk")

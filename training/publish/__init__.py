@@ -1,0 +1,1 @@
+"""Cards, sheets and fingerprints of published folders, and sending them to the Hub."""
