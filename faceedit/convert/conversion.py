@@ -26,7 +26,7 @@ from faceedit.convert.pickles import FileError
 from faceedit.convert.reading import Source, attributes, read_source
 from faceedit.convert.styleclip_mapper import from_styleclip
 from faceedit.convert.stylegan2 import from_rosinality
-from faceedit.errors import RepoError
+from faceedit.errors import FaceEditError, RepoError
 from faceedit.method import EditMethod, save_method
 from faceedit.method_repo import save_variants
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion, ClipPaeDiffusionConfig
@@ -35,6 +35,7 @@ from faceedit.methods.styleclip_mapper import StyleClipMapper
 
 MANICLIP_LAYERS = 14  # of the generator that it was trained with, which its file does not hold
 FEAT_ALPHA, FEAT_THRESHOLD = 0.5, 0.8  # of GanVinci's training, and of its inference
+MAX_REASON = 300  # characters of a reason that a file has a part in
 WANTED = ("generator", "encoder", "clip")  # what edits of photographs need at least
 EXAMPLES = {
     "generator": "stylegan2-ffhq-config-f.pt",
@@ -69,19 +70,21 @@ def run(
     sources = [read_source(path) for path in paths if path not in vocabularies]
     if not sources:
         raise FileError(f"{paths[0]} is a vocabulary; name the weights of CLIP beside it")
-    found = find_kind(sources, kind)
     names = ", ".join(source.path.name for source in sources)
+    found = ""
     try:
+        found = find_kind(sources, kind)
         if found in NETWORKS:
             return _add_network(found, sources, vocabularies, into, half)
         return _add_method(found, sources, into, base, half)
     except FileError as error:
         raise FileError(f"{names}: {error}" if names not in str(error) else str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        if isinstance(error, RepoError):
-            raise
-        what = {**NETWORKS, **METHODS}[found].split(" (")[0]
-        raise FileError(f"{names} cannot be converted as {found}, {what}: {error}") from error
+    except (FaceEditError, OSError):
+        raise
+    except Exception as error:  # what is in a damaged file can lead to nearly anything
+        what = {**NETWORKS, **METHODS}.get(found, "anything that is known").split(" (")[0]
+        why = f"{type(error).__name__}: {error}"[:MAX_REASON]
+        raise FileError(f"{names} cannot be converted as {what}: {why}") from error
 
 
 def _is_vocabulary(path: Path) -> bool:

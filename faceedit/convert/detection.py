@@ -164,7 +164,7 @@ def _kind_of_encoder(source: Source) -> str:
     data = source.data
     options = attributes(data.get("opts")) if isinstance(data, Mapping) else {}
     named = options.get("encoder_type")
-    if named in ENCODERS:
+    if isinstance(named, str) and named in ENCODERS:
         return ENCODERS[named]
     for kind in ("e4e", "psp"):
         if kind in source.stem:

@@ -69,10 +69,11 @@ UNNAMED = 20  # components that other files' edits are made of, two deviations e
 
 def numbers(value: Any) -> Tensor:
     """Return an array or tensor as float32."""
-    tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-    if not isinstance(tensor, Tensor):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        value = torch.from_numpy(value.astype(np.float32))
+    if not isinstance(value, Tensor):
         raise FileError(f"it holds a {type(value).__name__} where numbers should be")
-    return tensor.detach().float()
+    return value.detach().float()
 
 
 # StyleCLIP ----------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def convert_global(sources: Sequence[Source], generator: GeneratorConfig) -> Sty
 
 def _deviations(source: Source, channels: Sequence[int]) -> Tensor:
     """Return every style's deviation, [sum(channels)], from [means, deviations]."""
-    deviations = [numbers(np.asarray(part)).flatten() for part in source.data[1]]
+    deviations = [numbers(part).flatten() for part in source.data[1]]
     if [len(part) for part in deviations] != list(channels):
         raise FileError(
             f"{source.path} holds statistics of {len(deviations)} style layers with "
@@ -209,7 +210,7 @@ def convert_components(source: Source, embed_dim: int, num_ws: int) -> GanSpace:
     """
     data: Mapping[str, Any] = source.data
     names = ("mean", "comp", "std") if "comp" in data else ("lat_mean", "lat_comp", "lat_stdev")
-    mean, components, deviation = (numbers(np.asarray(data[name])) for name in names)
+    mean, components, deviation = (numbers(data[name]) for name in names)
     components = components.reshape(components.shape[0], -1)
     mean, deviation = mean.flatten(), deviation.flatten()
     if components.shape != (len(deviation), len(mean)):

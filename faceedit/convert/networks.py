@@ -138,9 +138,10 @@ def _nvidia(module: Inert) -> Network:
         raise FileError("its generator takes class labels, which faces have not")
     blocks = attributes(module).get("_modules", {}).get("synthesis")
     parts = attributes(blocks).get("_modules", {})
-    styles = {attributes(block).get("architecture", "skip") for block in parts.values()}
-    if styles - {"skip"}:
-        raise FileError(f"its architecture is {sorted(map(str, styles))}; only 'skip' is supported")
+    for name in (attributes(block).get("architecture", "skip") for block in parts.values()):
+        if name != "skip":
+            given = repr(name[:20]) if isinstance(name, str) else f"a {type(name).__name__}"
+            raise FileError(f"its architecture is {given}; only 'skip' is supported")
     layer = attributes(parts.get("b4")).get("_modules", {}).get("conv1")
     clamp = attributes(layer).get("conv_clamp")
     state = dict(module_tensors(module))

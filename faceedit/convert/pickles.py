@@ -1,415 +1,390 @@
-"""A pickle is read here without running any of it: every name in it stands for a harmless stub.
+"""A pickle is read here without running any of it, step by step, by a machine of our own.
 
-A pickle names functions and classes, and a plain unpickler imports and calls whatever it names.
-Here nothing that a pickle names is ever imported. The few names that model files need (tensors,
-arrays, dictionaries) have stand-ins below that check what they are given; objects of known model
-libraries become an `Inert`, which keeps what was stored and does nothing; any other name refuses
-the file. NVIDIA's pickles carry the source code of their classes; it is dropped unread.
+A pickle is a program: its steps put values on a stack, and some call whatever function they name.
+Python's own unpickler imports those names. It also hashes and prints what a file tells it to, which
+a few hundred bytes can make endless. Here each step is decoded by `pickletools`, which runs
+nothing, and done by the machine below: names become stand-ins (`stand_ins`), keys are looked at
+before they are hashed, and all work is paid for out of a `Budget`.
 """
 
 from __future__ import annotations
 
 import io
-import pickle
+import os
 import pickletools
 from collections.abc import Callable
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from faceedit.errors import RepoError
+from faceedit.convert.stand_ins import (
+    LOAD_FROM_BYTES,
+    MAX_NAME,
+    MAX_NAMES,
+    Array,
+    Budget,
+    Call,
+    DefaultDictionary,
+    Dictionary,
+    FileError,
+    Inert,
+    Kind,
+    Storage,
+    Storages,
+    Token,
+    UnsafeFileError,
+    checked_key,
+    current_name,
+    stand_in,
+)
 
-MAX_MEMO = 50_000_000  # entries; a pickle can claim any number and have memory set aside for it
-MAX_SPREAD = 100  # times that a tensor may be larger than the numbers it is a view of
+__all__ = [
+    "MAGIC",
+    "Budget",
+    "FileError",
+    "Inert",
+    "UnsafeFileError",
+    "plain",
+    "read_legacy",
+    "unpickle",
+]
+
+MAGIC = 0x1950A86A20F9469CFC6C  # with which torch.save's old format begins
 MAX_NESTING = 4  # of pickles inside pickles
-
-# Objects of these become an `Inert`; a name that ends in "." stands for all that begins with it.
-INERT = (
-    "__torch__.",  # the modules of a TorchScript archive
-    "argparse.Namespace",
-    "dnnlib.tflib.network.Network",  # NVIDIA, TensorFlow
-    "omegaconf.",
-    "pathlib.",
-    "torch.device",
-    "torch.nn.modules.",
-    "types.SimpleNamespace",
-    "typing.Any",
-)
-STORAGES = {  # the class of a tensor's memory -> the type of its numbers
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-    "UntypedStorage": torch.uint8,
-}
-
-
-class FileError(RepoError):
-    """A file cannot be converted: damaged, unknown, or not what it was taken for."""
-
-
-class UnsafeFileError(FileError):
-    """A file asks for code that no model file needs; it was not opened."""
-
-
-class Inert:
-    """An object of a class that is not loaded here: what was stored about it, nothing else.
-
-    Attributes:
-        path: The full name of its class.
-        args: What its constructor would have been given.
-        state: What was stored of it, mostly its attributes by name.
-        items: What was put into it, where it was a container.
-    """
-
-    path = ""
-    args: tuple[Any, ...]
-    state: Any
-    items: dict[Any, Any]
-
-    def __new__(cls, *args: Any, **_: Any) -> Inert:
-        """Keep the arguments; `__init__` is never told of them."""
-        new = object.__new__(cls)
-        new.args, new.state, new.items = args, {}, {}
-        return new
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Do nothing."""
-
-    def __setstate__(self, state: Any) -> None:
-        """Keep the attributes apart instead of setting them."""
-        self.state = state
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Keep what is put into a dictionary's descendant."""
-        self.items[key] = value
-
-    def append(self, value: Any) -> None:
-        """Keep what is put into a list's descendant."""
-        self.items[len(self.items)] = value
-
-    def extend(self, values: Any) -> None:
-        """Keep what is put into a list's descendant."""
-        for value in values:
-            self.append(value)
-
-
-class Storages(Protocol):
-    """Where the numbers of a file's tensors are found."""
-
-    def find(self, key: str, dtype: torch.dtype, numel: int, view: Any) -> Tensor:
-        """Return the numbers of one storage, [numel]."""
-
-
-class _Dict(dict):
-    """A dictionary of any class; attributes that were stored with it are left out."""
-
-    def __setstate__(self, state: Any) -> None:
-        """Leave them out, such as the `_metadata` of a state_dict."""
-
-
-class _DefaultDict(_Dict):
-    """A `collections.defaultdict`, whose factory is left out."""
-
-    def __init__(self, *_: Any) -> None:
-        super().__init__()
-
-
-class _Call:
-    """What a pickle may call. It cannot be given a state, so no file can change it for the next."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __call__(self, *args: Any) -> Any:
-        return self._function(*args)
-
-    def __setstate__(self, state: Any) -> None:
-        """Refuse."""
-        raise UnsafeFileError("it tries to change a function")
-
-
-class _Token:
-    """A name that is only passed on, like the class of a storage."""
-
-    __slots__ = ("name", "value")
-
-    def __init__(self, name: str, value: Any = None) -> None:
-        self.name, self.value = name, value
-
-    def __setstate__(self, state: Any) -> None:
-        """Refuse."""
-        raise UnsafeFileError(f"it tries to change {self.name}")
-
-
-class _Storage:
-    """The memory of a tensor."""
-
-    __slots__ = ("numbers",)
-
-    def __init__(self, numbers: Tensor) -> None:
-        self.numbers = numbers
-
-    def __setstate__(self, state: Any) -> None:
-        """Refuse."""
-        raise UnsafeFileError("it tries to change a storage")
-
-
-class _Kind:
-    """A `numpy.dtype`."""
-
-    def __init__(self, code: Any = "", *_: Any) -> None:
-        self.code, self.order = str(code), "="
-
-    def __setstate__(self, state: Any) -> None:
-        """Take over the byte order, "<" or ">"."""
-        self.order = str(state[1])
-
-    def numpy(self) -> np.dtype:
-        """Return the type itself, if it is one of plain numbers or texts."""
-        kind = np.dtype(self.code)
-        if kind.kind not in "biufcSU" or kind.subdtype is not None:
-            raise FileError(f"it holds an array of {self.code!r}, which is no array of numbers")
-        return kind.newbyteorder(">") if self.order == ">" else kind
-
-
-class _Array:
-    """A `numpy.ndarray` whose numbers come later."""
-
-    def __init__(self) -> None:
-        self.array: np.ndarray | None = None
-
-    def __setstate__(self, state: Any) -> None:
-        """Take over (version, shape, type, whether columns come first, bytes)."""
-        _, shape, kind, columns_first, raw = state
-        self.array = _array(raw, kind, shape, "F" if columns_first else "C")
-
-
-def _array(raw: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
-    """Return an array of bytes that were checked to be as many as it needs."""
-    if isinstance(raw, str):  # written by Python 2
-        raw = raw.encode("latin1")
-    if not isinstance(kind, _Kind) or not isinstance(raw, bytes | bytearray):
-        raise FileError("it holds an array of objects, which is no array of numbers")
-    shape = tuple(int(side) for side in shape)
-    wanted = kind.numpy()
-    numbers = np.frombuffer(raw, wanted).astype(wanted.newbyteorder("="))  # a copy of its own
-    return numbers.reshape(shape, order="F" if order == "F" else "C")
-
-
-def _scalar(kind: Any, raw: Any) -> Any:
-    """Return a NumPy number as a plain one."""
-    return _array(raw, kind, ()).item()
-
-
-def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
-    """Return a tensor that lies in a storage; checked to lie inside."""
-    if not isinstance(storage, _Storage):
-        raise FileError("it holds a tensor without a storage")
-    size, stride = tuple(map(int, size)), tuple(map(int, stride))
-    wanted = int(np.prod(size, dtype=object)) if size else 1
-    if wanted > MAX_SPREAD * max(storage.numbers.numel(), 1):
-        raise FileError(f"it holds a tensor of shape {list(size)} with far fewer numbers")
-    return storage.numbers.as_strided(size, stride, int(offset))
-
-
-def _first(value: Any, *_: Any) -> Any:
-    return value
-
-
-def _typed_tensor(function: Any, _type: Any, args: Any, _state: Any) -> Any:
-    """Return a tensor that carries attributes, without them."""
-    if not isinstance(function, _Call):
-        raise UnsafeFileError("it rebuilds a tensor by an unknown function")
-    return function(*args)
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """Return bytes that were written as text."""
-    if encoding not in ("latin1", "latin-1"):
-        raise UnsafeFileError(f"it decodes text by {encoding!r}")
-    return text.encode("latin1")
-
-
-def _bytes(text: Any = b"") -> bytes:
-    """Return bytes as they are; a number would ask for that many."""
-    if isinstance(text, bytes | bytearray):
-        return bytes(text)
-    raise FileError("it holds bytes of an unknown kind")
-
-
-def _new_object(kind: Any, *_: Any) -> Any:
-    """Return an empty object of an inert class (`copyreg`, old protocols)."""
-    if isinstance(kind, type) and issubclass(kind, Inert | _Dict):
-        return kind()
-    raise UnsafeFileError("it makes an object of an unknown class")
-
-
-def _persistent(meta: Any) -> Inert:
-    """Return an NVIDIA module: the name of its class and its state, without its source code."""
-    new = _inert_class(f"nvidia.{meta['class_name']}")()
-    new.state = meta["state"]
-    return new
-
-
-_CALLS: dict[str, Callable[..., Any]] = {
-    "_codecs.encode": _encode,
-    "builtins.bytearray": _bytes,
-    "builtins.bytes": _bytes,
-    "builtins.frozenset": frozenset,
-    "builtins.set": set,
-    "copyreg._reconstructor": _new_object,
-    "numpy._core.multiarray._reconstruct": lambda *_: _Array(),
-    "numpy._core.multiarray.scalar": _scalar,
-    "numpy._core.numeric._frombuffer": _array,
-    "torch.Size": tuple,
-    "torch._tensor._rebuild_from_type_v2": _typed_tensor,
-    "torch._utils._rebuild_parameter": _first,
-    "torch._utils._rebuild_parameter_with_state": _first,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch.jit._pickle.build_boollist": list,
-    "torch.jit._pickle.build_doublelist": list,
-    "torch.jit._pickle.build_intlist": list,
-    "torch.jit._pickle.build_tensorlist": list,
-    "torch.jit._pickle.restore_type_tag": _first,
-    "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
-}
-_CLASSES: dict[str, type] = {
-    "builtins.dict": _Dict,
-    "collections.OrderedDict": _Dict,
-    "collections.defaultdict": _DefaultDict,
-    "dnnlib.EasyDict": _Dict,
-    "dnnlib.util.EasyDict": _Dict,
-    "easydict.EasyDict": _Dict,
-    "numpy.dtype": _Kind,
-}
-RENAMED = (  # what these were called when a file was written -> now
-    ("__builtin__.", "builtins."),
-    ("copy_reg.", "copyreg."),
-    ("numpy.core.", "numpy._core."),
-)
-_TOKENS = {
-    "builtins.bool",
-    "builtins.float",
-    "builtins.int",
-    "builtins.list",
-    "builtins.object",
-    "builtins.str",
-    "builtins.tuple",
-    "numpy.ndarray",
-    "torch.Tensor",
-    "torch.nn.parameter.Parameter",
-    *(str(dtype) for dtype in STORAGES.values()),
-}
-
-
-def _inert_class(path: str) -> type[Inert]:
-    return type(path.rsplit(".", 1)[-1] or "Inert", (Inert,), {"path": path})
-
-
-def _stand_in(name: str, nesting: int) -> Any:
-    """Return what stands for a name in a pickle.
-
-    Raises:
-        UnsafeFileError: If no model file needs that name.
-    """
-    for before, now in RENAMED:
-        if name.startswith(before):
-            name = now + name.removeprefix(before)
-    owner, _, last = name.rpartition(".")
-    if name in _CALLS:
-        return _Call(_CALLS[name])
-    if name == "torch.storage._load_from_bytes":
-        return _Call(lambda raw: _from_bytes(raw, nesting + 1))
-    if name in _CLASSES:
-        return _CLASSES[name]
-    if owner in ("torch", "torch.storage", "torch.cuda") and last in STORAGES:
-        return _Token(name, STORAGES[last])
-    if name in _TOKENS:
-        return _Token(name)
-    if any(name == known or (known[-1] == "." and name.startswith(known)) for known in INERT):
-        return _inert_class(name)
-    raise UnsafeFileError(
-        f"it asks for {name!r}, which no model file needs; such a file can run code when it is "
-        "opened by others, and was not opened here"
-    )
-
-
-class _Unpickler(pickle.Unpickler):
-    """Python's unpickler with nothing to import."""
-
-    def __init__(self, raw: bytes, storages: Storages | None, nesting: int) -> None:
-        super().__init__(io.BytesIO(raw), encoding="latin1")
-        self._storages, self._nesting = storages, nesting
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in; a dotted name could reach into a module, and finds none."""
-        return _stand_in(f"{module}.{name}", self._nesting)
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Return the storage that a tensor of PyTorch points to."""
+MAX_DEPTH = 100  # of containers inside containers
+MAX_UNFOLDED = 1_000_000  # values, where one that is used twice counts twice
+MAX_LINE = 65_536  # bytes of an argument that is written as text
+
+
+class _Bounded:
+    """A file that never gives more than it has, whatever length a pickle claims."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left = file, size
+
+    def read(self, count: int) -> bytes:
+        """Return at most `count` bytes."""
+        raw = self._file.read(min(count, self._left))
+        self._left -= len(raw)
+        return raw
+
+    def readline(self) -> bytes:
+        """Return a line, or the beginning of one that is too long."""
+        raw = self._file.readline(min(MAX_LINE, self._left))
+        self._left -= len(raw)
+        return raw
+
+
+class _Machine:
+    """The stack, the marks and the memo of a pickle that is being read."""
+
+    def __init__(self, storages: Storages | None, budget: Budget, nesting: int) -> None:
+        self._storages, self._budget, self._nesting = storages, budget, nesting
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._names: dict[str, Any] = {}
+        self._steps = 0
+
+    def run(self, file: _Bounded) -> Any:
+        """Do every step and return the value that is left."""
+        for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]
+            self._budget.step()
+            self._steps += 1
+            act = _ACTS.get(opcode.name)
+            if act is not None:
+                act(self, argument)
+            elif opcode.name in _VALUES:
+                self._stack.append(argument)
+            elif opcode.name not in ("PROTO", "FRAME", "STOP"):
+                raise UnsafeFileError(f"it uses {opcode.name}, which no model file needs")
+        return self.pop()
+
+    # The stack ------------------------------------------------------------------------------------
+
+    def push(self, value: Any) -> None:
+        """Put a value on the stack."""
+        self._stack.append(value)
+
+    def pop(self) -> Any:
+        """Take the last value, which must have come after the last mark."""
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            raise FileError("it is damaged: a value is missing")
+        return self._stack.pop()
+
+    def top(self) -> Any:
+        """Return the last value and leave it."""
+        value = self.pop()
+        self._stack.append(value)
+        return value
+
+    def mark(self) -> None:
+        """Remember this height."""
+        self._marks.append(len(self._stack))
+
+    def since_mark(self) -> list[Any]:
+        """Take all values since the last mark."""
+        if not self._marks:
+            raise FileError("it is damaged: a mark is missing")
+        start = self._marks.pop()
+        values = self._stack[start:]
+        del self._stack[start:]
+        return values
+
+    def drop(self) -> None:
+        """Take the last value, or the mark if it is the last."""
+        if self._marks and self._marks[-1] == len(self._stack):
+            self._marks.pop()
+        else:
+            self.pop()
+
+    def remember(self, place: Any = None) -> None:
+        """Note the last value under a number, of which no pickle has more than steps."""
+        place = len(self._memo) if place is None else int(place)
+        if not 0 <= place <= self._steps:
+            raise FileError("it asks for more memory than it can need")
+        self._memo[place] = self.top()
+
+    def recall(self, place: Any) -> None:
+        """Put a noted value on the stack."""
+        if int(place) not in self._memo:
+            raise FileError("it is damaged: it uses a value that it has not")
+        self._stack.append(self._memo[int(place)])
+
+    # Containers -----------------------------------------------------------------------------------
+
+    def extend(self, values: list[Any]) -> None:
+        """Append values to the list, or the inert container, below them."""
+        target = self.top()
+        if isinstance(target, list):
+            target.extend(values)
+        elif isinstance(target, Inert):
+            target.items |= {len(target.items) + place: v for place, v in enumerate(values)}
+        else:
+            raise FileError(f"it appends to a {type(target).__name__}")
+
+    def set_items(self, values: list[Any]) -> None:
+        """Put keys and values into the dictionary below them."""
+        target = self.top()
+        items = target.items if isinstance(target, Inert) else target
+        if not isinstance(items, dict) or len(values) % 2:
+            raise FileError(f"it puts keys into a {type(target).__name__}")
+        for place in range(0, len(values), 2):
+            items[checked_key(values[place])] = values[place + 1]
+
+    def add_items(self, values: list[Any]) -> None:
+        """Put members into the set below them."""
+        target = self.top()
+        if not isinstance(target, set):
+            raise FileError(f"it adds to a {type(target).__name__}")
+        target.update(checked_key(value) for value in values)
+
+    # Names and objects ----------------------------------------------------------------------------
+
+    def name(self, module: Any, name: Any) -> None:
+        """Put the stand-in of a name on the stack."""
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise FileError("it is damaged: a name is no text")
+        whole = current_name(f"{module}.{name}")
+        if whole not in self._names:
+            if len(whole) > MAX_NAME or len(self._names) >= MAX_NAMES:
+                raise FileError("it asks for more names than any model file")
+            self._names[whole] = self._stand_in(whole)
+        self._stack.append(self._names[whole])
+
+    def _stand_in(self, name: str) -> Any:
+        if name == LOAD_FROM_BYTES:
+            return Call(lambda raw: _from_bytes(raw, self._budget, self._nesting + 1), self._budget)
+        return stand_in(name, self._budget)
+
+    def make(self, function: Any, args: Any) -> None:
+        """Put on the stack what a call comes to."""
+        if not isinstance(args, tuple):
+            raise FileError("it is damaged: a call has no arguments")
+        if isinstance(function, Call):
+            made = function(*args)
+        elif not isinstance(function, type):
+            raise UnsafeFileError("it calls what is no function")
+        elif issubclass(function, Dictionary):
+            made = function()
+            pairs = args[0] if args and not issubclass(function, DefaultDictionary) else ()
+            for key, value in pairs.items() if isinstance(pairs, dict) else pairs:
+                self._budget.step()
+                made[checked_key(key)] = value
+        else:
+            made = function(*args)  # an Inert or a Kind
+        self._stack.append(made)
+
+    def build(self) -> None:
+        """Give the object below the state that lies on it."""
+        state, target = self.pop(), self.top()
+        if isinstance(target, Inert):
+            target.state = state
+        elif isinstance(target, Array | Kind):
+            self._budget.copy(state if isinstance(state, tuple) else ())
+            target.set_state(state)
+        elif not isinstance(target, Dictionary):
+            raise UnsafeFileError(f"it tries to change a {type(target).__name__}")
+
+    def persistent(self, pid: Any) -> None:
+        """Put the storage on the stack that a tensor of PyTorch points to."""
         if self._storages is None or not isinstance(pid, tuple) or len(pid) < 5:
             raise FileError("it points to data outside of itself")
         tag, kind, key, _, numel, *view = pid
-        if tag != "storage" or not isinstance(kind, _Token) or kind.value is None:
+        known = tag == "storage" if isinstance(tag, str) else False
+        if not known or not isinstance(kind, Token) or kind.value is None:
             raise FileError("it points to data of an unknown kind")
-        found = self._storages.find(str(key), kind.value, int(numel), view[0] if view else None)
-        return _Storage(found)
+        if not isinstance(key, str | int) or not isinstance(numel, int):
+            raise FileError("it points to data by what is no name")
+        place = view[0] if view else None
+        self._stack.append(Storage(self._storages.find(str(key), kind.value, numel, place)))
 
 
-def _from_bytes(raw: Any, nesting: int) -> Any:
+def _object(machine: _Machine, keywords: bool = False) -> None:
+    """Make an object of a class from its arguments; those with names are left out."""
+    if keywords:
+        machine.pop()
+    args, kind = machine.pop(), machine.pop()
+    if not isinstance(kind, type):
+        raise UnsafeFileError("it makes an object of what is no class")
+    machine.make(kind, args)
+
+
+def _call(machine: _Machine) -> None:
+    args = machine.pop()
+    machine.make(machine.pop(), args)
+
+
+def _instance(machine: _Machine, name: str) -> None:
+    """Make an object of a named class, in the way of the oldest protocols."""
+    args = tuple(machine.since_mark())
+    machine.name(*name.split(" ", 1))
+    machine.make(machine.pop(), args)
+
+
+def _marked_object(machine: _Machine) -> None:
+    kind, *args = machine.since_mark()
+    machine.make(kind, tuple(args))
+
+
+def _tuple(machine: _Machine, count: int) -> None:
+    values = [machine.pop() for _ in range(count)]
+    machine.push(tuple(reversed(values)))
+
+
+def _named_on_stack(machine: _Machine) -> None:
+    name = machine.pop()
+    machine.name(machine.pop(), name)
+
+
+def _last(machine: _Machine, put: Callable[[list[Any]], None], count: int) -> None:
+    """Put the last values of the stack into what lies below them."""
+    values = [machine.pop() for _ in range(count)]
+    put(values[::-1])
+
+
+def _dictionary(machine: _Machine) -> None:
+    values = machine.since_mark()
+    machine.push({})
+    machine.set_items(values)
+
+
+_Act = Callable[[_Machine, Any], None]
+_VALUES = {  # steps that put their argument on the stack
+    *("INT", "LONG", "FLOAT", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE"),
+    *("BINUNICODE8", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+}
+_ACTS: dict[str, _Act] = {
+    "NONE": lambda m, _: m.push(None),
+    "NEWTRUE": lambda m, _: m.push(True),
+    "NEWFALSE": lambda m, _: m.push(False),
+    "EMPTY_LIST": lambda m, _: m.push([]),
+    "EMPTY_TUPLE": lambda m, _: m.push(()),
+    "EMPTY_DICT": lambda m, _: m.push({}),
+    "EMPTY_SET": lambda m, _: m.push(set()),
+    "LIST": lambda m, _: m.push(m.since_mark()),
+    "TUPLE": lambda m, _: m.push(tuple(m.since_mark())),
+    "TUPLE1": lambda m, _: _tuple(m, 1),
+    "TUPLE2": lambda m, _: _tuple(m, 2),
+    "TUPLE3": lambda m, _: _tuple(m, 3),
+    "DICT": lambda m, _: _dictionary(m),
+    "FROZENSET": lambda m, _: m.push(frozenset(map(checked_key, m.since_mark()))),
+    "APPEND": lambda m, _: _last(m, m.extend, 1),
+    "APPENDS": lambda m, _: m.extend(m.since_mark()),
+    "SETITEM": lambda m, _: _last(m, m.set_items, 2),
+    "SETITEMS": lambda m, _: m.set_items(m.since_mark()),
+    "ADDITEMS": lambda m, _: m.add_items(m.since_mark()),
+    "POP": lambda m, _: m.drop(),
+    "DUP": lambda m, _: m.push(m.top()),
+    "MARK": lambda m, _: m.mark(),
+    "POP_MARK": lambda m, _: m.since_mark().clear(),
+    **{name: lambda m, place: m.recall(place) for name in ("GET", "BINGET", "LONG_BINGET")},
+    **{name: lambda m, place: m.remember(place) for name in ("PUT", "BINPUT", "LONG_BINPUT")},
+    "MEMOIZE": lambda m, _: m.remember(),
+    "GLOBAL": lambda m, name: m.name(*name.split(" ", 1)),
+    "STACK_GLOBAL": lambda m, _: _named_on_stack(m),
+    "REDUCE": lambda m, _: _call(m),
+    "BUILD": lambda m, _: m.build(),
+    "INST": _instance,
+    "OBJ": lambda m, _: _marked_object(m),
+    "NEWOBJ": lambda m, _: _object(m),
+    "NEWOBJ_EX": lambda m, _: _object(m, keywords=True),
+    "PERSID": lambda m, pid: m.persistent(pid),
+    "BINPERSID": lambda m, _: m.persistent(m.pop()),
+}
+
+
+def _from_bytes(raw: Any, budget: Budget, nesting: int) -> Any:
     """Read a storage that was saved inside a pickle by `torch.save`, under the same rules."""
     if nesting > MAX_NESTING or not isinstance(raw, bytes):
         raise FileError("pickles are nested too deeply in it")
     file = io.BytesIO(raw)
-    first = unpickle(file, nesting=nesting)
-    if first != MAGIC:
+    first = unpickle(file, budget, nesting=nesting)
+    if not isinstance(first, int) or first != MAGIC:
         raise FileError("it holds a storage that PyTorch did not write")
-    return read_legacy(file, len(raw), nesting)
+    return read_legacy(file, budget, nesting)
 
 
-def _next_pickle(file: BinaryIO) -> bytes:
-    """Return the bytes of the pickle at the file's place; the place moves behind it."""
-    start = file.tell()
-    for opcode, argument, _ in pickletools.genops(file):
-        if "PUT" in opcode.name and isinstance(argument, int) and argument > MAX_MEMO:
-            raise FileError("it asks for more memory than it can need")
-        if opcode.name.startswith("EXT"):
-            raise UnsafeFileError("it uses numbers for names")
-    end = file.tell()
-    file.seek(start)
-    return file.read(end - start)
+def _left(file: BinaryIO) -> int:
+    """Return how many bytes of a file are left."""
+    place = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(place)
+    return end - place
 
 
-def unpickle(file: BinaryIO, storages: Storages | None = None, nesting: int = 0) -> Any:
-    """Read the next pickle of a file; stand-ins are left in it, see `plain`.
+def unpickle(
+    file: BinaryIO,
+    budget: Budget | None = None,
+    storages: Storages | None = None,
+    nesting: int = 0,
+) -> Any:
+    """Read the next pickle of a file; the file's place moves behind it.
+
+    Stand-ins are left in it, see `plain`.
+
+    Args:
+        file: Can be sought in.
+        budget: What it may cost; by default what a file of its size may.
+        storages: Where the numbers of its tensors are.
+        nesting: How many pickles it lies in.
 
     Raises:
         UnsafeFileError: If it asks for anything but data.
-        FileError: If it is damaged.
+        FileError: If it is damaged, or costs too much.
     """
+    size = _left(file)
     try:
-        return _Unpickler(_next_pickle(file), storages, nesting).load()
+        machine = _Machine(storages, budget or Budget(size), nesting)
+        return machine.run(_Bounded(file, size))
     except FileError:
         raise
     except (MemoryError, RecursionError, OverflowError) as error:
         raise FileError(f"it asks for too much ({type(error).__name__})") from error
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise FileError(f"it is damaged or cut short ({error})") from error
-
-
-MAGIC = 0x1950A86A20F9469CFC6C  # with which torch.save's old format begins
 
 
 class _Following:
@@ -430,7 +405,9 @@ class _Following:
         if view is None:
             return root
         _, start, length = view
-        return root[int(start) : int(start) + int(length)]
+        if not isinstance(start, int) or not isinstance(length, int) or min(start, length) < 0:
+            raise FileError("it holds a part of a storage that cannot be")
+        return root[start : start + length]
 
     def fill(self, key: str, file: BinaryIO) -> None:
         """Read the numbers of a storage: how many there are, then the numbers."""
@@ -445,52 +422,81 @@ class _Following:
             root.copy_(torch.frombuffer(raw, dtype=root.dtype))
 
 
-def read_legacy(file: BinaryIO, size: int, nesting: int = 0) -> Any:
+def read_legacy(file: BinaryIO, budget: Budget, nesting: int = 0) -> Any:
     """Read what follows `MAGIC` in a file of torch.save's old format, before PyTorch 1.6.
 
     Raises:
         UnsafeFileError: If it asks for anything but data.
         FileError: If it is damaged.
     """
-    unpickle(file, nesting=nesting)  # the version of the protocol
-    facts = unpickle(file, nesting=nesting)
-    if not isinstance(facts, dict) or not facts.get("little_endian", True):
+    unpickle(file, budget, nesting=nesting)  # the version of the protocol
+    facts = unpickle(file, budget, nesting=nesting)
+    if not isinstance(facts, dict) or facts.get("little_endian", True) is not True:
         raise FileError("it was written by a machine with another byte order")
-    storages = _Following(size)
-    value = unpickle(file, storages, nesting)
-    for key in unpickle(file, nesting=nesting):
+    storages = _Following(_left(file))
+    value = unpickle(file, budget, storages, nesting)
+    keys = unpickle(file, budget, nesting=nesting)
+    if not isinstance(keys, list) or not all(isinstance(key, str | int) for key in keys):
+        raise FileError("it does not say which storages follow")
+    for key in keys:
         storages.fill(str(key), file)
     return value
 
 
 def plain(value: Any) -> Any:
-    """Replace stand-ins by tensors and arrays; containers keep their places, shared ones too."""
-    try:
-        return _plain(value, {})
-    except RecursionError as error:
-        raise FileError("it is nested too deeply") from error
+    """Replace stand-ins by tensors and arrays; containers keep their places, shared ones too.
+
+    Raises:
+        FileError: If containers lie too deeply in one another, or come to far more values than a
+            model has where one that is used twice is counted twice.
+    """
+    return _Plain().of(value, 0)[0]
 
 
-def _plain(value: Any, done: dict[int, Any]) -> Any:
-    if isinstance(value, _Array):
-        return value.array
-    if isinstance(value, _Storage):
-        return value.numbers
-    if isinstance(value, _Token | _Call | _Kind | type):
-        return getattr(value, "name", None)
-    if not isinstance(value, dict | list | tuple | Inert):
-        return value
-    if id(value) in done:
-        return done[id(value)]
-    if isinstance(value, tuple):
-        done[id(value)] = tuple(_plain(item, done) for item in value)
-        return done[id(value)]
-    done[id(value)] = value
-    if isinstance(value, Inert):
-        value.state, value.items = _plain(value.state, done), _plain(value.items, done)
-    elif isinstance(value, list):
-        value[:] = [_plain(item, done) for item in value]
-    else:
-        for key in list(value):
-            value[key] = _plain(value[key], done)
-    return value
+class _Plain:
+    """One walk through what a file holds."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, tuple[Any, int]] = {}  # by id: what it became, and its size unfolded
+        self._kept: list[Any] = []  # so that no id is used again
+
+    def of(self, value: Any, depth: int) -> tuple[Any, int]:
+        """Return the plain value and how many values it comes to."""
+        if isinstance(value, Array):
+            return value.array, 1
+        if isinstance(value, Storage):
+            return value.numbers, 1
+        if isinstance(value, Token | Call | Kind | type):
+            return getattr(value, "name", None), 1
+        if not isinstance(value, dict | list | tuple | Inert):
+            return value, 1
+        if depth > MAX_DEPTH:
+            raise FileError("it is nested too deeply")
+        if id(value) not in self._done:
+            self._kept.append(value)
+            self._done[id(value)] = (value, 1)  # while it is looked at: it may hold itself
+            self._done[id(value)] = self._container(value, depth + 1)
+        return self._done[id(value)]
+
+    def _container(self, value: Any, depth: int) -> tuple[Any, int]:
+        """Do the same for what a container holds."""
+        if isinstance(value, Inert):
+            value.state, count = self.of(value.state, depth)
+            value.items, more = self.of(value.items, depth)
+            return value, self._checked(count + more)
+        members = value.values() if isinstance(value, dict) else value
+        pairs = [self.of(member, depth) for member in members]
+        count = self._checked(1 + sum(pair[1] for pair in pairs))
+        made = [pair[0] for pair in pairs]
+        if isinstance(value, tuple):
+            return tuple(made), count
+        if isinstance(value, list):
+            value[:] = made
+        else:
+            value.update(zip(list(value), made, strict=True))
+        return value, count
+
+    def _checked(self, count: int) -> int:
+        if count > MAX_UNFOLDED:
+            raise FileError("it uses the same values again and again, as no model does")
+        return count

@@ -28,7 +28,9 @@ def variables(network: Inert, prefix: str = "") -> Iterator[tuple[str, np.ndarra
     if "variables" not in state or int(state.get("version", 0)) < LEAST_VERSION:
         raise ValueError("this TensorFlow network is of a version that is not known")
     for name, value in state["variables"]:
-        yield f"{prefix}{name}", np.asarray(value)
+        if not isinstance(name, str) or not isinstance(value, np.ndarray):
+            raise ValueError("this TensorFlow network has a variable that is no array")
+        yield f"{prefix}{name}", value
     for name, component in dict(state.get("components") or {}).items():
         yield from variables(component, f"{prefix}{name}/")
 
