@@ -45,7 +45,9 @@ def measure_grain(photo: np.ndarray, box: tuple[int, int, int, int]) -> Grain:
     luma = noise[..., :1].copy()
     noise = shared * luma + np.sqrt(max(1 - shared**2, 0.0)) * noise
     if coarse > 0.3:
-        noise = cv2.GaussianBlur(noise, (0, 0), coarse, borderType=cv2.BORDER_WRAP)
+        pad = int(np.ceil(4 * coarse))  # OpenCV does not wrap around by itself
+        wrapped = np.pad(noise, ((pad, pad), (pad, pad), (0, 0)), mode="wrap")
+        noise = cv2.GaussianBlur(wrapped, (0, 0), coarse)[pad:-pad, pad:-pad].copy()
     noise -= noise.mean((0, 1))
     noise *= levels / np.maximum(noise.std((0, 1)), 1e-6)
     return Grain(noise.astype(np.float32))
