@@ -26,6 +26,7 @@ LONGEST_TOOTH = 9.6  # mm that a laugh shows at most
 ENAMEL = np.array([1.02, 0.985, 0.91])  # colour relative to the white of the eye
 CAVITY = np.array([0.21, 0.075, 0.07])  # relative to white
 TONGUE = np.array([0.56, 0.25, 0.245])
+DRAWN_SHORT = 2.0  # a drawn mouth shows so much less of its teeth than a real one that opens as far
 BRIGHT = 0.55  # a pixel of the drawn mouth is tooth above this share of its brightest
 
 
@@ -51,9 +52,9 @@ def read_light(view: View, face: Curves, to_pixels: np.ndarray) -> Light:
         for name, at in (
             ("left", face["outer_upper_lip"][0] + (-0.12, -0.05)),
             ("right", face["outer_upper_lip"][-1] + (0.12, -0.05)),
-            ("chin", face["outer_lower_lip"].mean(0) + (0.0, 0.14)),
-            ("left_eye", face["lower_lid_left"].mean(0) + (0.0, 0.20)),
-            ("right_eye", face["lower_lid_right"].mean(0) + (0.0, 0.20)),
+            ("chin", face["outer_lower_lip"].mean(0) + np.array((0.0, 0.14))),
+            ("left_eye", face["lower_lid_left"].mean(0) + np.array((0.0, 0.20))),
+            ("right_eye", face["lower_lid_right"].mean(0) + np.array((0.0, 0.20))),
         )
     }
     mouth = np.mean([skin[name].mean() for name in ("left", "right", "chin")])
@@ -96,10 +97,8 @@ def _patch(view: View, to_pixels: np.ndarray, at: np.ndarray) -> np.ndarray:
     x, y = at @ to_pixels[:, :2].T + to_pixels[:, 2]
     reach = max(2, round(0.05 * float(np.hypot(*to_pixels[:, 0]))))
     height, width = view.shape
-    x, y = (
-        int(np.clip(round(x), reach, width - 1 - reach)),
-        int(np.clip(round(y), reach, height - 1 - reach)),
-    )
+    x = int(np.clip(round(x), reach, width - 1 - reach))
+    y = int(np.clip(round(y), reach, height - 1 - reach))
     return np.median(view.image[y - reach : y + reach + 1, x - reach : x + reach + 1], (0, 1))
 
 
@@ -148,7 +147,7 @@ def draw_inside(
     across = (x - centre) / half
     down = (y - high) / np.maximum(gap, 1e-3)
     colour = _behind(across, down)
-    row, seen = _teeth(x - centre, y - high, across, float(gap.max()) * teeth, pixel)
+    row, seen = _teeth(x - centre, y - high, across, float(gap.max()) * teeth * DRAWN_SHORT, pixel)
     colour = colour + (row - colour) * seen[..., None]
     lit = 1 + light.slope * (x - centre)
     return np.clip(colour * light.white * lit[..., None], 0, 255).astype(np.float32), alpha
@@ -160,9 +159,8 @@ def _behind(across: np.ndarray, down: np.ndarray) -> np.ndarray:
     dark = CAVITY * depth[..., None]
     edge = 0.52 + 0.42 * across**2
     tongue = _ease((down - edge) / 0.30) * _ease((0.85 - np.abs(across)) / 0.3)
-    shade = (
-        0.42 + 0.30 * np.clip((down - edge) / 0.4, 0, 1) - 0.12 * np.exp(-((across / 0.08) ** 2))
-    )
+    groove = 0.12 * np.exp(-((across / 0.08) ** 2))
+    shade = 0.42 + 0.30 * np.clip((down - edge) / 0.4, 0, 1) - groove
     return dark + (TONGUE * shade[..., None] - dark) * tongue[..., None]
 
 
@@ -192,15 +190,14 @@ def _teeth(
     gaps = np.minimum(away - start, end - away)
     gaps = np.where(tooth == 0, np.minimum(np.abs(away), end - away), gaps)
     line = np.exp(-((gaps / max(0.22, 0.55 * px)) ** 2)) * min(1.0, 0.30 / max(px, 0.3) + 0.1)
-    lip_shade = 0.60 + 0.40 * _ease(depth / (0.32 * shown + 0.8))
+    lip_shade = 0.66 + 0.34 * _ease(depth / (0.25 * shown + 0.6))
     tip = 1 - 0.10 * _ease(1 - (edge - depth) / 1.6)  # thin enamel lets the dark through
-    corner = 1 - 0.72 * np.clip(np.abs(across), 0, 1) ** 2.6
+    corner = 1 - 0.62 * np.clip(np.abs(across), 0, 1) ** 2.6
     round_off = 1 - 0.13 * f**2
     wobble = 1 + 0.02 * np.sin(tooth * 2.4 + np.sign(x))
     tone = TOOTH_TINTS[tooth] * lip_shade * tip * corner * round_off * wobble * (1 - 0.38 * line)
-    warm = 1 - np.array([0.0, 0.02, 0.07]) * (
-        tooth[..., None] / 3 + _ease(1 - depth / shown)[..., None]
-    )
+    yellow = tooth / 3 + _ease(1 - depth / shown)  # towards the molars and the gums
+    warm = 1 - np.array([0.0, 0.02, 0.07]) * yellow[..., None]
     return ENAMEL * tone[..., None] * warm, seen
 
 

@@ -66,7 +66,7 @@ def seen_of(view: View, *curves: str) -> float:
 
 
 def dense(curve: np.ndarray, count: int) -> np.ndarray:
-    """Return `count` points of the smooth curve through some, evenly spaced along it, [count, 2]."""
+    """Return `count` points on a smooth curve, evenly spaced along it, [count, 2]."""
     steps = np.hypot(*np.diff(curve, axis=0).T)
     along = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-3))])
     return CubicSpline(along, curve, bc_type="natural")(np.linspace(0, along[-1], count))

@@ -1,4 +1,4 @@
-"""Carry movement: smiles, open and closed mouths and eyes, brows, widths, on the photograph's skin."""
+"""Carry movement: smiles, open and closed mouths and eyes, brows, widths."""
 
 from __future__ import annotations
 

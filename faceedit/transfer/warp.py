@@ -61,7 +61,7 @@ class Warp:
     def mouth_box(self, shape: tuple[int, int]) -> Box:
         """Return the rows and columns of a frame around the lips."""
         lines = np.concatenate(list(self.lips.values()))
-        low, high = lines.min(0) - (BESIDE, ABOVE_LIPS), lines.max(0) + (BESIDE, ABOVE_LIPS)
+        low, high = lines.min(0) - BESIDE, lines.max(0) + BESIDE
         corners = np.array([low, (low[0], high[1]), high, (high[0], low[1])])
         return box_around(corners, self.to_own, shape)
 
