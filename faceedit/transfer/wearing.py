@@ -1,0 +1,151 @@
+"""How a hat comes on to the photograph: read off the pair, fitted to the hair, and shaded below."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from faceedit.transfer.drawing import Sheet, blur, smooth_step
+from faceedit.transfer.fill import mirrored_fill
+from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head, meet_ellipsoid
+from faceedit.transfer.headwear import Fit, Hat, cloth_colour, draw_hat
+from faceedit.transfer.layers import Layers
+from faceedit.transfer.light import Light
+from faceedit.transfer.view import View
+
+EDGE = 44.0  # mm over the eyes: where a hat's edge crosses the forehead
+SLOPE = 0.20
+LEAST = 900.0  # mm^2 of hat in the drawn face
+GROW = np.array([[2.0, 4.0, 3.0], [9.0, 18.0, 12.0]])  # mm: least and most room for hair
+PRESSED = 0.6  # of the hair's thickness is left under a hat
+
+
+def read_hat(drawn: View, head: Head, exposure: float) -> Hat | None:
+    """Return the hat of a drawn face, None where it wears none.
+
+    Args:
+        drawn: The face.
+        head: The view of its head.
+        exposure: How much brighter the photograph's skin is than the drawn one's.
+    """
+    hat = drawn.region("hat")
+    worn = hat > 0.5
+    if worn.sum() / head.scale**2 < LEAST:
+        return None
+    start, _ = head.rays(drawn.shape)
+    x, y = start[..., 0], start[..., 1]
+    where = worn & (hat > 0.8) if (hat > 0.8).sum() > 50 else worn
+    return Hat(_kind(drawn, worn, x, y), cloth_colour(drawn.image, where, exposure))
+
+
+def _kind(drawn: View, worn: np.ndarray, x: np.ndarray, y: np.ndarray) -> str:
+    """Tell hats apart by their outline over the face, in mm."""
+    half = (np.percentile(x[worn], 99.0) - np.percentile(x[worn], 1.0)) / 2
+    if half > 112:
+        return "sun hat"
+    middle = np.abs(x) < 28
+    above = drawn.region("hair") > 0.5
+    top = np.percentile(y[worn & middle], 98) if (worn & middle).any() else 0.0
+    if (above & middle & (y > top - 6)).sum() > 0.25 * (worn & middle).sum():
+        return "headband"
+    low = np.percentile(y[worn & middle], 2)
+    sides = worn & (np.abs(x) > 52) & (np.abs(x) < 70)
+    rim = np.percentile(y[sides], 4) if sides.any() else low
+    return "cap" if low < rim - 6 else "beanie"
+
+
+def wear_hat(photo: View, head: Head, light: Light, hat: Hat) -> Layers:
+    """Return a hat on the photograph's head: hair beside it is gone, what is below is shaded.
+
+    Args:
+        photo: The photograph.
+        head: The view of its head.
+        light: On its face.
+        hat: What to draw.
+    """
+    person = 1 - photo.region("background")
+    fit = fit_hat(photo, head)
+    sheet, colour, alpha = draw_hat(hat, fit, head, light, person)
+    drawn = sheet.give(np.concatenate([colour * alpha[..., None], alpha[..., None]], 2), photo.shape)
+    alpha = drawn[..., 3]
+    cover = drawn[..., :3] / np.maximum(alpha, 1e-4)[..., None]
+    hat_layer = Layers(cover=cover, alpha=alpha, grain=np.full(photo.shape, 0.8, np.float32))
+    below = _shadow(photo, head, alpha, light, hat.kind)
+    tucked = Layers()
+    if hat.kind != "headband":
+        tucked = _tucked(photo, head, fit, alpha, hat.kind)
+    return tucked.then(Layers(gain=below)).then(hat_layer)
+
+
+def fit_hat(photo: View, head: Head) -> Fit:
+    """Return how a hat sits on the photograph's head, with room for its hair."""
+    step = max(1, int(head.scale * 1.2))
+    small = Head(head.turn, head.scale / step, head.origin / step, head.size)
+    hair = photo.region("hair", "hat")[::step, ::step] > 0.5
+    start, direction = small.rays(hair.shape)
+    points, inside = meet_ellipsoid(start, direction, SKULL_CENTRE, SKULL_AXES)
+    plain = Fit(EDGE, SLOPE, np.zeros(3))
+    over = hair & (plain.height(points) > 18) & (inside > -0.6)
+    grow = GROW[0].copy()
+    sides = over & (start[..., 1] < 75)
+    if sides.sum() > 8:
+        grow[0] = np.percentile(np.abs(points[..., 0][sides]), 96) - SKULL_AXES[0]
+    top = over & (np.abs(start[..., 0]) < 40)
+    if top.sum() > 8:
+        high = np.percentile(points[..., 1][top], 98)
+        grow[1] = high - SKULL_CENTRE[1] - SKULL_AXES[1]
+    grow[2] = 0.5 * (grow[0] + grow[1])
+    return Fit(EDGE, SLOPE, np.clip(PRESSED * grow, *GROW))
+
+
+def _tucked(photo: View, head: Head, fit: Fit, hat: np.ndarray, kind: str) -> Layers:
+    """Return the photograph without the hair that the hat would press down."""
+    hair = photo.region("hair", "hat")
+    start, _ = head.rays(photo.shape)
+    x, y = start[..., 0], start[..., 1]
+    # Above the hat, in the columns that it covers.
+    over = np.maximum.accumulate(hat[::-1], axis=0)[::-1]
+    if kind != "sun hat":
+        # Hair falls from under the edge, so what lies beside the hat goes above a slope.
+        edge = SKULL_AXES[0] + fit.grow[0] + 8
+        rim = fit.edge + fit.slope * (SKULL_CENTRE[2] - 8)  # the edge's height beside the head
+        beside = np.clip(np.abs(x) - edge, 0, None)
+        side = smooth_step(-3, 3, y - rim - 4 + 0.9 * beside) * smooth_step(-4, 0, np.abs(x) - edge)
+        over = np.maximum(over, side)
+    gone = over * smooth_step(0.12, 0.4, blur(hair, 1.5 * head.scale))
+    gone = gone * (1 - (hat > 0.99)) * photo.known
+    if (gone > 0.5).sum() < 4:
+        return Layers()
+    hole = gone > 0.02
+    source = (photo.region("background") > 0.9) & (photo.known > 0.5)
+    kernel = np.ones((3, 3), np.uint8)
+    source = cv2.erode(source.astype(np.uint8), kernel, iterations=max(1, round(2 * head.scale))) > 0
+    filled = mirrored_fill(photo.image, hole | (hair > 0.05), source)
+    return Layers(cover=filled, alpha=gone.astype(np.float32), grain=np.full(photo.shape, 0.15, np.float32))
+
+
+def _shadow(photo: View, head: Head, hat: np.ndarray, light: Light, kind: str) -> np.ndarray:
+    """Return how much darker face and hair are below the hat, [h, w, 3] factors."""
+    deep = {"beanie": (3.0, 7.0), "headband": (1.5, 3.0), "cap": (6.0, 20.0), "sun hat": (10.0, 30.0)}
+    near, far = deep[kind]
+    tx = light.towards[0]
+    mm = head.scale
+
+    def fallen(distance: float, softness: float) -> np.ndarray:
+        moved = _shifted(hat, -0.4 * tx * distance * mm, distance * mm)
+        return blur(moved, softness * mm)
+
+    strong = 0.30 if kind in ("beanie", "headband") else 0.34
+    dark = 0.34 * fallen(near, 1.6) + strong * fallen(far, 0.35 * far + 2)
+    on = photo.region("skin", "nose", "eyes", "brows", "ear", "hair", "glasses", "lens", "lips", "beard")
+    dark = np.clip(dark, 0, 0.62) * smooth_step(0.2, 0.7, on)
+    tint = np.array([0.88, 1.0, 1.06], np.float32)
+    return (1 - dark[..., None] * tint).astype(np.float32)
+
+
+def _shifted(field: np.ndarray, dx: float, dy: float) -> np.ndarray:
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    return cv2.warpAffine(field, matrix, field.shape[::-1])
+
+
+__all__ = ["Sheet", "fit_hat", "read_hat", "wear_hat"]
