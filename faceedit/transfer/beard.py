@@ -75,13 +75,19 @@ def map_face(photo: View, sheet: Sheet, head: Head) -> FaceMap:
     own = {height: _on_face(head, place)[1] for height, place in marks.items() if place is not None}
     heights = sorted(own)
     measured = [own[height] for height in heights]
-    y = np.interp(hit[..., 1], [measured[0] - 60, *measured, measured[-1] + 80],
-                  [heights[0] - 60, *heights, heights[-1] + 80])
+    y = np.interp(
+        hit[..., 1],
+        [measured[0] - 60, *measured, measured[-1] + 80],
+        [heights[0] - 60, *heights, heights[-1] + 80],
+    )
     x = hit[..., 0].copy()
     if len(outline) > 4:
         places = np.array([_on_face(head, p) for p in outline])
-        places[:, 1] = np.interp(places[:, 1], [measured[0] - 60, *measured, measured[-1] + 80],
-                                 [heights[0] - 60, *heights, heights[-1] + 80])
+        places[:, 1] = np.interp(
+            places[:, 1],
+            [measured[0] - 60, *measured, measured[-1] + 80],
+            [heights[0] - 60, *heights, heights[-1] + 80],
+        )
         for side in (-1, 1):
             half = places[places[:, 0] * side > 3]
             if len(half) < 3:
@@ -93,9 +99,7 @@ def map_face(photo: View, sheet: Sheet, head: Head) -> FaceMap:
     return FaceMap(x.astype(np.float32), y.astype(np.float32), normals)
 
 
-def draw_beard(
-    photo: View, head: Head, light: Light, beard: Beard, seed: int = 11
-) -> Layers:
+def draw_beard(photo: View, head: Head, light: Light, beard: Beard, seed: int = 11) -> Layers:
     """Return a beard on the photograph's face: skin darkened below, strands above.
 
     Args:
@@ -122,19 +126,10 @@ def draw_beard(
     mixed = (colour * strands + 0.40 * base * (1 - strands)) / np.maximum(alpha, 1e-4)
     lit = beard.colour * (mixed * shade)[..., None]
     cover = display(lit)
-    whole = np.concatenate([cover * alpha[..., None], alpha[..., None]], 2)
-    whole = sheet.give(whole, photo.shape)
-    alpha = whole[..., 3]
-    return Layers(
-        cover=whole[..., :3] / np.maximum(alpha, 1e-4)[..., None],
-        alpha=alpha,
-        grain=np.full(photo.shape, 0.3, np.float32),
-    )
+    return sheet.laid(cover, alpha, photo.shape, grain=0.3)
 
 
-def growth(
-    beard: Beard, face: FaceMap, noise: np.random.Generator, sheet: Sheet
-) -> np.ndarray:
+def growth(beard: Beard, face: FaceMap, noise: np.random.Generator, sheet: Sheet) -> np.ndarray:
     """Return how densely hair grows, [h, w] in [0, 1]."""
     x, y = np.abs(face.x), face.y
     rough = _mottle(noise, sheet, 3.0) * 2.2 + _mottle(noise, sheet, 0.8) * 1.0
@@ -149,7 +144,9 @@ def growth(
     chin = smooth_step(1.08, 0.72, chin + 0.03 * rough)
     soul = smooth_step(1.1, 0.6, np.hypot(x / 7, (y + 82) / 8) + 0.04 * rough)
     beside = smooth_step(6, 2, np.abs(x - 32 - 0.10 * (y + 80)) + 0.4 * rough)
-    beside = beside * smooth_step(-56, -62, y) * smooth_step(-106, -92, y) * min(beard.lip, beard.chin)
+    beside = (
+        beside * smooth_step(-56, -62, y) * smooth_step(-106, -92, y) * min(beard.lip, beard.chin)
+    )
     chin = np.maximum(np.maximum(chin, soul), 0.85 * beside)
     middle = -53.5 - 0.10 * np.clip(x - 8, 0, None) - 0.012 * np.clip(x - 14, 0, None) ** 2
     thick = 5.6 - 0.05 * x

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from faceedit.transfer.head import Head
+from faceedit.transfer.layers import Layers
 
 FINE = 3.2  # px a millimetre of the head at which things are drawn
 MOST = 4  # how many times finer than the frame, at most
@@ -58,6 +59,26 @@ class Sheet:
         whole = np.zeros((*shape, *field.shape[2:]), np.float32)
         whole[top:bottom, left:right] = small
         return whole
+
+    def laid(
+        self, colour: np.ndarray, alpha: np.ndarray, shape: tuple[int, int], grain: float
+    ) -> Layers:
+        """Return what the sheet shows as a cover of the frame.
+
+        Args:
+            colour: RGB in [0, 255], [h, w, 3].
+            alpha: How much of it is seen, [h, w] in [0, 1].
+            shape: Height and width of the frame.
+            grain: How much of the photograph's grain it needs.
+        """
+        wide = alpha[..., None]
+        whole = self.give(np.concatenate([colour * wide, wide], 2), shape)
+        alpha = whole[..., 3]
+        return Layers(
+            cover=whole[..., :3] / np.maximum(alpha, 1e-4)[..., None],
+            alpha=alpha,
+            grain=np.full(shape, grain, np.float32),
+        )
 
     def filled(self, *outlines: np.ndarray) -> np.ndarray:
         """Return the inside of closed outlines, [k, 2] px of the sheet each, [h, w] in [0, 1]."""

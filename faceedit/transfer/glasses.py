@@ -7,7 +7,7 @@ seen through the photograph's view of the head, so it turns and tilts with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,11 +100,8 @@ def draw_glasses(photo: View, head: Head, light: Light, glasses: Glasses) -> Lay
     rim = np.maximum(rim, temples)
     gain = _shadow(photo, sheet, light, rim, lens, glasses.style)
     colour, alpha = _frame_and_lens(photo, sheet, light, glasses, rim, lens)
-    whole = sheet.give(np.concatenate([colour * alpha[..., None], alpha[..., None]], 2), photo.shape)
-    alpha = whole[..., 3]
-    cover = whole[..., :3] / np.maximum(alpha, 1e-4)[..., None]
-    grain = np.full(photo.shape, 0.35, np.float32)  # smooth and dark: grain hardly shows
-    return Layers(gain=gain, cover=cover, alpha=alpha, grain=grain)
+    layer = sheet.laid(colour, alpha, photo.shape, grain=0.35)  # smooth: grain hardly shows
+    return replace(layer, gain=gain)
 
 
 def _outline(style: str, side: int) -> np.ndarray:
@@ -112,13 +109,13 @@ def _outline(style: str, side: int) -> np.ndarray:
     half = LENS_MM[style]
     line = superellipse((0, 0), half, POWER[style])
     if style == "round":
-        return line + (side * LENS_X, LENS_Y)
+        return line + np.array([side * LENS_X, LENS_Y])
     # Narrower below, and its outer upper corner raised, as such frames are cut.
     low = (half[1] - line[:, 1]) / (2 * half[1])
     line[:, 0] *= 1 - (0.13 if style == "dark" else 0.08) * low
     outwards = np.clip(side * line[:, 0] / half[0], -1, 1)
     line[:, 1] += 1.8 * np.clip(outwards, 0, 1) ** 2 * (1 - low) - 0.8 * (1 - low)
-    return line + (side * (LENS_X + 0.5), LENS_Y - 0.5)
+    return line + np.array([side * (LENS_X + 0.5), LENS_Y - 0.5])
 
 
 def _on_front(line: np.ndarray) -> np.ndarray:
@@ -146,7 +143,7 @@ def _temples(photo: View, sheet: Sheet, style: str) -> np.ndarray:
         hinge = _on_front(np.array([[edge, LENS_Y + HINGE[0]]]))[0]
         hinge[2] -= 2
         ear = EAR * (side, 1, 1)
-        corner = hinge + (side * 3.5, 0, -6.0)
+        corner = hinge + np.array([side * 3.5, 0, -6.0])
         line = sheet.head.project(np.stack([hinge, corner, ear]))
         if side * (line[2, 0] - line[1, 0]) < -1.0 * sheet.millimetre:
             line = line[:2]  # hidden behind the face

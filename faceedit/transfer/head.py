@@ -34,7 +34,13 @@ AVERAGE_HEAD |= {
     for name, (x, y, z) in AVERAGE_HEAD.items()
     if name.startswith("left")
 }
-LOOSE = ("chin", "left_outline_4", "right_outline_4", "left_outline_1", "right_outline_1")  # vary from head to head
+LOOSE = (
+    "chin",
+    "left_outline_4",
+    "right_outline_4",
+    "left_outline_1",
+    "right_outline_1",
+)  # vary from head to head
 PUPILS = 64.6  # mm between the pupils of the average head
 SKULL_CENTRE = np.array([0.0, 33.0, -84.0])
 SKULL_AXES = np.array([74.0, 82.0, 97.0])  # half breadth, height and length of the bare skull
@@ -92,7 +98,8 @@ def fit_head(points: Mapping[str, np.ndarray]) -> Head:
     """Return the view of the average head that shows these points best.
 
     Args:
-        points: Places in the picture, px, by the names of `AVERAGE_HEAD` (landmarks of `faceedit.backbones.landmarks`); others are ignored.
+        points: Places in the picture, px, by the names of `AVERAGE_HEAD`, which are those of
+            `faceedit.backbones.landmarks`; others are ignored.
 
     Raises:
         ValueError: If fewer than six of them, or not both pupils, are known.

@@ -83,9 +83,7 @@ class Workshop:
         field = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
         return field.ravel()[where].clip(-2, 2) / 2
 
-    def dome(
-        self, grow: np.ndarray, keep: Callable[[np.ndarray], np.ndarray]
-    ) -> Surface:
+    def dome(self, grow: np.ndarray, keep: Callable[[np.ndarray], np.ndarray]) -> Surface:
         """Meet an ellipsoid round the skull, of which only a part is kept."""
         axes = SKULL_AXES + np.asarray(grow)
         points, inside = meet_ellipsoid(self.start, self.direction, SKULL_CENTRE, axes)
@@ -147,8 +145,8 @@ def draw_hat(
 def _beanie(hat: Hat, shop: Workshop) -> Made:
     """A knitted cap with a fold: ribs that meet on top, and a thicker cuff of the same ribs."""
     fit = shop.fit
-    crown = shop.dome(fit.grow + (8, 17, 8), lambda p: fit.height(p) > 20)
-    fold = shop.dome(fit.grow + (11, 14, 11), lambda p: _between(fit.height(p), 0, 38))
+    crown = shop.dome(fit.grow + np.array([8, 17, 8]), lambda p: fit.height(p) > 20)
+    fold = shop.dome(fit.grow + np.array([11, 14, 11]), lambda p: _between(fit.height(p), 0, 38))
     made = []
     for dome, is_fold in ((crown, False), (fold, True)):
         around = _around(dome.points) * 60 / (2 * np.pi)
@@ -172,7 +170,7 @@ def _beanie(hat: Hat, shop: Workshop) -> Made:
 def _cap(hat: Hat, shop: Workshop) -> Made:
     """A baseball cap: six panels with seams, a button, and a brim bent over the brow."""
     low = Fit(shop.fit.edge + 8, 0.12, shop.fit.grow)
-    dome = shop.dome(low.grow + (7, 15, 7), lambda p: low.height(p) > 0)
+    dome = shop.dome(low.grow + np.array([7, 15, 7]), lambda p: low.height(p) > 0)
     part = _around(dome.points) / (np.pi / 3)
     flat = np.hypot(dome.points[:, 0], dome.points[:, 2] - SKULL_CENTRE[2])
     seam = np.abs(part - np.round(part)) * (np.pi / 3) * flat
@@ -187,7 +185,7 @@ def _cap(hat: Hat, shop: Workshop) -> Made:
 def _headband(hat: Hat, shop: Workshop) -> Made:
     """A band of soft cloth over hairline and hair, down to the ears."""
     fit = shop.fit
-    dome = shop.dome(fit.grow + (4, 4, 4), lambda p: _between(fit.height(p), 10, 46))
+    dome = shop.dome(fit.grow + 4, lambda p: _between(fit.height(p), 10, 46))
     t = (fit.height(dome.points) - 28) / 18
     normals = dome.normals.copy()
     normals[:, 1] += 0.8 * t
@@ -200,7 +198,7 @@ def _headband(hat: Hat, shop: Workshop) -> Made:
 def _sun_hat(hat: Hat, shop: Workshop) -> Made:
     """A straw hat: a dome with a ribbon, and a wide brim that falls and waves a little."""
     base = Fit(shop.fit.edge + 18, 0.02, shop.fit.grow)
-    dome = shop.dome(base.grow + (9, 10, 9), lambda p: base.height(p) > 0)
+    dome = shop.dome(base.grow + np.array([9, 10, 9]), lambda p: base.height(p) > 0)
     height = base.height(dome.points)
     straw = _straw(dome.points, height)
     ribbon = _between(height, 2, 23)
@@ -297,7 +295,9 @@ def _lit(shop: Workshop, normals: np.ndarray) -> np.ndarray:
     """Return brightness of cloth: the face's light, and less where it turns away or looks down."""
     normals = _unit(normals)
     bright = shop.light.on(normals)
-    return bright * (0.80 + 0.20 * normals[:, 1]) * (0.55 + 0.45 * np.clip(normals[:, 2], 0, 1) ** 0.7)
+    return (
+        bright * (0.80 + 0.20 * normals[:, 1]) * (0.55 + 0.45 * np.clip(normals[:, 2], 0, 1) ** 0.7)
+    )
 
 
 # ---------------------------------------------------------------------------------- its textures

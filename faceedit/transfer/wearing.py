@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from faceedit.transfer.drawing import Sheet, blur, smooth_step
+from faceedit.transfer.drawing import blur, smooth_step
 from faceedit.transfer.fill import mirrored_fill
 from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head, meet_ellipsoid
 from faceedit.transfer.headwear import Fit, Hat, cloth_colour, draw_hat
@@ -17,6 +17,13 @@ EDGE = 44.0  # mm over the eyes: where a hat's edge crosses the forehead
 SLOPE = 0.20
 LEAST = 900.0  # mm^2 of hat in the drawn face
 GROW = np.array([[2.0, 4.0, 3.0], [9.0, 18.0, 12.0]])  # mm: least and most room for hair
+REACH = {  # mm below the hat: of the near and the far shadow
+    "beanie": (3.0, 7.0),
+    "headband": (1.5, 3.0),
+    "cap": (6.0, 20.0),
+    "sun hat": (10.0, 30.0),
+}
+SHADED = ("skin", "nose", "eyes", "brows", "ear", "hair", "glasses", "lens", "lips", "beard")
 PRESSED = 0.6  # of the hair's thickness is left under a hat
 
 
@@ -66,15 +73,14 @@ def wear_hat(photo: View, head: Head, light: Light, hat: Hat) -> Layers:
     person = 1 - photo.region("background")
     fit = fit_hat(photo, head)
     sheet, colour, alpha = draw_hat(hat, fit, head, light, person)
-    drawn = sheet.give(np.concatenate([colour * alpha[..., None], alpha[..., None]], 2), photo.shape)
-    alpha = drawn[..., 3]
-    cover = drawn[..., :3] / np.maximum(alpha, 1e-4)[..., None]
-    hat_layer = Layers(cover=cover, alpha=alpha, grain=np.full(photo.shape, 0.8, np.float32))
+    layer = sheet.laid(colour, alpha, photo.shape, grain=0.4)
+    assert layer.alpha is not None
+    alpha = layer.alpha
     below = _shadow(photo, head, alpha, light, hat.kind)
     tucked = Layers()
     if hat.kind != "headband":
         tucked = _tucked(photo, head, fit, alpha, hat.kind)
-    return tucked.then(Layers(gain=below)).then(hat_layer)
+    return tucked.then(Layers(gain=below)).then(layer)
 
 
 def fit_hat(photo: View, head: Head) -> Fit:
@@ -119,14 +125,23 @@ def _tucked(photo: View, head: Head, fit: Fit, hat: np.ndarray, kind: str) -> La
     hole = gone > 0.02
     source = (photo.region("background") > 0.9) & (photo.known > 0.5)
     kernel = np.ones((3, 3), np.uint8)
-    source = cv2.erode(source.astype(np.uint8), kernel, iterations=max(1, round(2 * head.scale))) > 0
+    source = (
+        cv2.erode(source.astype(np.uint8), kernel, iterations=max(1, round(2 * head.scale))) > 0
+    )
     filled = mirrored_fill(photo.image, hole | (hair > 0.05), source)
-    return Layers(cover=filled, alpha=gone.astype(np.float32), grain=np.full(photo.shape, 0.15, np.float32))
+    return Layers(
+        cover=filled, alpha=gone.astype(np.float32), grain=np.full(photo.shape, 0.15, np.float32)
+    )
 
 
 def _shadow(photo: View, head: Head, hat: np.ndarray, light: Light, kind: str) -> np.ndarray:
     """Return how much darker face and hair are below the hat, [h, w, 3] factors."""
-    deep = {"beanie": (3.0, 7.0), "headband": (1.5, 3.0), "cap": (6.0, 20.0), "sun hat": (10.0, 30.0)}
+    deep = {
+        "beanie": (3.0, 7.0),
+        "headband": (1.5, 3.0),
+        "cap": (6.0, 20.0),
+        "sun hat": (10.0, 30.0),
+    }
     near, far = deep[kind]
     tx = light.towards[0]
     mm = head.scale
@@ -137,7 +152,9 @@ def _shadow(photo: View, head: Head, hat: np.ndarray, light: Light, kind: str) -
 
     strong = 0.30 if kind in ("beanie", "headband") else 0.34
     dark = 0.34 * fallen(near, 1.6) + strong * fallen(far, 0.35 * far + 2)
-    on = photo.region("skin", "nose", "eyes", "brows", "ear", "hair", "glasses", "lens", "lips", "beard")
+    on = photo.region(
+        "skin", "nose", "eyes", "brows", "ear", "hair", "glasses", "lens", "lips", "beard"
+    )
     dark = np.clip(dark, 0, 0.62) * smooth_step(0.2, 0.7, on)
     tint = np.array([0.88, 1.0, 1.06], np.float32)
     return (1 - dark[..., None] * tint).astype(np.float32)
@@ -146,6 +163,3 @@ def _shadow(photo: View, head: Head, hat: np.ndarray, light: Light, kind: str) -
 def _shifted(field: np.ndarray, dx: float, dy: float) -> np.ndarray:
     matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     return cv2.warpAffine(field, matrix, field.shape[::-1])
-
-
-__all__ = ["Sheet", "fit_hat", "read_hat", "wear_hat"]
