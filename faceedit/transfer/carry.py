@@ -37,11 +37,13 @@ class Readers:
         locate: The same picture -> landmarks [n, 3] float32: x and y in sides of the square, and
             how surely each is in view, in [0, 1]. None: no landmarks.
         names: Of the landmarks, n of them.
+        describe: A drawn face, like the above -> its traits, name -> number. None: unknown.
     """
 
     parse: Callable[[np.ndarray], Mapping[str, np.ndarray]]
     locate: Callable[[np.ndarray], np.ndarray] | None = None
     names: tuple[str, ...] = ()
+    describe: Callable[[np.ndarray], Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +119,7 @@ def read_drawn(face: np.ndarray, frame: Frame, readers: Readers) -> View:
     regions = readers.parse(face.astype(np.float32))
     points, seen = _landmarks(face.astype(np.float32), frame, readers)
     return View(
+        traits={} if readers.describe is None else readers.describe(face.astype(np.float32)),
         image=np.clip(frame.place(face), 0, 255),
         regions=_placed(regions, frame),
         known=frame.inside,

@@ -61,11 +61,14 @@ def read_light(view: View, face: Curves, to_pixels: np.ndarray) -> Light:
     eyes = np.mean([skin[name].mean() for name in ("left_eye", "right_eye")])
     cheek = np.mean([skin[name] for name in ("left_eye", "right_eye")], 0)
     if len(whites) < 4:
-        white = cheek / max(cheek.max(), 1.0) * np.clip(cheek.max() * 1.15, 130, 235)
+        white = cheek / max(cheek.max(), 1.0)
+        brightness = 1.15 * cheek.max()
     else:
         bright = whites.mean(1)
-        white = whites[bright >= np.percentile(bright, 75)].mean(0) * 1.12
-        white = white / white.max() * np.clip(white.max(), max(120, 0.9 * cheek.max()), 238)
+        white = whites[bright >= np.percentile(bright, 75)].mean(0)
+        brightness = max(1.15 * white.max(), cheek.max())
+        white = (white / max(white.max(), 1.0) + 1) / 2  # half of the tint is the eye's own
+    white = white / white.max() * np.clip(brightness, 140, 235)
     white = white * np.clip(mouth / max(eyes, 1.0), 0.8, 1.1)
     left, right = skin["left"].mean(), skin["right"].mean()
     slope = (

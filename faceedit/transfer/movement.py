@@ -97,7 +97,8 @@ def find_movement(
         hidden: Parts that are out of view in one of the pictures and stay as they are: "mouth",
             "eyes", "brows", "nose", "outline".
     """
-    mouth, lids, shifts = MouthChange(np.zeros(2)), {}, {}
+    mouth, lids = MouthChange(np.zeros(2)), dict.fromkeys(SIDES, 1.0)
+    shifts: dict[str, np.ndarray] = {}
     if "mouth" not in hidden:
         mouth = mouth_change(*(read_mouth(face) for face in (photo, before, after)))
     if "eyes" not in hidden:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
@@ -37,4 +37,21 @@ def readers_of(backbones: Backbones) -> Readers:
         found = (both[0] + both[1].flip(-1)).div(2).cpu().numpy()
         return dict(zip(names, found, strict=True))
 
-    return Readers(parse)
+    return Readers(parse, describe=_describe(backbones))
+
+
+def _describe(backbones: Backbones) -> Callable[[np.ndarray], Mapping[str, float]] | None:
+    """Return how the base's reader of attributes describes drawn faces, if it has one."""
+    reader = backbones.attributes
+    if reader is None:
+        return None
+    numbers = [head.name for head in reader.config.heads if not head.values and not head.circular]
+
+    @torch.no_grad()
+    def describe(picture: np.ndarray) -> Mapping[str, float]:
+        place = next(reader.parameters()).device
+        image = torch.from_numpy(picture).to(place).permute(2, 0, 1)[None].div(127.5).sub(1)
+        found = reader.read(image)
+        return {name: float(found[name][0]) for name in numbers}
+
+    return describe

@@ -24,6 +24,8 @@ class View:
     points: np.ndarray | None = None  # [k, 2] float32 landmarks (x, y), px of the frame
     names: tuple[str, ...] = field(default=())  # of the landmarks, k of them
     seen: np.ndarray | None = None  # [k] float32 in [0, 1]: whether a landmark is in view
+    # What a drawn face shows in numbers ("age" in years, "freckles" in [0, 1]); empty if unknown.
+    traits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
