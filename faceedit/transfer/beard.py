@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from faceedit.transfer.drawing import SUBPIXEL, Sheet, blur, sheet_over, smooth_step
-from faceedit.transfer.head import Head, meet_ellipsoid
+from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head, meet_ellipsoid
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import FACE_AXES, FACE_CENTRE, Light, display, linear, surface_normals
 from faceedit.transfer.view import View
@@ -263,14 +263,25 @@ def _on_face(head: Head, place: np.ndarray) -> np.ndarray:
     return hit[0, 0]
 
 
-def photo_hair_colour(photo: View) -> np.ndarray:
-    """Return the linear colour of the photograph's brows and hair, [3]."""
+def hair_colour(photo: View, head: Head) -> np.ndarray:
+    """Return the linear colour of the photograph's hair, else of its brows, [3].
+
+    Only hair beside the skull counts, and only hues that hair has.
+    """
+    start, direction = head.rays(photo.shape)
+    _, inside = meet_ellipsoid(start, direction, SKULL_CENTRE, SKULL_AXES)
+    near = np.abs(inside) < 0.35
     found = []
-    for names, share in ((("brows",), 30), (("hair",), 45)):
-        where = photo.region(*names) > 0.7
-        if where.sum() > 30:
+    for name, share in (("hair", 45), ("brows", 25)):
+        where = (photo.region(name) > 0.7) & near
+        if where.sum() * head.scale**-2 > 40:
             found.append(np.percentile(linear(photo.image[where]), share, axis=0))
-    return np.mean(found, axis=0) if found else np.array([0.03, 0.02, 0.015])
+    if not found:
+        return np.array([0.03, 0.02, 0.015])
+    colour = found[0] if len(found) == 1 else 0.6 * found[0] + 0.4 * found[1]
+    lab = cv2.cvtColor(display(colour)[None, None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = np.clip(lab, [8, -1, 1], [92, 26, 42]).astype(np.float32)
+    return linear(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, 0] * 255)
 
 
 ZONES = {  # mm of the average face: least and most |x|, least and most y
@@ -309,7 +320,7 @@ def read_beard(
         chin=max(grows["chin"], grows["cheeks"]),
         lip=grows["lip"],
         length=2.0 if faint else (9.0 if grows["cheeks"] else 7.5),
-        colour=photo_hair_colour(photo),
+        colour=hair_colour(photo, heads[0]),
     )
 
 

@@ -205,21 +205,21 @@ def _sun_hat(hat: Hat, shop: Workshop) -> Made:
     cloth = np.where(ribbon, 0.22 + 0.02 * np.sin(height * 1.3), straw)
     foot = 0.60 + 0.40 * smooth_step(-2, 14, height)
     edge = 1 - 0.3 * smooth_step(2.5, 0.5, np.abs(height - 23))
-    shade = _lit(shop, dome.normals) * foot * edge * cloth
+    shade = 1.1 * _lit(shop, dome.normals, 0.6) * foot * edge * cloth
     made = [(dome, hat.colour * (shade * (1 + 0.06 * shop.mottle(dome.where, 0.7)))[:, None])]
     brim, below = _falling_brim(shop, base)
     r = np.hypot(brim.points[:, 0], brim.points[:, 2] - SKULL_CENTRE[2])
     out = BRIM_OUT + base.grow[0]
-    shade = _lit(shop, brim.normals) * np.where(below, 0.40, 1.0) * _straw(brim.points, r)
+    shade = _lit(shop, brim.normals, 0.3) * np.where(below, 0.55, 1.25) * _straw(brim.points, r)
     shade *= 1 - 0.30 * smooth_step(3.5, 1.0, out - r)
-    shade *= 0.58 + 0.42 * smooth_step(80, 112, r)
+    shade *= 0.68 + 0.32 * smooth_step(80, 108, r)
     shade *= 1 + 0.05 * shop.mottle(brim.where, 0.7)
     made.append((brim, hat.colour * shade[:, None]))
     return made
 
 
 # ---------------------------------------------------------------------------------- the surfaces
-BRIM_IN, BRIM_OUT, BRIM_FALL, BRIM_TILT = 72.0, 150.0, 0.27, 0.10
+BRIM_IN, BRIM_OUT, BRIM_FALL, BRIM_TILT = 72.0, 150.0, 0.27, 0.03
 
 
 def _falling_brim(shop: Workshop, base: Fit) -> tuple[Surface, np.ndarray]:
@@ -291,13 +291,17 @@ def _brim_of_cap(hat: Hat, shop: Workshop, base: Fit) -> tuple[Surface, np.ndarr
     return surface, hat.colour * shade[:, None]
 
 
-def _lit(shop: Workshop, normals: np.ndarray) -> np.ndarray:
-    """Return brightness of cloth: the face's light, and less where it turns away or looks down."""
+def _lit(shop: Workshop, normals: np.ndarray, rough: float = 1.0) -> np.ndarray:
+    """Return brightness of cloth in the face's light and the sky's.
+
+    Args:
+        shop: With the light.
+        normals: Of the surface, [k, 3].
+        rough: How much darker it is where it turns away from the camera, as wool is, 0..1.
+    """
     normals = _unit(normals)
-    bright = shop.light.on(normals)
-    return (
-        bright * (0.80 + 0.20 * normals[:, 1]) * (0.55 + 0.45 * np.clip(normals[:, 2], 0, 1) ** 0.7)
-    )
+    bright = shop.light.on(normals) * (0.84 + 0.22 * normals[:, 1])
+    return bright * (1 - rough * (0.42 - 0.42 * np.clip(normals[:, 2], 0, 1) ** 0.7))
 
 
 # ---------------------------------------------------------------------------------- its textures

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceedit.transfer.beard import draw_beard, read_beard
+from faceedit.transfer.earrings import draw_earrings, read_earrings
 from faceedit.transfer.glasses import draw_glasses, read_glasses
 from faceedit.transfer.head import AVERAGE_HEAD, Head, fit_head
 from faceedit.transfer.layers import Layers
@@ -45,7 +46,7 @@ def replace_parts(photo: View, before: View, after: View) -> Layers:
     if heads is None:
         return Layers()
     layers, seen = Layers(), photo
-    for operator in (_beard, _glasses, _hat):
+    for operator in (_beard, _earrings, _glasses, _hat):
         found = operator(seen, before, after, heads)
         if found is not None:
             layers, seen = layers.then(found), found.on(seen)
@@ -90,6 +91,13 @@ def _brightness(view: View) -> float:
 def _beard(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
     beard = read_beard(photo, before, after, (heads.photo, heads.before, heads.after))
     return None if beard is None else draw_beard(photo, heads.photo, heads.light, beard)
+
+
+def _earrings(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
+    worn, wanted = read_earrings(before, heads.before), read_earrings(after, heads.after)
+    if wanted is None or (worn is not None and worn.hoops == wanted.hoops):
+        return None
+    return draw_earrings(photo, heads.photo, heads.light, wanted)
 
 
 def _glasses(photo: View, before: View, after: View, heads: Heads) -> Layers | None:

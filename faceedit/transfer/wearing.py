@@ -16,7 +16,7 @@ from faceedit.transfer.view import View
 EDGE = 44.0  # mm over the eyes: where a hat's edge crosses the forehead
 SLOPE = 0.20
 LEAST = 900.0  # mm^2 of hat in the drawn face
-GROW = np.array([[2.0, 4.0, 3.0], [9.0, 18.0, 12.0]])  # mm: least and most room for hair
+GROW = np.array([[-7.0, -2.0, -4.0], [9.0, 18.0, 12.0]])  # mm: least and most room for hair
 REACH = {  # mm below the hat: of the near and the far shadow
     "beanie": (3.0, 7.0),
     "headband": (1.5, 3.0),
@@ -79,7 +79,7 @@ def wear_hat(photo: View, head: Head, light: Light, hat: Hat) -> Layers:
     below = _shadow(photo, head, alpha, light, hat.kind)
     tucked = Layers()
     if hat.kind != "headband":
-        tucked = _tucked(photo, head, fit, alpha, hat.kind)
+        tucked = _tucked(photo, head, alpha, hat.kind)
     return tucked.then(Layers(gain=below)).then(layer)
 
 
@@ -87,51 +87,76 @@ def fit_hat(photo: View, head: Head) -> Fit:
     """Return how a hat sits on the photograph's head, with room for its hair."""
     step = max(1, int(head.scale * 1.2))
     small = Head(head.turn, head.scale / step, head.origin / step, head.size)
-    hair = photo.region("hair", "hat")[::step, ::step] > 0.5
+
+    def part(*names: str) -> np.ndarray:
+        return photo.region(*names)[::step, ::step] > 0.5
+
+    solid, hair = part("skin", "ear", "hair", "hat", "brows"), part("hair", "hat")
     start, direction = small.rays(hair.shape)
     points, inside = meet_ellipsoid(start, direction, SKULL_CENTRE, SKULL_AXES)
     plain = Fit(EDGE, SLOPE, np.zeros(3))
-    over = hair & (plain.height(points) > 18) & (inside > -0.6)
-    grow = GROW[0].copy()
-    sides = over & (start[..., 1] < 75)
-    if sides.sum() > 8:
-        grow[0] = np.percentile(np.abs(points[..., 0][sides]), 96) - SKULL_AXES[0]
-    top = over & (np.abs(start[..., 0]) < 40)
+    above = (plain.height(points) > 12) & (inside > -0.6)
+    grow = np.array([0.0, 8.0, 4.0])
+    across = solid & above & (start[..., 1] < 68)
+    if across.sum() > 8:
+        half = np.percentile(np.abs(points[..., 0][across]), 97)
+        grow[0] = half - SKULL_AXES[0]
+    top = hair & above & (np.abs(start[..., 0]) < 40)
     if top.sum() > 8:
         high = np.percentile(points[..., 1][top], 98)
         grow[1] = high - SKULL_CENTRE[1] - SKULL_AXES[1]
+    grow = np.where(grow > 0, PRESSED * grow, grow)
     grow[2] = 0.5 * (grow[0] + grow[1])
-    return Fit(EDGE, SLOPE, np.clip(PRESSED * grow, *GROW))
+    return Fit(EDGE, SLOPE, np.clip(grow, *GROW))
 
 
-def _tucked(photo: View, head: Head, fit: Fit, hat: np.ndarray, kind: str) -> Layers:
+def _tucked(photo: View, head: Head, hat: np.ndarray, kind: str) -> Layers:
     """Return the photograph without the hair that the hat would press down."""
     hair = photo.region("hair", "hat")
-    start, _ = head.rays(photo.shape)
-    x, y = start[..., 0], start[..., 1]
     # Above the hat, in the columns that it covers.
     over = np.maximum.accumulate(hat[::-1], axis=0)[::-1]
     if kind != "sun hat":
-        # Hair falls from under the edge, so what lies beside the hat goes above a slope.
-        edge = SKULL_AXES[0] + fit.grow[0] + 8
-        rim = fit.edge + fit.slope * (SKULL_CENTRE[2] - 8)  # the edge's height beside the head
-        beside = np.clip(np.abs(x) - edge, 0, None)
-        side = smooth_step(-3, 3, y - rim - 4 + 0.9 * beside) * smooth_step(-4, 0, np.abs(x) - edge)
-        over = np.maximum(over, side)
-    gone = over * smooth_step(0.12, 0.4, blur(hair, 1.5 * head.scale))
+        over = np.maximum(over, _beside(hat, head.scale))
+    wide = _grown(hair, 3.5 * head.scale)
+    gone = over * smooth_step(0.15, 0.5, blur(wide, 0.8 * head.scale))
     gone = gone * (1 - (hat > 0.99)) * photo.known
     if (gone > 0.5).sum() < 4:
         return Layers()
-    hole = gone > 0.02
+    hole = (gone > 0.02) | (wide > 0.1)
     source = (photo.region("background") > 0.9) & (photo.known > 0.5)
     kernel = np.ones((3, 3), np.uint8)
     source = (
         cv2.erode(source.astype(np.uint8), kernel, iterations=max(1, round(2 * head.scale))) > 0
     )
-    filled = mirrored_fill(photo.image, hole | (hair > 0.05), source)
+    filled = mirrored_fill(photo.image, hole, source)
     return Layers(
         cover=filled, alpha=gone.astype(np.float32), grain=np.full(photo.shape, 0.15, np.float32)
     )
+
+
+def _beside(hat: np.ndarray, mm: float) -> np.ndarray:
+    """Return what lies beside a hat, above the slopes that hair falls along from its edge."""
+    h, w = hat.shape
+    solid = hat > 0.5
+    columns = np.flatnonzero(solid.any(0))
+    if not len(columns):
+        return np.zeros(hat.shape, np.float32)
+    x, y = np.arange(w, dtype=np.float32)[None], np.arange(h, dtype=np.float32)[:, None]
+    found = np.zeros(hat.shape, np.float32)
+    for column, side in ((columns[0], -1), (columns[-1], 1)):
+        inner = np.clip(column - side * round(2 * mm), 0, w - 1)
+        foot = float(np.flatnonzero(solid[:, inner])[-1]) if solid[:, inner].any() else 0.0
+        outwards = (x - column) * side
+        above = foot - 3 * mm + 0.8 * np.clip(outwards, 0, None) - y
+        beside = smooth_step(-1.5 * mm, 1.5 * mm, above) * smooth_step(-2.5 * mm, 0, outwards)
+        found = np.maximum(found, beside)
+    return found
+
+
+def _grown(field: np.ndarray, reach: float) -> np.ndarray:
+    """Return the highest value within `reach` px."""
+    size = 2 * max(1, round(reach)) + 1
+    return cv2.dilate(field, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
 
 
 def _shadow(photo: View, head: Head, hat: np.ndarray, light: Light, kind: str) -> np.ndarray:
