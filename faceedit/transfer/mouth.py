@@ -66,9 +66,9 @@ def read_light(view: View, face: Curves, to_pixels: np.ndarray) -> Light:
     else:
         bright = whites.mean(1)
         white = whites[bright >= np.percentile(bright, 75)].mean(0)
-        brightness = max(1.15 * white.max(), cheek.max())
+        brightness = max(1.25 * white.max(), 1.05 * cheek.max())
         white = (white / max(white.max(), 1.0) + 1) / 2  # half of the tint is the eye's own
-    white = white / white.max() * np.clip(brightness, 140, 235)
+    white = white / white.max() * np.clip(brightness, 150, 240)
     white = white * np.clip(mouth / max(eyes, 1.0), 0.8, 1.1)
     left, right = skin["left"].mean(), skin["right"].mean()
     slope = (
