@@ -15,9 +15,9 @@ from faceedit import hub
 from faceedit.backbones import Backbones
 from faceedit.backbones.clip import Clip, ClipConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
-from faceedit.editor import FaceEditor, repo_of
+from faceedit.editor import FaceEditor
 from faceedit.inversion import invert
-from faceedit.method_repo import read_variants
+from faceedit.method_repo import read_variants, repo_of
 from faceedit.methods.feat import Attention, Feat, feature_channels, feature_side, trace
 from faceedit.methods.styleclip_mapper import StyleClipMapper
 from faceedit.methods.styleclip_optimization import StyleClipOptimization

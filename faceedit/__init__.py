@@ -9,6 +9,8 @@ Importing the package is cheap: PyTorch is loaded when one of the public names i
 
 from typing import TYPE_CHECKING, Any
 
+from faceedit.version import __version__
+
 if TYPE_CHECKING:
     from faceedit.editor import FaceEditor
     from faceedit.errors import FaceEditError
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from faceedit.pipeline.clip_pae_diffusion import ClipPaeDiffusionPipeline
     from faceedit.types import EditRequest, EditResult
 
-__version__ = "0.1.0"
 __all__ = [
     "METHODS",
     "ClipPaeDiffusionPipeline",

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceedit import __version__
 from faceedit.convert import KINDS, convert
 from faceedit.errors import FaceEditError, RequestError
 from faceedit.photo.provenance import Provenance, SourceType, save
+from faceedit.version import __version__
 
 if TYPE_CHECKING:
     import PIL.Image

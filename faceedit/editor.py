@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import shutil
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,21 +15,18 @@ from typing import Any, Self
 import torch
 
 from faceedit import hub
-from faceedit.backbones import Backbones, load_backbones, load_component
-from faceedit.errors import PromptError, RepoError, RequestError, UnknownMethodError
-from faceedit.hub.remote import SENT, has_card, send
+from faceedit.backbones import Backbones
+from faceedit.errors import RequestError, UnknownMethodError
 from faceedit.inversion import invert, to_tensor
-from faceedit.method import EditMethod, load_method, save_method
-from faceedit.method_repo import find_variant, nearest_variant, read_variants
-from faceedit.methods import METHODS, method_class
-from faceedit.notes import PREFERRED, short_card
+from faceedit.library import Library
+from faceedit.method import EditMethod
+from faceedit.method_repo import push_repo
+from faceedit.methods import method_class
 from faceedit.photo import Framing, Photo, align, crop_quad, load_photo
 from faceedit.photo.regions import read_regions, region_mask
 from faceedit.portrait import Portrait, Step, after, compose
 from faceedit.types import EditRequest, EditResult, Face, Latent, Sentence, Space
 from faceedit.words.sentence import read
-
-logger = logging.getLogger(__name__)
 
 BASE = "faceedit/portraits-128"
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
@@ -63,16 +58,15 @@ class FaceEditor:
         download: hub.Download | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.backbones = backbones
-        self.default = default
-        self.framing = framing
-        self.base_folder = base_folder
+        self.library = Library(
+            backbones,
+            methods,
+            default=default,
+            framing=framing,
+            base_folder=base_folder,
+            download=download,
+        )
         self.dtype = _precision(dtype)
-        self._download = download
-        self._methods: dict[tuple[str, str | None], EditMethod] = {
-            (name, None): method for name, method in (methods or {}).items()
-        }
-        self._repos: dict[str, Path] = {}  # of methods with variants that were named by folder
         self._portraits: OrderedDict[tuple[Any, ...], Portrait] = OrderedDict()
 
     @classmethod
@@ -111,44 +105,45 @@ class FaceEditor:
         """
         dtype = _precision(dtype)
         download = hub.Download(revision, cache_dir, token, local_files_only, force_download)
-        folder = hub.find_repo(name, download)
-        config = hub.read_config(folder)
-        is_base = config.get("kind") == "base"
-        wanted = None if is_base else method_class(hub.method_of(folder))
-        others = replace(download, revision=None)  # the revision was of the repo that was named
-        if base is None:
-            base_folder = folder if is_base else hub.find_base(folder, download)
-            ffhq = hub.read_base(base_folder).get("framing") == "ffhq"
-            editor = cls(
-                load_backbones(base_folder).to(device or "cpu"),
-                framing=Framing.FFHQ if ffhq else Framing.WORLD,
-                base_folder=base_folder,
-                download=others,
-                dtype=dtype,
-            )
-        else:
-            _check_sharing(base, folder if is_base else None, device)
-            editor = cls(
-                base.backbones,
-                framing=base.framing,
-                base_folder=base.base_folder,
-                download=others,
-                dtype=dtype or base.dtype,
-            )
-        if wanted is not None:
-            editor._add(folder, wanted)
+        library = Library.open(name, download, None if base is None else base.library, device)
+        editor = cls(library.backbones, dtype=dtype or (None if base is None else base.dtype))
+        editor.library = library
         return editor
 
-    def _add(self, folder: Path, wanted: type[EditMethod]) -> None:
-        """Load the method of a folder and make it the default."""
-        if self.base_folder is not None:
-            hub.check_fingerprint(folder, self.base_folder)
-        if read_variants(folder):  # each is loaded when a prompt asks for it
-            self._repos[wanted.name] = folder
-        else:
-            self._borrow(wanted, folder)
-            self._methods[wanted.name, None] = self._placed(load_method(wanted, folder))
-        self.default = wanted.name
+    # What it holds --------------------------------------------------------------------------------
+
+    @property
+    def backbones(self) -> Backbones:
+        """The shared networks."""
+        return self.library.backbones
+
+    @property
+    def default(self) -> str | None:
+        """The method of an edit that names none; None where nobody chose one."""
+        return self.library.default
+
+    @property
+    def framing(self) -> Framing:
+        """How much of a photo an aligned face shows."""
+        return self.library.framing
+
+    @property
+    def base_folder(self) -> Path | None:
+        """Where the networks came from."""
+        return self.library.base_folder
+
+    def method(self, name: str | None = None, variant: str | None = None) -> EditMethod:
+        """Return a method, loaded on its first use.
+
+        Raises:
+            UnknownMethodError: If there is none of that name.
+            RepoError: If its weights cannot be found or do not fit this base.
+        """
+        return self.library.method(name, variant)
+
+    def available(self) -> list[str]:
+        """Return the names of the methods that work here, with this base, without a download."""
+        return self.library.available()
 
     # Editing --------------------------------------------------------------------------------------
 
@@ -194,7 +189,7 @@ class FaceEditor:
             prompt, method, strength, neutral, variant, seed=seed, layers=layers, mask=mask
         )
         portrait = self._portrait(photo, face_index, refine_steps)
-        return self._edit(portrait, request, paste_back)
+        return self.edit_portrait(portrait, request, paste_back)
 
     def compare(
         self,
@@ -217,7 +212,7 @@ class FaceEditor:
         """
         names = list(methods or ())
         if methods is None:  # without those that know a few sentences only, and not this one
-            names = [name for name in self.available() if self._knows(name, prompt)]
+            names = [name for name in self.available() if self.library.knows(name, prompt)]
         for name in names:
             method_class(name)
         if not names:
@@ -226,7 +221,7 @@ class FaceEditor:
             EditRequest(prompt, name, strength, neutral, seed=seed, mask=mask) for name in names
         ]
         portrait = self._portrait(photo, face_index, refine_steps)
-        return (self._edit(portrait, request, paste_back) for request in requests)
+        return (self.edit_portrait(portrait, request, paste_back) for request in requests)
 
     def sample(self, seed: int = 0, truncation_psi: float = 0.7) -> Face:
         """Return a face that no photo shows; `edit` takes it, `to_pil()` shows it.
@@ -273,10 +268,15 @@ class FaceEditor:
             self._portraits.popitem(last=False)
         return replace(self._portraits[key], photo=image)
 
-    def _edit(self, portrait: Portrait, request: EditRequest, whole: bool) -> EditResult:
-        """Edit a face whose code is known, and put the result together."""
+    def edit_portrait(
+        self, portrait: Portrait, request: EditRequest, paste_back: bool = True
+    ) -> EditResult:
+        """Edit a face whose code is known, and put the result together.
+
+        `edit` is this after the inversion; whoever inverts many photos at once calls it alone.
+        """
         start = time.perf_counter()
-        variant = self._variant(request)
+        variant = self.library.variant(request)
         method = self.method(request.method, variant)
         request = replace(request, method=method.name, variant=variant)
         clip = self.backbones.require("clip", method.name)
@@ -290,7 +290,7 @@ class FaceEditor:
             edited = method.edit(given, sentence, self.backbones, request.strength, request.layers)
         edited = source if edited is given else portrait.seen(source, edited, self.backbones)
         return EditResult(
-            image=compose(portrait, source, edited) if whole else edited.to_pil(),
+            image=compose(portrait, source, edited) if paste_back else edited.to_pil(),
             reconstruction=portrait.face.to_pil(),
             source=source.latent,
             edited=edited.latent,
@@ -325,111 +325,11 @@ class FaceEditor:
             scores["identity"] = (before @ after).item()
         return scores
 
-    # Methods --------------------------------------------------------------------------------------
-
-    def method(self, name: str | None = None, variant: str | None = None) -> EditMethod:
-        """Return a method, loaded on its first use.
-
-        Raises:
-            UnknownMethodError: If there is none of that name.
-            RepoError: If its weights cannot be found or do not fit this base.
-        """
-        name = name or self.default or self._preferred()
-        wanted = method_class(name)
-        if (name, variant) not in self._methods:
-            self._methods[name, variant] = self._placed(self._load(wanted, variant))
-        return self._methods[name, variant]
-
-    def _load(self, wanted: type[EditMethod], variant: str | None) -> EditMethod:
-        """Find a method's repo, check that it fits the base, and load it."""
-        folder = self._folder_of(wanted)
-        if folder is None:
-            return wanted.build(self.backbones).eval()
-        if variant is not None:
-            folder = find_variant(folder, variant)
-        elif variants := read_variants(folder):
-            raise RequestError(f"{wanted.name} needs a variant; choose from {variants}")
-        if self.base_folder is not None:
-            hub.check_fingerprint(folder, self.base_folder)
-        self._borrow(wanted, folder)
-        return load_method(wanted, folder)
-
-    def _borrow(self, wanted: type[EditMethod], folder: Path) -> None:
-        """Add the networks that lie in a method's own repo to those that the methods share."""
-        absent = sorted(wanted.brings - set(self.backbones.present()))
-        if absent:
-            loaded = {name: self._placed(load_component(name, folder)) for name in absent}
-            self.backbones = replace(self.backbones, **loaded)
-
-    def _folder_of(self, wanted: type[EditMethod]) -> Path | None:
-        """Return a method's repo; None for one that has learned nothing that could be absent."""
-        if wanted.name in self._repos:
-            return self._repos[wanted.name]
-        repo = self._repo_of(wanted.name)
-        folder = hub.find_local(repo, self.base_folder)
-        absent = wanted.brings - set(self.backbones.present())
-        fits = folder and (self.base_folder is None or hub.fits_base(folder, self.base_folder))
-        if not fits and wanted.kind == "optimized" and not absent:
-            return None  # its own settings will do, where another base's start would not
-        return folder or hub.find_repo(repo, self._download)
-
-    def _variant(self, request: EditRequest) -> str | None:
-        """Return the variant that is asked for, or the nearest to the prompt; None without any."""
-        name = request.method or self.default or self._preferred()
-        if request.variant is not None or (name, None) in self._methods:
-            return request.variant
-        folder = self._folder_of(method_class(name))
-        if folder is None:
-            return None
-        clip = self.backbones.require("clip", name)
-        return nearest_variant(request.prompt, folder, clip)
-
-    def _knows(self, name: str, prompt: str) -> bool:
-        """Return whether a method can be asked for this prompt."""
-        try:
-            self._variant(EditRequest(prompt, name))
-        except PromptError:  # is wrong with every method
-            raise
-        except RequestError as error:
-            logger.info("%s is left out: %s", name, error)
-            return False
-        return True
-
-    def available(self) -> list[str]:
-        """Return the names of the methods that work here, with this base, without a download."""
-        loaded = {name for name, _ in self._methods}
-        return [name for name in METHODS if name in loaded or self._is_here(name)]
-
-    def _preferred(self) -> str:
-        """Return the method of an editor that was told none."""
-        here = (name for name in PREFERRED if (name, None) in self._methods or self._is_here(name))
-        return next(here, PREFERRED[-1])
-
-    def _is_here(self, name: str) -> bool:
-        """Whether a method's folder is on this machine and was made with this base."""
-        folder = hub.find_local(self._repo_of(name), self.base_folder)
-        if folder is None or self.base_folder is None:
-            return folder is not None
-        return hub.fits_base(folder, self.base_folder)
-
-    def _repo_of(self, name: str) -> str:
-        """Return a method's repo, which has the owner of the base."""
-        if self.base_folder is None:
-            return repo_of(name)
-        return repo_of(name, hub.name_of(self.base_folder).split("/")[0])
-
-    def _placed(self, module: hub.AnyModule) -> hub.AnyModule:
-        """Move a method or a network to where the networks compute."""
-        generator = self.backbones.generator
-        return module if generator is None else module.to(generator.w_avg.device)
-
     # Moving and saving ----------------------------------------------------------------------------
 
     def to(self, device: str | torch.device) -> Self:
         """Move everything to `device`, like "cuda"; returns itself."""
-        self.backbones.to(device)
-        for method in self._methods.values():
-            method.to(device)
+        self.library.to(device)
         self._portraits.clear()
         return self
 
@@ -453,26 +353,12 @@ class FaceEditor:
         Raises:
             RepoError: If the networks came from no folder, so that nothing can name them.
         """
-        if self.base_folder is None:
-            raise RepoError("this editor's networks came from no folder; save them as a base first")
-        folder, name = Path(folder), self.default or self._preferred()
-        base = hub.name_of(self.base_folder)
-        neighbour = folder.resolve().parent / base.split("/")[1]
-        if name in self._repos:  # all its variants, as they are
-            shutil.copytree(self._repos[name], folder, dirs_exist_ok=True)
-        else:
-            prints = hub.fingerprint(self.base_folder)
-            method = self.method(name)
-            save_method(method, folder, base=base, fingerprint=prints, half=False)
-            for network in sorted(method.brings):
-                self.backbones.require(network, name).save(folder, half=False)
-        if (revision := hub.revision_of(self.base_folder)) is not None:
-            hub.write_folder(folder, {**hub.read_config(folder), "base_revision": revision}, None)
-        if not (folder / "README.md").exists():
-            card = short_card(name, base, folder.resolve().name)
-            (folder / "README.md").write_text(card, encoding="utf-8")
-        if save_base and neighbour != self.base_folder.resolve():
-            shutil.copytree(self.base_folder, neighbour, dirs_exist_ok=True)
+        self.library.save(Path(folder))
+        base = self.base_folder
+        if save_base and base is not None:
+            neighbour = Path(folder).resolve().parent / hub.name_of(base).split("/")[1]
+            if neighbour != base.resolve():
+                shutil.copytree(base, neighbour, dirs_exist_ok=True)
 
     def push_to_hub(
         self,
@@ -500,30 +386,15 @@ class FaceEditor:
         Raises:
             RepoError: If the networks came from no folder, or the Hub does not take it.
         """
-        patterns = [name for name in SENT if name not in ("README.md", "*.md")]
-        if not has_card(repo_id, token):
-            patterns.append("README.md")
-        with tempfile.TemporaryDirectory() as beside:
-            folder = Path(beside) / repo_id.rsplit("/", 1)[-1]
-            self.save_pretrained(folder)
-            base = str(hub.read_config(folder)["base_model_name_or_path"])
-            card = short_card(hub.method_of(folder), base, repo_id)
-            (folder / "README.md").write_text(card, encoding="utf-8")
-            return send(
-                folder,
-                repo_id,
-                private=private,
-                token=token,
-                revision=revision,
-                create_pr=create_pr,
-                commit_message=commit_message,
-                patterns=patterns,
-            ).url
-
-
-def repo_of(name: str, owner: str = hub.OWNER) -> str:
-    """Return the repo id of a method; Hub names have hyphens."""
-    return f"{owner}/{name.replace('_', '-')}"
+        return push_repo(
+            repo_id,
+            self.library.save,
+            private=private,
+            token=token,
+            revision=revision,
+            create_pr=create_pr,
+            commit_message=commit_message,
+        )
 
 
 def _precision(dtype: torch.dtype | None) -> torch.dtype | None:
@@ -535,21 +406,6 @@ def _precision(dtype: torch.dtype | None) -> torch.dtype | None:
     if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
         raise RequestError(f"dtype is {dtype}; it must be torch.float32, bfloat16 or float16")
     return None if dtype is torch.float32 else dtype
-
-
-def _check_sharing(
-    base: FaceEditor, folder: Path | None, device: str | torch.device | None
-) -> None:
-    """Raise unless an editor's networks can be shared: where they are, and as the base they are."""
-    generator = base.backbones.generator
-    if device is not None and generator is not None:
-        here, there = torch.device(device), generator.w_avg.device
-        if (here.type, here.index or 0) != (there.type, there.index or 0):
-            raise RequestError(f"the shared networks are on {there}, not on {here}; leave it out")
-    if folder is None or base.base_folder is None:
-        return
-    if hub.fingerprint(folder) != hub.fingerprint(base.base_folder):
-        raise RepoError(f"{folder.name} is another base than that of `base`; leave one of them out")
 
 
 def _aligned_mask(mask: Any, portrait: Portrait) -> torch.Tensor:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit import __version__, hub
 from faceedit.backbones import Backbones
-from faceedit.errors import RepoError, RequestError
+from faceedit.errors import RequestError
 from faceedit.types import Face, Latent, Sentence, Space
 
 # Networks that describe faces: a method that learns reads them while it learns, not in an edit.
@@ -157,52 +154,3 @@ def keep_outside_mask(source: Face, edited: Face) -> Face:
     if mask.shape[-2:] != size:
         mask = F.interpolate(mask, size=size, mode="bilinear", align_corners=False)
     return replace(edited, image=torch.lerp(source.image, edited.image, mask), mask=mask)
-
-
-def save_method(
-    method: EditMethod,
-    folder: Path | str,
-    *,
-    base: str,
-    fingerprint: Mapping[str, str],
-    half: bool = True,
-) -> None:
-    """Write a method repo: config.json, and model.safetensors where the method learned something.
-
-    Args:
-        method: What to save.
-        folder: Where; made if absent, its other files stay.
-        base: The base repo's id, like "faceedit/portraits-128".
-        fingerprint: `hub.fingerprint` of the base that the method was made with. Only the networks
-            that a learned method reads are recorded; an optimized method fits any base.
-        half: Whether floating point numbers are stored with 16 bits.
-    """
-    learned = bool(method.state_dict())
-    needed = method.edit_needs() if learned else frozenset()
-    config = {
-        "library_name": "faceedit",
-        "kind": "method",
-        "format_version": hub.FORMAT_VERSION,
-        "faceedit_version": __version__,
-        "method": method.name,
-        "method_config": asdict(method.config),
-        "base_model_name_or_path": base,
-        "base_fingerprint": {name: fingerprint[name] for name in sorted(needed)},
-    }
-    hub.write_folder(Path(folder), config, method.state_dict() if learned else None, half=half)
-
-
-def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
-    """Load a method from its folder, frozen, in evaluation mode.
-
-    Raises:
-        RepoError: If a file is missing or damaged, or belongs to another method.
-    """
-    config = hub.read_config(folder)
-    if config.get("method") != method_class.name:
-        raise RepoError(f"{folder} holds {config.get('method')!r}, not {method_class.name!r}")
-    settings = hub.build_config(method_class.config_class, config.get("method_config", {}), folder)
-    method = method_class(settings)
-    if method.state_dict():
-        hub.load_weights(method, folder)
-    return method.eval().requires_grad_(False)

@@ -1,26 +1,34 @@
-"""Method repos with one sentence a set of weights: a folder each, and an index of the sentences.
+"""A method's repo: written, read, with one set of weights or one a sentence, and sent to the Hub.
 
-`config.json` of such a repo has no `method_config` but `variants`, which maps a sentence to the
-subfolder that holds the weights that learned it: {"red hair": "red-hair"}. Each subfolder is a
-method's folder of its own.
+`config.json` says which method it is, its settings, and by which networks it was made. A method
+that learns one sentence a set of weights has no `method_config` there but `variants`, which maps a
+sentence to the subfolder that holds the weights that learned it: {"red hair": "red-hair"}. Each
+subfolder is a method's folder of its own.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 
-from faceedit import __version__, hub
+from faceedit import hub
 from faceedit.errors import RepoError, RequestError
-from faceedit.method import EditMethod, save_method
+from faceedit.hub.remote import SENT, has_card, send
+from faceedit.method import EditMethod
+from faceedit.notes import short_card
+from faceedit.version import __version__
 from faceedit.words.sentence import NEUTRAL, clean, embed
 
 if TYPE_CHECKING:
+    from faceedit.backbones import Backbones
     from faceedit.backbones.clip import Clip
 
 logger = logging.getLogger(__name__)
@@ -28,6 +36,139 @@ logger = logging.getLogger(__name__)
 # Cosines between what a prompt and what a learned sentence change in "a face".
 SAME = 0.9  # from here on they say the same in other words
 FAR = 0.75  # below it they speak of different things
+
+
+def save_method(
+    method: EditMethod,
+    folder: Path | str,
+    *,
+    base: str,
+    fingerprint: Mapping[str, str],
+    half: bool = True,
+) -> None:
+    """Write a method repo: config.json, and model.safetensors where the method learned something.
+
+    Args:
+        method: What to save.
+        folder: Where; made if absent, its other files stay.
+        base: The base repo's id, like "faceedit/portraits-128".
+        fingerprint: `hub.fingerprint` of the base that the method was made with. Only the networks
+            that a learned method reads are recorded; an optimized method fits any base.
+        half: Whether floating point numbers are stored with 16 bits.
+    """
+    learned = bool(method.state_dict())
+    facts = {"method_config": asdict(method.config)}
+    config = _config(method, base, fingerprint if learned else {}, facts)
+    hub.write_folder(Path(folder), config, method.state_dict() if learned else None, half=half)
+
+
+def _config(
+    method: EditMethod, base: str, fingerprint: Mapping[str, str], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the config.json of a method's repo; `facts` are what this kind of repo says more."""
+    networks = sorted(method.edit_needs()) if fingerprint else []
+    return {
+        "library_name": "faceedit",
+        "kind": "method",
+        "format_version": hub.FORMAT_VERSION,
+        "faceedit_version": __version__,
+        "method": method.name,
+        **facts,
+        "base_model_name_or_path": base,
+        "base_fingerprint": {name: fingerprint[name] for name in networks},
+    }
+
+
+def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
+    """Load a method from its folder, frozen, in evaluation mode.
+
+    Raises:
+        RepoError: If a file is missing or damaged, or belongs to another method.
+    """
+    config = hub.read_config(folder)
+    if config.get("method") != method_class.name:
+        raise RepoError(f"{folder} holds {config.get('method')!r}, not {method_class.name!r}")
+    settings = hub.build_config(method_class.config_class, config.get("method_config", {}), folder)
+    method = method_class(settings)
+    if method.state_dict():
+        hub.load_weights(method, folder)
+    return method.eval().requires_grad_(False)
+
+
+def repo_of(name: str, owner: str = hub.OWNER) -> str:
+    """Return the repo id of a method; Hub names have hyphens."""
+    return f"{owner}/{name.replace('_', '-')}"
+
+
+def write_repo(
+    folder: Path, source: EditMethod | Path, backbones: Backbones, base_folder: Path
+) -> None:
+    """Write a method's whole repo: weights, the networks of its own, the base's name and a card.
+
+    Args:
+        folder: Where; made if absent. A README.md that is there stays.
+        source: The method; or the folder of one with variants, which is copied as it is.
+        backbones: Hold the networks that the method brings.
+        base_folder: Where they came from.
+    """
+    base = hub.name_of(base_folder)
+    if isinstance(source, Path):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    else:
+        prints = hub.fingerprint(base_folder)
+        save_method(source, folder, base=base, fingerprint=prints, half=False)
+        for network in sorted(source.brings):
+            backbones.require(network, source.name).save(folder, half=False)
+    if (revision := hub.revision_of(base_folder)) is not None:
+        hub.write_folder(folder, {**hub.read_config(folder), "base_revision": revision}, None)
+    if not (folder / "README.md").exists():
+        write_card(folder, folder.resolve().name)
+
+
+def write_card(folder: Path, repo_id: str) -> None:
+    """Write a short README.md into a method's repo."""
+    base = str(hub.read_config(folder)["base_model_name_or_path"])
+    card = short_card(hub.method_of(folder), base, repo_id)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def push_repo(
+    repo_id: str,
+    write: Callable[[Path], None],
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    commit_message: str = "Upload with faceedit",
+) -> str:
+    """Send what `write` writes into a folder; return the repo's address. A card there stays.
+
+    The other arguments are those of `hub.remote.send`.
+
+    Raises:
+        RepoError: If the Hub does not take it.
+    """
+    patterns = [name for name in SENT if name not in ("README.md", "*.md")]
+    if not has_card(repo_id, token):
+        patterns.append("README.md")
+    with tempfile.TemporaryDirectory() as beside:
+        folder = Path(beside) / repo_id.rsplit("/", 1)[-1]
+        write(folder)
+        write_card(folder, repo_id)
+        return send(
+            folder,
+            repo_id,
+            private=private,
+            token=token,
+            revision=revision,
+            create_pr=create_pr,
+            commit_message=commit_message,
+            patterns=patterns,
+        ).url
+
+
+# Variants ---------------------------------------------------------------------------------------
 
 
 def folder_name(sentence: str) -> str:
@@ -125,14 +266,4 @@ def save_variants(
         place = folder / places[sentence]
         save_method(method, place, base=base, fingerprint=fingerprint, half=half)
     first = next(iter(methods.values()))
-    config: dict[str, Any] = {
-        "library_name": "faceedit",
-        "kind": "method",
-        "format_version": hub.FORMAT_VERSION,
-        "faceedit_version": __version__,
-        "method": first.name,
-        "base_model_name_or_path": base,
-        "base_fingerprint": {name: fingerprint[name] for name in sorted(first.edit_needs())},
-        "variants": places,
-    }
-    hub.write_folder(folder, config, None)
+    hub.write_folder(folder, _config(first, base, fingerprint, {"variants": places}), None)

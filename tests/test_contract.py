@@ -12,7 +12,8 @@ from faceedit import hub
 from faceedit.backbones import Backbones
 from faceedit.errors import MissingBackboneError, UnknownMethodError
 from faceedit.inversion import to_space
-from faceedit.method import EditMethod, MethodConfig, load_method, save_method
+from faceedit.method import EditMethod, MethodConfig
+from faceedit.method_repo import load_method, save_method
 from faceedit.methods import METHODS, method_class
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words.sentence import read

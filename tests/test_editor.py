@@ -8,10 +8,10 @@ from PIL import Image
 
 from faceedit import hub
 from faceedit.backbones.segmenter import SegmenterConfig
-from faceedit.editor import FaceEditor, repo_of
+from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError, PromptError, RepoError, RequestError, UnknownMethodError
 from faceedit.inversion import invert, refine, to_space, to_tensor
-from faceedit.method import save_method
+from faceedit.method_repo import repo_of, save_method
 from faceedit.methods import METHODS
 from faceedit.photo.regions import region_mask
 from faceedit.types import Face, Latent, Space

@@ -169,12 +169,12 @@ def test_repo_is_found_as_a_folder(folder):
 
 
 def test_bundled_copy_is_found_first(folder, monkeypatch):
-    monkeypatch.setattr(hub.folders, "BUNDLED", folder.parent)
+    monkeypatch.setattr(hub.find, "BUNDLED", folder.parent)
     assert hub.find_repo("faceedit/toy") == folder
 
 
 def test_bundled_copies_are_ours_only(folder, monkeypatch):
-    monkeypatch.setattr(hub.folders, "BUNDLED", folder.parent)
+    monkeypatch.setattr(hub.find, "BUNDLED", folder.parent)
     with pytest.raises(RepoError):
         hub.find_repo("somebody/toy")
 

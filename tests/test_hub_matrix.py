@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from faceedit import hub
 from faceedit.editor import FaceEditor
 from faceedit.errors import RepoError, RequestError, UnknownMethodError
-from faceedit.method import save_method
+from faceedit.method_repo import save_method
 from faceedit.methods import METHODS
 from tests.fake_hub import TOKEN, FakeHub, running
 

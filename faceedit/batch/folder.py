@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from faceedit import __version__, hub
+from faceedit import hub
 from faceedit.batch.files import Manifest, Shard, plan
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError, PhotoError, RequestError
@@ -32,6 +32,7 @@ from faceedit.photo import align, load_photo
 from faceedit.photo.regions import read_regions
 from faceedit.portrait import Portrait
 from faceedit.types import EditRequest, Face, Latent, Space
+from faceedit.version import __version__
 
 PATIENCE = timedelta(hours=24)  # that one process may take longer than another
 
@@ -158,7 +159,7 @@ def _edit_chunk(
             if isinstance(portrait, Exception):
                 raise portrait
             # The editor's second half alone: its first, the inversion, was of many photos at once.
-            result = editor._edit(portrait, job.request, job.paste_back)
+            result = editor.edit_portrait(portrait, job.request, job.paste_back)
             save(result.image, todo[photo])
             manifest.add(photo, todo[photo], result.request, result.seconds)
         except Exception as error:

@@ -27,8 +27,8 @@ from faceedit.convert.reading import Source, attributes, read_source
 from faceedit.convert.styleclip_mapper import from_styleclip
 from faceedit.convert.stylegan2 import from_rosinality
 from faceedit.errors import FaceEditError, RepoError
-from faceedit.method import EditMethod, save_method
-from faceedit.method_repo import save_variants
+from faceedit.method import EditMethod
+from faceedit.method_repo import save_method, save_variants
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion, ClipPaeDiffusionConfig
 from faceedit.methods.maniclip import ManiClip
 from faceedit.methods.styleclip_mapper import StyleClipMapper

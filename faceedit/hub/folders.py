@@ -1,20 +1,17 @@
-"""A repo is a folder: config.json + model.safetensors. Find it, read it strictly, write it whole.
+"""A repo's folder: config.json + model.safetensors, read strictly and written whole.
 
 A *base repo* holds the shared networks, each in a folder of its own; a *method repo* holds what
-one method learned and names the base that it was made with, by fingerprint. A name is looked for
-among the bundled copies (`hub_cards/` of a checkout), then as a local folder, then on the Hub.
-Weights are safetensors only: pickles can run code when they are opened.
+one method learned and names the base that it was made with, by fingerprint. Weights are safetensors
+only: pickles can run code when they are opened.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
-from functools import cache
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -22,88 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from faceedit.errors import RepoError
-from faceedit.hub.remote import Download, cached_id, fetch
 
 FORMAT_VERSION = 1  # of the folders; raised when an older faceedit could not read a newer folder
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-BUNDLED = Path(__file__).resolve().parents[2] / "hub_cards"
-OWNER = "faceedit"  # whose repos are bundled: hub_cards/<repo> is a copy of faceedit/<repo>
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 FULL_HALF = torch.finfo(torch.float16).max
 
 
 AnyConfig = TypeVar("AnyConfig")
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
-
-def find_repo(name: str | Path, download: Download | None = None, near: Path | None = None) -> Path:
-    """Return the local folder of a repo, downloaded if it has to be.
-
-    Args:
-        name: A repo id ("faceedit/portraits-128") or a folder.
-        download: How to ask the Hub. With a revision, only the Hub can answer.
-        near: A repo's folder whose neighbours are looked at first.
-
-    Raises:
-        RepoError: If it cannot be found; the message says what to do.
-    """
-    download = download or Download()
-    text = str(name)
-    if not text.strip():
-        raise RepoError("the name of the model repo is empty; try 'faceedit/portraits-128'")
-    folder = find_local(text, near) if download.revision is None else None
-    if folder is not None:
-        return folder
-    if Path(text).expanduser().is_file():
-        raise RepoError(f"'{text}' is a file; name the folder that holds its {CONFIG}")
-    if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:
-        raise RepoError(f"'{text}' looks like a folder but does not exist; check the path")
-    return fetch(text, download)
-
-
-def find_base(method: Path, download: Download | None = None) -> Path:
-    """Return the folder of the base that a method's folder names: a neighbour, bundled or the Hub.
-
-    Raises:
-        RepoError: If the method names none, or it cannot be found.
-    """
-    config = read_config(method)
-    base = config.get("base_model_name_or_path")
-    if not isinstance(base, str):
-        raise RepoError(f"{method / CONFIG} names no base (base_model_name_or_path)")
-    revision = config.get("base_revision")
-    local = find_local(base, near=method)
-    if local is not None and (revision is None or fits_base(method, local)):
-        return local
-    return find_repo(base, replace(download or Download(), revision=revision))
-
-
-def find_local(name: str, near: Path | None = None) -> Path | None:
-    """Return a repo's folder on this machine: a neighbour of `near`, bundled, or a path; or None.
-
-    The Hub's own cache is not looked at.
-    """
-    owner, _, repo = name.partition("/")
-    places = [near.parent / name.rsplit("/", 1)[-1]] if near is not None else []
-    if owner == OWNER and repo and "/" not in repo:
-        places.append(BUNDLED / repo)
-    for place in places:
-        if (place / CONFIG).is_file():
-            return place
-    path = Path(name).expanduser()
-    return path if path.is_dir() else None
-
-
-def name_of(folder: Path) -> str:
-    """Return the repo id that a folder is known by: from the Hub's cache, else as one of ours."""
-    cached = cached_id(folder)
-    return cached[0] if cached else f"{OWNER}/{folder.resolve().name}"
-
-
-def revision_of(folder: Path) -> str | None:
-    """Return the commit of a folder in the Hub's cache; None for other folders."""
-    cached = cached_id(folder)
-    return cached[1] if cached else None
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -326,62 +250,6 @@ def _storable(name: str, tensor: Tensor, half: bool) -> Tensor:
             raise ValueError(f"{name} is too large for 16 bits; save with half=False")
         tensor = tensor.half() if half else tensor
     return tensor.clone(memory_format=torch.contiguous_format)
-
-
-def fingerprint(base: Path) -> dict[str, str]:
-    """Return "sha256:..." of every component's weights, by the component's name.
-
-    Raises:
-        RepoError: If the folder is no base repo or a component has no weights.
-    """
-    prints = {}
-    for name, place in read_base(base)["components"].items():
-        path = base / place / WEIGHTS
-        if not path.is_file():
-            raise RepoError(f"{base / place} has no {WEIGHTS}; download it again")
-        prints[name] = digest(path)
-    return prints
-
-
-def digest(path: Path) -> str:
-    """Return "sha256:..." of a file."""
-    state = path.stat()
-    return _digest(path.resolve(), state.st_size, state.st_mtime_ns)
-
-
-@cache
-def _digest(path: Path, size: int, changed: int) -> str:
-    """Return a file's hash; `size` and `changed` (ns) tell its states apart in the cache."""
-    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def fits_base(method: Path, base: Path) -> bool:
-    """Whether a method's folder was made with the networks of this base."""
-    wanted = read_config(method).get("base_fingerprint") or {}
-    given = fingerprint(base) if wanted else {}
-    return all(given.get(name) == expected for name, expected in wanted.items())
-
-
-def check_fingerprint(method: Path, base: Path) -> None:
-    """Raise unless a method's folder was made with the networks of this base.
-
-    Raises:
-        RepoError: If one of the networks that it names is another one.
-    """
-    wanted = read_config(method).get("base_fingerprint") or {}
-    given = fingerprint(base) if wanted else {}
-    for name, expected in wanted.items():
-        if given.get(name) != expected:
-            got = _short(given.get(name, "none"))
-            raise RepoError(
-                f"{method.name} was made for another {name} ({_short(expected)}) than that of "
-                f"{base.name} ({got}); load the base that its {CONFIG} names, or make it anew"
-            )
-
-
-def _short(digest: str) -> str:
-    """The first letters of a fingerprint, enough to tell two apart."""
-    return digest.removeprefix("sha256:")[:8]
 
 
 def save_base(folder: Path | str, components: Mapping[str, str], **facts: Any) -> None:

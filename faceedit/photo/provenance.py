@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 
-from faceedit import __version__
+from faceedit.version import __version__
 
 if TYPE_CHECKING:
     import PIL.Image

@@ -11,7 +11,7 @@ from faceedit import FaceEditor, hub
 from faceedit.backbones.diffusion import Diffusion
 from faceedit.errors import RepoError, RequestError
 from faceedit.inversion import to_space
-from faceedit.method import save_method
+from faceedit.method_repo import save_method
 from faceedit.methods.clip_pae_diffusion import (
     ClipPaeDiffusion,
     cutouts,

@@ -7,7 +7,7 @@ import torch
 
 from faceedit.convert.maniclip import from_maniclip
 from faceedit.losses.pae import pae_sentence
-from faceedit.method import load_method
+from faceedit.method_repo import load_method
 from faceedit.methods.maniclip import (
     ManiClip,
     ManiClipConfig,

@@ -14,8 +14,14 @@ from faceedit.editor import FaceEditor
 from faceedit.errors import RepoError, RequestError
 from faceedit.inversion import to_space
 from faceedit.losses.pae import pae_sentence
-from faceedit.method import load_method, save_method
-from faceedit.method_repo import folder_name, nearest_variant, read_variants, save_variants
+from faceedit.method_repo import (
+    folder_name,
+    load_method,
+    nearest_variant,
+    read_variants,
+    save_method,
+    save_variants,
+)
 from faceedit.methods.styleclip_mapper import MapperConfig, StyleClipMapper
 from faceedit.types import Face, Latent, Space
 from faceedit.words.sentence import embed, read

@@ -15,7 +15,7 @@ from faceedit import hub
 from faceedit.editor import FaceEditor
 from faceedit.hub import save_network
 from faceedit.inversion import to_space
-from faceedit.method import load_method, save_method
+from faceedit.method_repo import load_method, save_method
 from faceedit.methods import METHODS
 from faceedit.words.sentence import read
 from faceedit.world import FaceAttributes, sample_attributes

@@ -12,7 +12,7 @@ import yaml
 
 import faceedit.methods
 from faceedit import hub
-from faceedit.method import save_method
+from faceedit.method_repo import save_method
 from faceedit.methods import METHODS
 from faceedit.notes import METHOD_NOTES, SPEED_WORDS
 from training.config import ROOT
@@ -137,7 +137,7 @@ def test_python_of_a_card_runs(name, finished_shelf, monkeypatch, tmp_path):
     folder = finished_shelf / name.replace("_", "-")
     if not folder.is_dir():
         pytest.skip("needs a network that the tiny base does not have")
-    monkeypatch.setattr(hub.folders, "BUNDLED", finished_shelf)
+    monkeypatch.setattr(hub.find, "BUNDLED", finished_shelf)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in python_blocks((folder / "README.md").read_text()):
@@ -147,7 +147,7 @@ def test_python_of_a_card_runs(name, finished_shelf, monkeypatch, tmp_path):
 
 
 def test_python_of_the_bases_card_runs(finished_shelf, monkeypatch, tmp_path):
-    monkeypatch.setattr(hub.folders, "BUNDLED", finished_shelf)
+    monkeypatch.setattr(hub.find, "BUNDLED", finished_shelf)
     monkeypatch.chdir(tmp_path)
     for block in python_blocks((finished_shelf / BASE / "README.md").read_text()):
         exec(block, {})

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from faceedit.method import load_method
+from faceedit.method_repo import load_method
 from faceedit.methods.counterfactual import CounterfactualEditor
 from faceedit.world import SPECS, FaceAttributes, sample_attributes
 from faceedit.world.captions import STATEMENTS, TRUE, truth

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from faceedit import methods
-from faceedit.method import EditMethod, MethodConfig, load_method
+from faceedit.method import EditMethod, MethodConfig
+from faceedit.method_repo import load_method
 from faceedit.types import Face, Latent, Space
 from training.config import ConfigError, TrainConfig
 from training.loop.loop import Loop

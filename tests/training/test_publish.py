@@ -9,7 +9,7 @@ from faceedit import hub
 from faceedit.backbones.clip import Clip
 from faceedit.backbones.stylegan2 import Generator
 from faceedit.editor import FaceEditor
-from faceedit.method import save_method
+from faceedit.method_repo import save_method
 from faceedit.methods import METHODS
 from tests.fake_hub import TOKEN, running
 from training.config import ROOT, ConfigError

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from faceedit import hub
-from faceedit.editor import FaceEditor, repo_of
+from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError, RequestError
 from faceedit.inversion import invert, to_space
 from faceedit.method import EditMethod
+from faceedit.method_repo import repo_of
 from faceedit.methods import METHODS, method_class
 from faceedit.types import Face, Latent, Space
 from faceedit.words.sentence import read

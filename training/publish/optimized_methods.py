@@ -14,9 +14,8 @@ from pathlib import Path
 
 from faceedit import hub
 from faceedit.backbones import load_backbones
-from faceedit.editor import repo_of
 from faceedit.errors import FaceEditError
-from faceedit.method import save_method
+from faceedit.method_repo import repo_of, save_method
 from faceedit.methods import METHODS
 from training.config import ROOT, ConfigError, unknown
 

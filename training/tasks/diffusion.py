@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from faceedit import hub
 from faceedit.backbones.diffusion import Diffusion, invert, reconstruct
-from faceedit.method import save_method
+from faceedit.method_repo import save_method
 from training.config import ConfigError, TrainConfig
 from training.data.shards import WorldBatch, WorldShards
 from training.memory import keep_freed_memory

@@ -13,7 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from faceedit import hub
-from faceedit.method import save_method
+from faceedit.method_repo import save_method
 from faceedit.methods import method_class
 from faceedit.words.sentence import read
 from training.config import TrainConfig

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from faceedit import hub
 from faceedit.backbones import Backbones, load_backbones
-from faceedit.method import EditMethod, save_method
+from faceedit.method import EditMethod
+from faceedit.method_repo import save_method
 from faceedit.methods import method_class
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words.sentence import read

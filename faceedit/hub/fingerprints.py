@@ -1,0 +1,66 @@
+"""Which weights a repo was made with: hashes of the networks' files, and comparing them."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from faceedit.errors import RepoError
+from faceedit.hub.folders import CONFIG, WEIGHTS, read_base, read_config
+
+
+def fingerprint(base: Path) -> dict[str, str]:
+    """Return "sha256:..." of every component's weights, by the component's name.
+
+    Raises:
+        RepoError: If the folder is no base repo or a component has no weights.
+    """
+    prints = {}
+    for name, place in read_base(base)["components"].items():
+        path = base / place / WEIGHTS
+        if not path.is_file():
+            raise RepoError(f"{base / place} has no {WEIGHTS}; download it again")
+        prints[name] = digest(path)
+    return prints
+
+
+def digest(path: Path) -> str:
+    """Return "sha256:..." of a file."""
+    state = path.stat()
+    return _digest(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    """Return a file's hash; `size` and `changed` (ns) tell its states apart in the cache."""
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def fits_base(method: Path, base: Path) -> bool:
+    """Whether a method's folder was made with the networks of this base."""
+    wanted = read_config(method).get("base_fingerprint") or {}
+    given = fingerprint(base) if wanted else {}
+    return all(given.get(name) == expected for name, expected in wanted.items())
+
+
+def check_fingerprint(method: Path, base: Path) -> None:
+    """Raise unless a method's folder was made with the networks of this base.
+
+    Raises:
+        RepoError: If one of the networks that it names is another one.
+    """
+    wanted = read_config(method).get("base_fingerprint") or {}
+    given = fingerprint(base) if wanted else {}
+    for name, expected in wanted.items():
+        if given.get(name) != expected:
+            got = _short(given.get(name, "none"))
+            raise RepoError(
+                f"{method.name} was made for another {name} ({_short(expected)}) than that of "
+                f"{base.name} ({got}); load the base that its {CONFIG} names, or make it anew"
+            )
+
+
+def _short(digest: str) -> str:
+    """The first letters of a fingerprint, enough to tell two apart."""
+    return digest.removeprefix("sha256:")[:8]
