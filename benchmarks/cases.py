@@ -260,7 +260,7 @@ def _edits(editor: FaceEditor, quick: bool) -> Iterator[Case]:
         variant = next(iter(variants.values()), None)
 
         def run(name: str = name, variant: str | None = variant) -> None:
-            editor.edit(face, PROMPT, method=name, variant=variant, paste_back=False)
+            editor.edit(face, PROMPT, method=name, variant=variant, output="character")
 
         yield Case(f"edit/{name}", f"one edit by {name}", run)
 

@@ -167,8 +167,26 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--refine-steps", type=int, default=0, metavar="N", help="closer inversion, slower"
     )
-    command.add_argument(
-        "--face-only", action="store_true", help="give the aligned face, not the whole photo"
+    _add_kind(command)
+
+
+def _add_kind(command: argparse.ArgumentParser) -> None:
+    """Add what is given back: the photo, the generator's own face, or that face pasted."""
+    kind = command.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--as-character",
+        dest="kind",
+        action="store_const",
+        const="character",
+        default="photograph",
+        help="give the generator's own face, not the edited photo",
+    )
+    kind.add_argument(
+        "--paste",
+        dest="kind",
+        action="store_const",
+        const="pasted",
+        help="paste the generator's face into the photo: for bases that draw photographs",
     )
 
 
@@ -192,13 +210,15 @@ def run_edit(arguments: argparse.Namespace) -> int:
         neutral=arguments.neutral,
         layers=layers,
         mask=arguments.mask,
-        paste_back=not arguments.face_only,
+        output=arguments.kind,
         face_index=arguments.face_index,
         refine_steps=arguments.refine_steps,
     )
     _save(result.image, output, _note(arguments, str(result.request.method)))
     scores = ", ".join(f"{name} {value:+.3f}" for name, value in result.scores.items())
     _say(f"{output}: {result.request.method}, {result.seconds:.1f} s, {scores}")
+    for note in result.notes:
+        _say(f"  {note}")
     return 0
 
 
@@ -216,14 +236,15 @@ def run_compare(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         neutral=arguments.neutral,
         mask=arguments.mask,
-        paste_back=False,
+        output=arguments.kind,
         face_index=arguments.face_index,
         refine_steps=arguments.refine_steps,
     )
     pictures: list[tuple[str, PIL.Image.Image]] = []
     for result in results:
         if not pictures:
-            pictures.append(("inverted", result.reconstruction))
+            seen = result.step.portrait.photo if result.changed is not None else None
+            pictures.append(("photo", seen) if seen else ("inverted", result.reconstruction))
         pictures.append((str(result.request.method), result.image))
         _say(f"{result.request.method}: {result.seconds:.1f} s")
     _save(_sheet(pictures), output, _note(arguments, ", ".join(name for name, _ in pictures[1:])))
@@ -235,7 +256,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
     """Edit a folder of photos and list those that could not be edited."""
     from faceedit.batch import folder as batch
     from faceedit.batch.files import output_folder
-    from faceedit.types import EditRequest
+    from faceedit.types import EditRequest, Output
 
     request = EditRequest(
         arguments.prompt,
@@ -249,7 +270,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
     )
     job = batch.Job(
         request,
-        not arguments.face_only,
+        Output(arguments.kind),
         arguments.face_index,
         arguments.refine_steps,
         arguments.batch_size,
@@ -395,16 +416,18 @@ def _umask() -> int:
 
 
 def _sheet(pictures: Sequence[tuple[str, PIL.Image.Image]]) -> PIL.Image.Image:
-    """Lay pictures in a row with their names above; small ones are enlarged to be seen."""
+    """Lay pictures in a row with their names above, all as high as the first within limits."""
     from PIL import Image, ImageDraw
 
-    side = max(256, *(picture.height for _, picture in pictures))
-    sheet = Image.new("RGB", (len(pictures) * (side + GAP) - GAP, side + TITLE), "white")
+    first = pictures[0][1]
+    side = min(max(256, first.height), 768)
+    width = max(1, round(side * first.width / first.height))
+    sheet = Image.new("RGB", (len(pictures) * (width + GAP) - GAP, side + TITLE), "white")
     pen = ImageDraw.Draw(sheet)
     for column, (name, picture) in enumerate(pictures):
-        left = column * (side + GAP)
+        left = column * (width + GAP)
         pen.text((left + 4, 5), name, fill="black")
-        sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (left, TITLE))
+        sheet.paste(picture.resize((width, side), Image.Resampling.LANCZOS), (left, TITLE))
     return sheet
 
 

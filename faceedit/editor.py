@@ -24,11 +24,22 @@ from faceedit.method_repo import push_repo
 from faceedit.methods import method_class
 from faceedit.photo import Framing, Photo, align, crop_quad, load_photo
 from faceedit.photo.regions import read_regions, region_mask
-from faceedit.portrait import Portrait, Step, after, compose
-from faceedit.types import EditRequest, EditResult, Face, Latent, Sentence, Space
+from faceedit.photograph import Outcome, Photographs
+from faceedit.portrait import Portrait, Step, after, pasted
+from faceedit.types import (
+    EditRequest,
+    EditResult,
+    Face,
+    Latent,
+    Output,
+    Sentence,
+    Space,
+    read_output,
+)
 from faceedit.words.sentence import read
 
 BASE = "faceedit/portraits-128"
+NOT_PARSED = "this base has no network that finds the regions of a photo; the face was pasted in"
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
 
 
@@ -68,6 +79,7 @@ class FaceEditor:
         )
         self.dtype = _precision(dtype)
         self._portraits: OrderedDict[tuple[Any, ...], Portrait] = OrderedDict()
+        self._photographs = Photographs()
 
     @classmethod
     def from_pretrained(
@@ -159,7 +171,7 @@ class FaceEditor:
         neutral: str = "a face",
         layers: tuple[int, int] | None = None,
         mask: Photo | Sequence[str] | None = None,
-        paste_back: bool = True,
+        output: Output | str = Output.PHOTOGRAPH,
         face_index: int | None = None,
         refine_steps: int = 0,
     ) -> EditResult:
@@ -178,7 +190,9 @@ class FaceEditor:
             layers: The w_plus layers [first, end) that may change; None is all.
             mask: Where the edit may act: regions by name ("hair", "hair+mouth", a list), or a
                 picture as large as the photo, white = may change.
-            paste_back: Whether the result is the whole photo or only the aligned face.
+            output: "photograph" gives the photo itself with the edit carried on to it, "character"
+                the generator's own face (also in `result.face`), "pasted" that face pasted into
+                the photo, for bases whose faces are like photographs.
             face_index: Which face of several, 0 is the largest.
             refine_steps: Steps of descent that bring the inversion closer to the photo.
 
@@ -189,7 +203,7 @@ class FaceEditor:
             prompt, method, strength, neutral, variant, seed=seed, layers=layers, mask=mask
         )
         portrait = self._portrait(photo, face_index, refine_steps)
-        return self.edit_portrait(portrait, request, paste_back)
+        return self.edit_portrait(portrait, request, read_output(output))
 
     def compare(
         self,
@@ -201,7 +215,7 @@ class FaceEditor:
         seed: int = 0,
         neutral: str = "a face",
         mask: Photo | Sequence[str] | None = None,
-        paste_back: bool = True,
+        output: Output | str = Output.PHOTOGRAPH,
         face_index: int | None = None,
         refine_steps: int = 0,
     ) -> Iterator[EditResult]:
@@ -220,8 +234,9 @@ class FaceEditor:
         requests = [
             EditRequest(prompt, name, strength, neutral, seed=seed, mask=mask) for name in names
         ]
+        wanted = read_output(output)
         portrait = self._portrait(photo, face_index, refine_steps)
-        return (self.edit_portrait(portrait, request, paste_back) for request in requests)
+        return (self.edit_portrait(portrait, request, wanted) for request in requests)
 
     def sample(self, seed: int = 0, truncation_psi: float = 0.7) -> Face:
         """Return a face that no photo shows; `edit` takes it, `to_pil()` shows it.
@@ -262,14 +277,14 @@ class FaceEditor:
             aligned = align(image, face_index, size, framing=self.framing)
             crop = to_tensor(aligned.image)
             face = invert(crop, Space.W_PLUS, self.backbones, refine_steps)
-            self._portraits[key] = Portrait(face, aligned=aligned)
+            self._portraits[key] = Portrait(face, aligned=aligned, key=key)
         self._portraits.move_to_end(key)
         while len(self._portraits) > REMEMBERED:
             self._portraits.popitem(last=False)
         return replace(self._portraits[key], photo=image)
 
     def edit_portrait(
-        self, portrait: Portrait, request: EditRequest, paste_back: bool = True
+        self, portrait: Portrait, request: EditRequest, output: Output = Output.PHOTOGRAPH
     ) -> EditResult:
         """Edit a face whose code is known, and put the result together.
 
@@ -289,18 +304,33 @@ class FaceEditor:
         with _seeded(request.seed), self._computing():
             edited = method.edit(given, sentence, self.backbones, request.strength, request.layers)
         edited = source if edited is given else portrait.seen(source, edited, self.backbones)
+        outcome = self._outcome(portrait, source, edited, request.mask, output)
         return EditResult(
-            image=compose(portrait, source, edited) if paste_back else edited.to_pil(),
+            image=edited.to_pil() if outcome is None else outcome.image,
             reconstruction=portrait.face.to_pil(),
             source=source.latent,
             edited=edited.latent,
             request=request,
             mask=edited.mask,
             face=edited.to_pil(),
+            changed=None if outcome is None else outcome.changed,
+            notes=() if outcome is None else outcome.notes,
             scores=self._scores(source, edited, sentence),
             seconds=time.perf_counter() - start,
-            step=Step(portrait, source, edited),
+            step=Step(portrait, source, edited, None if outcome is None else outcome.image),
         )
+
+    def _outcome(
+        self, portrait: Portrait, source: Face, edited: Face, mask: Any, output: Output
+    ) -> Outcome | None:
+        """Return the photo after an edit; None for a face that no photo shows, or if unwanted."""
+        if portrait.photo is None or portrait.aligned is None or output is Output.CHARACTER:
+            return None
+        if output is Output.PASTED:
+            return Outcome(pasted(portrait, source, edited))
+        if self.backbones.segmenter is None:
+            return Outcome(pasted(portrait, source, edited), notes=(NOT_PARSED,))
+        return self._photographs.carried(portrait, source, edited, self.backbones, mask)
 
     def _mask(self, mask: Any, portrait: Portrait) -> torch.Tensor:
         """Return where an edit may act, [1, 1, h, w] in [0, 1], from region names or a picture."""
@@ -331,6 +361,7 @@ class FaceEditor:
         """Move everything to `device`, like "cuda"; returns itself."""
         self.library.to(device)
         self._portraits.clear()
+        self._photographs = Photographs()
         return self
 
     @contextlib.contextmanager

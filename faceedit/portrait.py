@@ -9,6 +9,7 @@ was limited to a mask, or blended features) is kept as a picture that is added o
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ class Portrait:
     aligned: AlignedFace | None = None
     offset: Tensor | None = None  # [1, sum(style_dims)]: what earlier edits added in s
     extra: Tensor | None = None  # [1, 3, h, w]: what is seen and the codes do not draw
+    key: Hashable = None  # of the photo and the face in it, where an editor remembers them
 
     def source(self, space: Space, backbones: Backbones) -> Face:
         """Return the face for a method of that space; its image is what is seen now."""
@@ -70,11 +72,12 @@ class Step:
     portrait: Portrait  # before it
     source: Face
     edited: Face
+    photo: PIL.Image.Image | None = None  # after it; None where the face was drawn, not seen
 
 
 @torch.no_grad()
 def after(step: Step, backbones: Backbones) -> Portrait:
-    """Return the face after an edit, ready for the next; the photo is the one it was pasted into.
+    """Return the face after an edit, ready for the next; the photo is the one it was carried on to.
 
     A code that is neither in w_plus nor in s (a diffusion method's) cannot be carried on: there
     the picture is encoded again.
@@ -91,15 +94,15 @@ def after(step: Step, backbones: Backbones) -> Portrait:
         w_plus, offset = backbones.require("encoder", "one more edit")(edited.image), None
     return Portrait(
         Face(edited.image, Latent(w_plus, Space.W_PLUS)),
-        photo=None if before.photo is None else compose(before, step.source, edited),
+        photo=step.photo,
         aligned=before.aligned,
         offset=offset,
         extra=edited.image - _draw(w_plus, offset, backbones),
     )
 
 
-def compose(portrait: Portrait, source: Face, edited: Face) -> PIL.Image.Image:
-    """Put the edited face back into its photo; an edit of strength 0 gives the photo itself."""
+def pasted(portrait: Portrait, source: Face, edited: Face) -> PIL.Image.Image:
+    """Paste the edited face's own pixels into its photo; strength 0 gives the photo itself."""
     if portrait.photo is None or portrait.aligned is None:
         return edited.to_pil()
     if edited is source:

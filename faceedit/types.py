@@ -24,6 +24,14 @@ MAX_STRENGTH = 10.0  # of either sign; 1 is the paper's edit, far beyond it imag
 MAX_SEED = 2**63 - 1  # what torch.Generator.manual_seed takes
 
 
+class Output(StrEnum):
+    """What an edit of a photograph gives back."""
+
+    PHOTOGRAPH = "photograph"  # itself, with what the edit changed carried on to it
+    CHARACTER = "character"  # the generator's own edited face
+    PASTED = "pasted"  # that face pasted into the photograph
+
+
 class Space(StrEnum):
     """The spaces that methods edit in."""
 
@@ -106,13 +114,17 @@ class EditResult:
     an edit in s moved is no part of the `edited` code of a later edit in w_plus; its image has it.
     """
 
-    image: PIL.Image.Image  # the edited photo, or the edited crop where nothing was pasted back
+    image: PIL.Image.Image  # the edited photo, or the edited face where that was asked for
     reconstruction: PIL.Image.Image  # the aligned face as the generator redraws it, not edited
     source: Latent
     edited: Latent
     request: EditRequest
     mask: Tensor | None = None  # [1, 1, h, w] in [0, 1]: where the edit acted, if limited
     face: PIL.Image.Image | None = None  # the edited aligned face
+    changed: PIL.Image.Image | None = (
+        None  # "L", as large as the photo: 0 where it stayed as it was
+    )
+    notes: tuple[str, ...] = ()  # plain sentences: what could not be carried on to the photo
     scores: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     step: Any = field(default=None, repr=False, compare=False)  # where the next edit goes on from
@@ -131,6 +143,19 @@ def check_shape(tensor: Tensor, shape: Sequence[int | None], name: str = "tensor
     if not fits:
         wanted = ", ".join("any" if want is None else str(want) for want in shape)
         raise ValueError(f"{name} has shape {list(given)}; it must be [{wanted}]")
+
+
+def read_output(output: object) -> Output:
+    """Return what is asked for as an `Output`.
+
+    Raises:
+        RequestError: If there is no such output; the message lists them.
+    """
+    try:
+        return Output(output)  # type: ignore[arg-type]
+    except ValueError:
+        known = ", ".join(known.value for known in Output)
+        raise RequestError(f"output is {output!r}; it must be one of {known}") from None
 
 
 def _checked_text(text: object, what: str) -> str:

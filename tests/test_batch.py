@@ -40,7 +40,7 @@ def photos(tmp_path, monkeypatch):
 
 
 def edit(photos, repo, *flags):
-    return main(["batch", str(photos), PROMPT, "--repo", repo, "--face-only", *flags])
+    return main(["batch", str(photos), PROMPT, "--repo", repo, "--as-character", *flags])
 
 
 def results(folder):
@@ -54,7 +54,8 @@ def test_every_photo_is_edited_once_and_as_alone(repo, photos, tmp_path, capsys)
     assert "4 edited, 0 there already, 0 failed" in capsys.readouterr().out
 
     alone = tmp_path / "alone.png"
-    main(["edit", str(photos / "c.png"), PROMPT, "--repo", repo, "--face-only", "-o", str(alone)])
+    asked = ["edit", str(photos / "c.png"), PROMPT, "--repo", repo, "--as-character"]
+    main([*asked, "-o", str(alone)])
     together = np.array(Image.open(output / "c.png")).astype(int)
     assert np.abs(together - np.array(Image.open(alone))).max() <= 1  # a batch rounds otherwise
 

@@ -67,8 +67,8 @@ def test_edit_with_zero_strength_gives_the_photo_back(editor, drawing):
     assert torch.equal(result.source.code, result.edited.code)
 
 
-def test_edit_without_pasting_gives_the_aligned_face(editor, drawing):
-    result = editor.edit(drawing, "red hair", paste_back=False)
+def test_edit_as_a_character_gives_the_generators_face(editor, drawing):
+    result = editor.edit(drawing, "red hair", output="character")
     assert result.image.size == (32, 32)
 
 

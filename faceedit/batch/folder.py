@@ -31,7 +31,7 @@ from faceedit.method import EditMethod
 from faceedit.photo import align, load_photo
 from faceedit.photo.regions import read_regions
 from faceedit.portrait import Portrait
-from faceedit.types import EditRequest, Face, Latent, Space
+from faceedit.types import EditRequest, Face, Latent, Output, Space
 from faceedit.version import __version__
 
 PATIENCE = timedelta(hours=24)  # that one process may take longer than another
@@ -48,7 +48,7 @@ class Job:
     """
 
     request: EditRequest
-    paste_back: bool = True
+    output: Output = Output.PHOTOGRAPH
     face_index: int | None = None
     refine_steps: int = 0
     batch_size: int = 8  # photos that are inverted together
@@ -159,7 +159,7 @@ def _edit_chunk(
             if isinstance(portrait, Exception):
                 raise portrait
             # The editor's second half alone: its first, the inversion, was of many photos at once.
-            result = editor.edit_portrait(portrait, job.request, job.paste_back)
+            result = editor.edit_portrait(portrait, job.request, job.output)
             save(result.image, todo[photo])
             manifest.add(photo, todo[photo], result.request, result.seconds)
         except Exception as error:
@@ -250,7 +250,7 @@ def _settle(editor: FaceEditor, job: Job) -> tuple[Job, str]:
         "base": None if editor.base_folder is None else hub.fingerprint(editor.base_folder),
         "method": _weights_print(editor.method(request.method, request.variant)),
         "request": asdict(request),
-        "job": [job.paste_back, job.face_index, job.refine_steps],
+        "job": [job.output, job.face_index, job.refine_steps],
         "dtype": str(editor.dtype),
     }
     text = json.dumps(facts, sort_keys=True, default=str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -43,6 +44,27 @@ def read_regions(mask: Any) -> tuple[str, ...] | None:
     return names
 
 
+def labels_of(names: tuple[str, ...], known: Collection[str]) -> tuple[str, ...]:
+    """Return the labels that show some regions.
+
+    Args:
+        names: Regions as people call them.
+        known: The labels there are.
+
+    Raises:
+        RequestError: If there is no region of that name; the message lists them.
+    """
+    parts = {name: [p for p in TOGETHER.get(name, (name,)) if p in known] for name in names}
+    missing = [name for name, labels in parts.items() if not labels]
+    if missing:
+        listed = list(known)
+        raise RequestError(
+            f"no region {', '.join(map(repr, missing))} to limit the edit to; choose from "
+            f"{', '.join(listed)}, joined like '{JOINT.join(listed[:2])}', or give a picture"
+        )
+    return tuple(dict.fromkeys(part for chosen in parts.values() for part in chosen))
+
+
 @torch.no_grad()
 def region_mask(image: Tensor, names: tuple[str, ...], segmenter: Any) -> Tensor:
     """Return where some regions are, slightly larger than they are and soft at the edge.
@@ -58,15 +80,7 @@ def region_mask(image: Tensor, names: tuple[str, ...], segmenter: Any) -> Tensor
     Raises:
         RequestError: If there is no region of that name; the message lists them.
     """
-    known = segmenter.config.regions
-    parts = {name: [p for p in TOGETHER.get(name, (name,)) if p in known] for name in names}
-    missing = [name for name, labels in parts.items() if not labels]
-    if missing:
-        raise RequestError(
-            f"no region {', '.join(map(repr, missing))} to limit the edit to; choose from "
-            f"{', '.join(known)}, joined like '{JOINT.join(known[:2])}', or give a picture"
-        )
-    labels = dict.fromkeys(part for chosen in parts.values() for part in chosen)
+    labels = labels_of(names, segmenter.config.regions)
     found = segmenter.mask(image, *labels)
     reach = max(1, round(REACH * image.shape[-1]))
     grown = F.max_pool2d(found, 2 * reach + 1, stride=1, padding=reach)

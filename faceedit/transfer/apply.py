@@ -11,19 +11,22 @@ import numpy as np
 
 from faceedit.transfer.frame import Frame
 from faceedit.transfer.grain import Grain, measure_grain
-from faceedit.transfer.layers import Layers, sample
+from faceedit.transfer.layers import Layers
 
 STRIP = 256  # rows
 FADE = 0.06  # of the frame's shorter side: layers end softly where the frame does
 
 
-def apply(photo: np.ndarray, frame: Frame, layers: Layers) -> tuple[np.ndarray, np.ndarray]:
+def apply(
+    photo: np.ndarray, frame: Frame, layers: Layers, allowed: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the changed photograph and where it may differ, [h, w, 3] uint8 and [h, w] bool.
 
     Args:
         photo: RGB, [h, w, 3] uint8.
         frame: That the layers live in.
         layers: What to do.
+        allowed: How much of it is allowed where, [h, w] uint8; None = all of it everywhere.
     """
     image, changed = photo.copy(), np.zeros(photo.shape[:2], bool)
     layers = layers.limited(_inward(frame))
@@ -37,9 +40,26 @@ def apply(photo: np.ndarray, frame: Frame, layers: Layers) -> tuple[np.ndarray, 
     for y in range(top, bottom, STRIP):
         end = min(y + STRIP, bottom)
         strip, acts = _strip(photo, frame, layers, extent, (left, y, right, end), grain)
+        if allowed is not None:
+            strip, acts = _allowed(photo, strip, acts, allowed, (left, y, right, end))
         image[y:end, left:right][acts] = strip[acts]
         changed[y:end, left:right] = acts
     return image, changed
+
+
+def _allowed(
+    photo: np.ndarray,
+    strip: np.ndarray,
+    acts: np.ndarray,
+    allowed: np.ndarray,
+    box: tuple[int, int, int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a strip and where it acts, limited to what is allowed."""
+    left, top, right, bottom = box
+    weight = allowed[top:bottom, left:right].astype(np.float32)[..., None] / 255
+    own = photo[top:bottom, left:right].astype(np.float32)
+    mixed = np.rint(own + (strip - own) * weight).astype(np.uint8)
+    return mixed, acts & (weight[..., 0] > 0)
 
 
 def _inward(frame: Frame) -> np.ndarray:
@@ -123,6 +143,3 @@ def _moved(
     still = np.abs(move).max(2) < 1e-2
     moved[still] = photo[top:bottom, left:right][still]
     return moved
-
-
-__all__ = ["apply", "sample"]

@@ -15,7 +15,7 @@ from faceedit.transfer.recolour import recolour
 from faceedit.transfer.replace import replace_parts
 from faceedit.transfer.reshade import reshade
 from faceedit.transfer.reshape import reshape
-from faceedit.transfer.view import View
+from faceedit.transfer.view import Native, Planes, View
 
 Operator = Callable[[View, View, View], Layers]
 
@@ -82,7 +82,9 @@ def carry(
     before: np.ndarray,
     after: np.ndarray,
     readers: Readers,
-    mask: np.ndarray | None = None,
+    *,
+    limit: np.ndarray | None = None,
+    allowed: np.ndarray | None = None,
 ) -> Carried:
     """Carry what differs between two drawn faces on to the photograph.
 
@@ -91,17 +93,17 @@ def carry(
         before: The drawn face that stands for the photograph, [k, k, 3] uint8, RGB, aligned.
         after: The same face edited.
         readers: Of regions and landmarks, those that the scene was read with.
-        mask: Where the photograph may change, [m, m] float32 in [0, 1], aligned like the faces.
+        limit: How much the photograph may change, in the frame, [h, w] float32 in [0, 1].
+        allowed: The same in the photograph itself, [h, w] uint8, white = may.
     """
     layers = find_layers(
         scene.view,
         read_drawn(before, scene.frame, readers),
         read_drawn(after, scene.frame, readers),
     )
-    if mask is not None:
-        allowed = scene.frame.place(mask, cv2.INTER_LINEAR) * scene.frame.inside
-        layers = layers.limited(np.clip(allowed, 0, 1))
-    image, changed = apply(scene.photo, scene.frame, layers)
+    if limit is not None:
+        layers = layers.limited(limit)
+    image, changed = apply(scene.photo, scene.frame, layers, allowed)
     return Carried(image, changed, layers.notes)
 
 
@@ -116,19 +118,31 @@ def find_layers(photo: View, before: View, after: View) -> Layers:
 
 def read_drawn(face: np.ndarray, frame: Frame, readers: Readers) -> View:
     """Return a drawn face [k, k, 3] uint8 in the frame."""
-    regions = readers.parse(face.astype(np.float32))
-    points, seen = _landmarks(face.astype(np.float32), frame, readers)
+    own = face.astype(np.float32)
+    native = Native(own, _resized(readers.parse(own), face.shape[0]))
+    points, seen = _landmarks(own, frame, readers)
     return View(
-        traits={} if readers.describe is None else readers.describe(face.astype(np.float32)),
-        image=np.clip(frame.place(face), 0, 255),
-        regions=_placed(regions, frame),
+        traits={} if readers.describe is None else readers.describe(own),
+        image=np.clip(frame.place(own), 0, 255),
+        regions=Planes(native.regions, lambda name: frame.spread(native.regions[name])),
         known=frame.inside,
         square=frame.square,
         pixel=frame.square[2] / face.shape[0],
         points=points,
         names=readers.names,
         seen=seen,
+        native=native,
     )
+
+
+def _resized(regions: Mapping[str, np.ndarray], size: int) -> Mapping[str, np.ndarray]:
+    """Return regions at the size of the face that they are of."""
+    return {
+        name: plane
+        if plane.shape[0] == size
+        else cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA)
+        for name, plane in regions.items()
+    }
 
 
 def _read_photo(photo: np.ndarray, frame: Frame, readers: Readers) -> View:
@@ -137,17 +151,20 @@ def _read_photo(photo: np.ndarray, frame: Frame, readers: Readers) -> View:
     left, top, side = frame.square
     near = _square_cut(image, left, top, side)
     far = _square_cut(image, left - WIDE / 2 * side, top - WIDE / 2 * side, (1 + WIDE) * side)
-    regions = _placed(readers.parse(near), frame)
-    wide = _placed(readers.parse(far), frame, 1 + WIDE)
+    close, wide = readers.parse(near), readers.parse(far)
     x, y = np.arange(frame.shape[1]), np.arange(frame.shape[0])
     across = np.minimum(x - left, left + side - x)[None] / (SEAM * side)
     down = np.minimum(y - top, top + side - y)[:, None] / (SEAM * side)
     weight = np.clip(np.minimum(across, down), 0, 1).astype(np.float32)
-    joined = {name: wide[name] + (near - wide[name]) * weight for name, near in regions.items()}
+
+    def joined(name: str) -> np.ndarray:
+        around = frame.spread(wide[name], 1 + WIDE)
+        return around + (frame.spread(close[name]) - around) * weight
+
     points, seen = _landmarks(near, frame, readers)
     return View(
         image=image,
-        regions=joined,
+        regions=Planes(close, joined),
         known=frame.known,
         square=frame.square,
         pixel=max(1.0, frame.scale),
@@ -166,32 +183,6 @@ def _square_cut(image: np.ndarray, left: float, top: float, side: float) -> np.n
     return cv2.warpAffine(
         image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101
     )
-
-
-def _placed(
-    regions: Mapping[str, np.ndarray], frame: Frame, extent: float = 1.0
-) -> dict[str, np.ndarray]:
-    """Return regions that fill a square `extent` times the aligned one, in the frame."""
-    left, top, side = frame.square
-    names = list(regions)
-    joined = np.stack([regions[name] for name in names], 2).astype(np.float32)
-    wide = extent * side
-    step = wide / joined.shape[0]
-    x, y = left - (wide - side) / 2, top - (wide - side) / 2
-    matrix = np.array([[step, 0, x + (step - 1) / 2], [0, step, y + (step - 1) / 2]])
-    # OpenCV warps up to four channels at once.
-    parts = [
-        cv2.warpAffine(
-            np.ascontiguousarray(joined[..., first : first + 4]),
-            matrix,
-            frame.shape[::-1],
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        ).reshape(*frame.shape, -1)
-        for first in range(0, len(names), 4)
-    ]
-    planes = np.concatenate(parts, 2)
-    return {name: np.ascontiguousarray(planes[..., i]) for i, name in enumerate(names)}
 
 
 def _landmarks(

@@ -13,8 +13,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-SQUARE_SIDES = (256, 640)  # px of the frame: the aligned square is worked on at this size
-LONGEST = 1024  # px of the frame
+SQUARE_SIDES = (256, 512)  # px of the frame: the aligned square is worked on at this size
+LONGEST = 896  # px of the frame
 ABOVE, BESIDE, BELOW = 0.4, 0.4, 0.6  # how far the frame reaches beyond the square, in its sides
 
 
@@ -81,20 +81,30 @@ class Frame:
         inside = np.ones(self.photo, np.uint8)
         return cv2.warpAffine(inside, self.matrix, self.shape[::-1]).astype(np.float32)
 
-    @property
-    def square_matrix(self) -> np.ndarray:
-        """The way from the unit square of a drawn face to the frame, [2, 3]."""
-        left, top, side = self.square
-        return np.array([[side, 0, left], [0, side, top]])
-
-    def place(self, picture: np.ndarray, interpolation: int = cv2.INTER_CUBIC) -> np.ndarray:
+    def place(self, picture: np.ndarray) -> np.ndarray:
         """Return a picture [k, k] or [k, k, d] that fills the aligned square, in the frame.
 
         Beyond the square it goes on as its last pixel.
         """
+        return self._warped(picture, 1.0, cv2.INTER_CUBIC)
+
+    def spread(self, plane: np.ndarray, extent: float = 1.0) -> np.ndarray:
+        """Return probabilities [k, k] in the frame, which stay within [0, 1].
+
+        Args:
+            plane: Fills a square around the middle of the aligned one.
+            extent: That square's side, in sides of the aligned one.
+        """
+        return self._warped(plane, extent, cv2.INTER_LINEAR)
+
+    def _warped(self, picture: np.ndarray, extent: float, interpolation: int) -> np.ndarray:
+        """Return a picture of a square around the middle of the aligned one, in the frame."""
         left, top, side = self.square
-        step = side / picture.shape[0]
-        matrix = np.array([[step, 0, left + (step - 1) / 2], [0, step, top + (step - 1) / 2]])
+        step = extent * side / picture.shape[0]
+        out = (extent - 1) / 2 * side
+        matrix = np.array(
+            [[step, 0, left - out + (step - 1) / 2], [0, step, top - out + (step - 1) / 2]]
+        )
         return cv2.warpAffine(
             np.ascontiguousarray(picture, dtype=np.float32),
             matrix,

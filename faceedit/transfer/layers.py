@@ -10,12 +10,13 @@ resampled once, at its own resolution, whatever the number of operators.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from faceedit.transfer.view import View
+from faceedit.transfer.view import Planes, View
 
 STILL = 1e-3  # px; a field that moves nothing by more is no movement
 EVEN = 1e-4  # of gain and alpha
@@ -89,7 +90,7 @@ class Layers:
         regions, known, points = view.regions, view.known, view.points
         if self.move is not None:
             image = sample(image, self.move)
-            regions = {name: sample(region, self.move) for name, region in regions.items()}
+            regions = _moved_planes(regions, self.move)
             known = sample(known, self.move)
             points = None if points is None else carried_points(points, self.move)
         if self.gain is not None:
@@ -117,6 +118,11 @@ class Layers:
         for part in parts[1:]:
             found = found | part
         return found if found is not None and found.any() else None
+
+
+def _moved_planes(regions: Mapping[str, np.ndarray], move: np.ndarray) -> Planes:
+    """Return regions carried along by a movement."""
+    return Planes(regions, lambda name: sample(regions[name], move))
 
 
 def sample(field: np.ndarray, move: np.ndarray) -> np.ndarray:

@@ -1,12 +1,178 @@
-"""Stub of recolour: to be written."""
+"""Recolour: a region whose colour moved within the pair moves in the photograph.
+
+Per region, in CIELAB: lightness goes through a tone curve, so that strands and highlights stay;
+chroma moves as in the pair and keeps the photograph's own variation. What is changed is the
+region's own part of each pixel (`faceedit.transfer.matte`), so walls and leaves keep their colour.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from faceedit.transfer.irises import find_eyes, iris_colours, iris_weight
 from faceedit.transfer.layers import Layers
-from faceedit.transfer.view import View
+from faceedit.transfer.matte import guided_matte, unmixed
+from faceedit.transfer.view import Native, View
+
+
+@dataclass(frozen=True)
+class Part:
+    """A region that has a colour of its own.
+
+    Attributes:
+        regions: The parser's names for it.
+        slack: How far the parser's edge may be off, in sides of the aligned square.
+        noticed: CIELAB distances between which a movement of its mean begins to count and counts
+            whole: below it is the generator's drift.
+        absolute: How much of a large movement leads to the drawn colour itself, whatever the
+            photograph's was; the rest leads as far as it led in the pair.
+        own: Share of the photograph's variation of chroma that stays.
+        vivid: Chroma up to which drawn colours are taken as they are; photographs have hardly
+            any beyond it, so that only half of the rest is taken.
+        reach: How far lightness may move.
+        smallest: Share of the aligned square that it must fill, in the photograph and the pair.
+    """
+
+    regions: tuple[str, ...]
+    slack: float
+    noticed: tuple[float, float] = (4.0, 9.0)
+    absolute: float = 0.0
+    own: float = 0.8
+    vivid: float = 30.0
+    reach: float = 100.0
+    smallest: float = 2e-3
+
+
+PARTS = (
+    Part(("skin", "nose", "ear", "neck"), 0.02, noticed=(5.0, 10.0), reach=14.0),
+    Part(("cloth",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
+    Part(("hat",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
+    Part(("background",), 0.02, noticed=(12.0, 24.0), absolute=0.5),
+    Part(("lips",), 0.012, noticed=(3.0, 6.0), absolute=0.3, smallest=8e-4),
+    Part(("brows",), 0.012, absolute=0.5, own=0.6, smallest=5e-4),
+    Part(("beard",), 0.02, absolute=0.8, own=0.6),
+    Part(("hair",), 0.035, absolute=0.85, own=0.6),
+)
+IRIS = Part(("eyes",), 0.0, noticed=(8.0, 16.0), absolute=0.8, own=0.6, vivid=16.0, reach=18.0)
+LARGE = (12.0, 30.0)  # CIELAB distances between which a movement becomes a large one
+CORE = 0.6  # chance from which a pixel counts for a region's mean
+SEEN = 1 / 255  # alpha below which nothing would be seen
+DARKEST, LIGHTEST = 3.0, 97.0  # of lightness that a mean may be moved to
 
 
 def recolour(photo: View, before: View, after: View) -> Layers:
-    """Return nothing yet."""
-    del photo, before, after
-    return Layers()
+    """Return the change of the photograph's colours by region."""
+    assert before.native is not None and after.native is not None
+    pair = _lab(before.native.image), _lab(after.native.image)
+    shift: np.ndarray | None = None
+    for part in PARTS:
+        moved = _movement(part, before.native, after.native, pair)
+        if moved is not None:
+            shift = _add(shift, photo, part, moved, _matte(photo, part))
+    moved = iris_colours(before.native, after.native, pair)
+    if moved is not None:
+        weight = iris_weight(photo, find_eyes(photo))
+        shift = _add(shift, photo, IRIS, moved, weight)
+    return Layers(shift=shift)
+
+
+def _movement(
+    part: Part, before: Native, after: Native, pair: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return a region's mean colour before and after; None where the pair hardly shows it."""
+    both = np.minimum(before.region(*part.regions), after.region(*part.regions)) > CORE
+    if both.mean() < part.smallest:
+        return None
+    return pair[0][both].mean(0), pair[1][both].mean(0)
+
+
+def _matte(photo: View, part: Part) -> np.ndarray | None:
+    """Return how much of every pixel of the photograph is a region; None where there is none."""
+    chance = photo.region(*part.regions) * photo.known
+    area = photo.square[2] ** 2
+    if (chance > CORE).sum() < part.smallest * area:
+        return None
+    return guided_matte(photo.image, chance, part.slack * photo.square[2])
+
+
+def _add(
+    shift: np.ndarray | None,
+    photo: View,
+    part: Part,
+    moved: tuple[np.ndarray, np.ndarray],
+    alpha: np.ndarray | None,
+) -> np.ndarray | None:
+    """Return what is added to the photograph, [h, w, 3], with a region's movement in it."""
+    start, end = moved
+    distance = float(np.linalg.norm(end - start))
+    amount = _step(distance, *part.noticed)
+    if amount == 0 or alpha is None:
+        return shift
+    chosen = np.flatnonzero(alpha > SEEN)
+    weight = alpha.reshape(-1)[chosen]
+    if not (weight > CORE).any():
+        return shift
+    if part.slack:
+        colour = unmixed(photo.image, alpha, part.slack * photo.square[2], chosen)
+    else:
+        colour = photo.image.reshape(-1, 3)[chosen]
+    lab = _lab(colour[None])[0]
+    mean = np.median(lab[weight > CORE], 0)
+    goal = _goal(part, mean, start, end)
+    changed = _rgb(_moved_colours(lab, mean, goal, part.own)[None])[0]
+    if shift is None:
+        shift = np.zeros_like(photo.image)
+    shift.reshape(-1, 3)[chosen] += (changed - colour) * (weight * amount)[:, None]
+    return shift
+
+
+def _goal(part: Part, mean: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return where a region's mean goes in the photograph, CIELAB.
+
+    Args:
+        part: The region.
+        mean: Where it is.
+        start: Where it was in the pair.
+        end: Where it came to be there.
+    """
+    share = part.absolute * _step(float(np.linalg.norm(end - start)), *LARGE)
+    goal = mean + (end - start) + share * (end - mean - (end - start))
+    goal[0] = np.clip(goal[0], mean[0] - part.reach, mean[0] + part.reach)
+    chroma = float(np.hypot(*goal[1:]))
+    most = max(part.vivid, float(np.hypot(*mean[1:])))
+    if chroma > most:
+        goal[1:] *= (most + (chroma - most) / 2) / chroma
+    return goal
+
+
+def _moved_colours(lab: np.ndarray, mean: np.ndarray, goal: np.ndarray, own: float) -> np.ndarray:
+    """Return colours [n, 3] whose mean was at `mean` moved to have it at `goal`."""
+    lightness = np.clip(lab[:, 0], 0, 100) / 100
+    low = np.clip(mean[0], DARKEST, LIGHTEST) / 100
+    high = np.clip(goal[0], DARKEST, LIGHTEST) / 100
+    light = lightness ** np.float32(np.log(high) / np.log(low))
+    # Strands in shade are less colourful than lit ones, and highlights have the lamp's colour.
+    shade = np.sqrt(np.minimum(light / high, 1))
+    shine = np.clip((light - high) / (1.02 - high), 0, 1)
+    vivid = (shade * (1 - shine * shine))[:, None]
+    chroma = goal[1:] * vivid + own * (lab[:, 1:] - mean[1:])
+    return np.concatenate([100 * light[:, None], chroma], 1).astype(np.float32)
+
+
+def _step(value: float, low: float, high: float) -> float:
+    """Return 0 below `low`, 1 above `high` and a smooth step between them."""
+    place = float(np.clip((value - low) / (high - low), 0, 1))
+    return place * place * (3 - 2 * place)
+
+
+def _lab(image: np.ndarray) -> np.ndarray:
+    """Return RGB [h, w, 3] in [0, 255] as CIELAB: lightness in [0, 100], a and b."""
+    return cv2.cvtColor(np.clip(image, 0, 255).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def _rgb(lab: np.ndarray) -> np.ndarray:
+    """Return CIELAB [h, w, 3] as RGB in [0, 255]."""
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255, 0, 255)

@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+
+
+class Planes(Mapping[str, np.ndarray]):
+    """Arrays by name that are made when they are first asked for, and kept.
+
+    Args:
+        names: That there are.
+        make: Name -> array.
+    """
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], np.ndarray]) -> None:
+        self._names = tuple(names)
+        self._make = make
+        self._made: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@dataclass(frozen=True, eq=False)
+class Native:
+    """A drawn face as it is, before it was placed in the frame: fast where places do not matter."""
+
+    image: np.ndarray  # [k, k, 3] float32, RGB in [0, 255]
+    regions: Mapping[str, np.ndarray]  # name -> [k, k] float32
+
+    def region(self, *names: str) -> np.ndarray:
+        """Return the probability of any of these regions, [k, k] in [0, 1]; 0 where unknown."""
+        return _any_of(self.regions, names, self.image.shape[:2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +65,7 @@ class View:
     seen: np.ndarray | None = None  # [k] float32 in [0, 1]: whether a landmark is in view
     # What a drawn face shows in numbers ("age" in years, "freckles" in [0, 1]); empty if unknown.
     traits: Mapping[str, float] = field(default_factory=dict)
+    native: Native | None = None  # of a drawn face
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -35,13 +75,20 @@ class View:
 
     def region(self, *names: str) -> np.ndarray:
         """Return the probability of any of these regions, [h, w] in [0, 1]; 0 where unknown."""
-        found = [self.regions[name] for name in names if name in self.regions]
-        if not found:
-            return np.zeros(self.shape, np.float32)
-        return np.clip(sum(found[1:], start=found[0]), 0, 1)
+        return _any_of(self.regions, names, self.shape)
 
     def point(self, name: str) -> np.ndarray | None:
         """Return a landmark (x, y) by name, px of the frame; None where there is none."""
         if self.points is None or name not in self.names:
             return None
         return self.points[self.names.index(name)]
+
+
+def _any_of(
+    regions: Mapping[str, np.ndarray], names: tuple[str, ...], shape: tuple[int, ...]
+) -> np.ndarray:
+    """Return the sum of regions in [0, 1]; 0 for those that are not there."""
+    found = [regions[name] for name in names if name in regions]
+    if not found:
+        return np.zeros(shape, np.float32)
+    return found[0] if len(found) == 1 else np.minimum(sum(found[1:], start=found[0]), 1)
