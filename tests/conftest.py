@@ -15,7 +15,8 @@ import torch
 from faceedit import hub
 from faceedit.backbones import Backbones
 from faceedit.backbones.attributes import AttributeHead, AttributeReader, AttributesConfig
-from faceedit.backbones.clip import Clip, ClipConfig, build_tokenizer
+from faceedit.backbones.clip import Clip, ClipConfig
+from faceedit.backbones.clip_tokenizer import build_tokenizer
 from faceedit.backbones.diffusion import Diffusion
 from faceedit.backbones.encoder import Encoder, EncoderConfig
 from faceedit.backbones.identity import Identity, IdentityConfig
@@ -76,8 +77,8 @@ def make_clip() -> Clip:
         text_heads=2,
         context_length=24,
         vocab_size=len(tokenizer),
-        start_token=tokenizer.bos_token_id,
-        end_token=tokenizer.eos_token_id,
+        start_token=tokenizer.start_token,
+        end_token=tokenizer.end_token,
         embed_dim=16,
     )
     return Clip(config, tokenizer)

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from faceedit import hub
-from faceedit.backbones.clip import build_tokenizer
+from faceedit.backbones.clip_tokenizer import build_tokenizer
 from faceedit.errors import FaceEditError, RequestError
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusionConfig
 from faceedit.pipeline.clip_pae_diffusion import ClipPaeDiffusionPipeline
-from faceedit.pipeline.inputs import wrap_clip
+from faceedit.pipeline.inputs import unwrap_clip, wrap_clip
 
 DRAFTED = 2
 FEW = {
@@ -27,7 +27,9 @@ PROMPT = "red hair"
 @pytest.fixture
 def pipe(backbones) -> ClipPaeDiffusionPipeline:
     clip, diffusion = backbones.clip, backbones.diffusion
-    made = ClipPaeDiffusionPipeline(diffusion.unet, diffusion.scheduler, clip.model, clip.tokenizer)
+    made = ClipPaeDiffusionPipeline(
+        diffusion.unet, diffusion.scheduler, unwrap_clip(clip), clip.tokenizer.transformers()
+    )
     made.set_progress_bar_config(disable=True)
     return made
 
@@ -315,7 +317,7 @@ def openai_clip(**small):
 def test_openais_end_token_is_taken_from_the_tokenizer():
     few = {"num_hidden_layers": 1}
     model = openai_clip(text_config=few, vision_config=few).eval()
-    tokenizer = build_tokenizer([], 77)
+    tokenizer = build_tokenizer([], 77).transformers()
     clip = wrap_clip(model, tokenizer, (0.5,) * 3, (0.5,) * 3)
     assert clip.config.end_token == tokenizer.eos_token_id
     with torch.no_grad():
@@ -334,7 +336,7 @@ def test_published_sizes_run_through_the_same_class(tmp_path):
     UNet2DModel(**CELEBA).half().save_pretrained(tmp_path / "ddpm")
     DDPMScheduler(clip_sample=True).save_pretrained(tmp_path / "ddpm")
     openai_clip().half().save_pretrained(tmp_path / "clip")
-    build_tokenizer([], 77).save_pretrained(tmp_path / "clip")
+    build_tokenizer([], 77).save(tmp_path / "clip")
     pipe = ClipPaeDiffusionPipeline.from_parts(tmp_path / "ddpm", tmp_path / "clip")
     result = pipe(
         Image.new("RGB", (256, 256), "gray"),

@@ -1,11 +1,12 @@
-"""CLIP: one space for images and sentences, around `transformers.CLIPModel`.
+"""CLIP: one space for images and sentences.
 
 Paper: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision",
 ICML 2021, arXiv:2103.00020.
 
 The wrapper owns what callers would otherwise repeat: resizing and normalising pixels so that
 gradients reach them, tokenizing, and unit length. Its folder is a `transformers` one:
-`CLIPModel.from_pretrained(folder)` and `CLIPTokenizer.from_pretrained(folder)` read it too.
+`CLIPModel.from_pretrained(folder)` and `CLIPTokenizer.from_pretrained(folder)` read it too, and
+`from_folder` reads theirs.
 """
 
 from __future__ import annotations
@@ -15,26 +16,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit import hub
+from faceedit.backbones.clip_tokenizer import TOKENIZER, ClipTokenizer
+from faceedit.backbones.clip_towers import ClipTowers
 from faceedit.backbones.resample import bicubic, box, foveal_columns, foveal_rows, resample
 from faceedit.errors import RepoError
-
-if TYPE_CHECKING:
-    from transformers import CLIPTokenizer
 
 logger = logging.getLogger(__name__)
 Pixels = Literal["openai", "styleclip", "foveal"]  # how images are fed in, see `Clip.pixels`
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1], from the official release
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
-START, END = "<|startoftext|>", "<|endoftext|>"
-TOKENIZER = "tokenizer.json"
 PREPROCESSOR = "preprocessor_config.json"  # transformers' file for the size, mean and std
 
 
@@ -126,22 +124,19 @@ class Clip(nn.Module):
 
     Attributes:
         config: The sizes.
-        model: The `transformers.CLIPModel`.
-        tokenizer: The `transformers.CLIPTokenizer`, or None where only images and token ids are
-            encoded.
+        model: The two towers, with the names of `transformers.CLIPModel`.
+        tokenizer: None where only images and token ids are encoded.
     """
 
     config_class: ClassVar[type] = ClipConfig
 
-    def __init__(self, config: ClipConfig, tokenizer: CLIPTokenizer | None = None) -> None:
-        from transformers import CLIPConfig, CLIPModel  # seconds to import, so only when needed
-
+    def __init__(self, config: ClipConfig, tokenizer: ClipTokenizer | None = None) -> None:
         super().__init__()
         if config.end_token == 2:
             raise ValueError("end_token 2 makes transformers pool the wrong token; choose another")
         self.config = config
         self.tokenizer = tokenizer
-        self.model = CLIPModel(CLIPConfig(**config.transformers()))
+        self.model = ClipTowers(config)
         self._told: set[str] = set()  # sentences whose cut has been reported
 
     @property
@@ -178,8 +173,7 @@ class Clip(nn.Module):
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Return unit embeddings [n, embed_dim] of images [n, 3, h, w] in [-1, 1]."""
-        features = self.model.get_image_features(pixel_values=self.pixels(image))
-        return F.normalize(features.pooler_output, dim=-1)
+        return F.normalize(self.model.image_features(self.pixels(image)), dim=-1)
 
     def tokenize(self, sentences: Sequence[str]) -> Tensor:
         """Return token ids, [n, longest], padded with the end token.
@@ -194,14 +188,11 @@ class Clip(nn.Module):
         if not sentences:
             return torch.zeros(0, 2, dtype=torch.long, device=self.model.logit_scale.device)
         limit = self.config.context_length - 2  # the start and the end take one place each
-        # split_special_tokens: a typed "<|endoftext|>" is text, not the end of the sentence
-        encoded = self.tokenizer(
-            list(sentences), add_special_tokens=False, split_special_tokens=True
-        )["input_ids"]
+        encoded = self.tokenizer.encode(sentences)
         for sentence, ids in zip(sentences, encoded, strict=True):
             if len(ids) > limit and sentence not in self._told:
                 self._told.add(sentence)
-                read = str(self.tokenizer.decode(ids[:limit])).strip()
+                read = self.tokenizer.decode(ids[:limit])
                 logger.warning("the sentence is too long for CLIP; it reads only: %r", read)
         rows = [[self.config.start_token, *ids[:limit], self.config.end_token] for ids in encoded]
         longest = max(map(len, rows), default=2)
@@ -210,8 +201,7 @@ class Clip(nn.Module):
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
         """Return unit embeddings [n, embed_dim] of token ids [n, length]."""
-        features = self.model.get_text_features(input_ids=tokens)
-        return F.normalize(features.pooler_output, dim=-1)
+        return F.normalize(self.model.text_features(tokens), dim=-1)
 
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
         """Return unit embeddings [n, embed_dim] of sentences; see `tokenize` for long ones."""
@@ -246,7 +236,7 @@ class Clip(nn.Module):
         folder = Path(folder)
         hub.write_folder(folder, self.config.transformers(), self.model.state_dict(), half=half)
         if self.tokenizer is not None:
-            self.tokenizer.save_pretrained(str(folder))
+            self.tokenizer.save(folder)
         size = {"height": self.config.image_size, "width": self.config.image_size}
         pixels = {
             "image_processor_type": "CLIPImageProcessor",
@@ -260,50 +250,16 @@ class Clip(nn.Module):
         (folder / PREPROCESSOR).write_text(json.dumps(pixels, indent=2) + "\n", encoding="utf-8")
 
 
-def build_tokenizer(merges: Sequence[tuple[str, str]], context_length: int) -> CLIPTokenizer:
-    """Return a CLIP tokenizer that can spell any text.
+def _load_tokenizer(folder: Path, vocab_size: int) -> ClipTokenizer:
+    """Read the tokenizer and check that it belongs to the network.
 
-    CLIP's unknown token is its end token, and the text tower reads nothing after the first end: a
-    vocabulary that lacks one symbol would cut sentences in silence. So every byte is in it, inside
-    a word and at its end.
-
-    Args:
-        merges: Pairs of symbols to join, most useful first; none gives a plain byte tokenizer.
-        context_length: Tokens a sentence can have, the start and the end included.
+    Raises:
+        RepoError: If it is missing, damaged, or of another CLIP.
     """
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import CLIPTokenizer
-
-    letters = sorted(ByteLevel.alphabet())
-    symbols = [*letters, *(f"{letter}</w>" for letter in letters)]
-    symbols += [left + right for left, right in merges]
-    vocabulary = {symbol: i for i, symbol in enumerate(dict.fromkeys([*symbols, START, END]))}
-    return CLIPTokenizer(
-        vocab=vocabulary,
-        merges=list(merges),  # type: ignore[arg-type]  # pairs, whatever the hint says
-        bos_token=START,
-        eos_token=END,
-        unk_token=END,
-        pad_token=END,
-        model_max_length=context_length,
-    )
-
-
-def _load_tokenizer(folder: Path, vocab_size: int) -> CLIPTokenizer:
-    from transformers import CLIPTokenizer
-
-    # Checked first, because transformers makes an empty tokenizer where the file is missing.
-    if not (folder / TOKENIZER).is_file():
-        raise RepoError(f"{folder} has no {TOKENIZER}; download it again")
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare exceptions
-        raise RepoError(f"{folder / TOKENIZER} cannot be read ({error})") from error
+    tokenizer = ClipTokenizer.from_folder(folder)
     if len(tokenizer) != vocab_size:
         raise RepoError(
             f"{folder / TOKENIZER} has {len(tokenizer)} tokens and the network {vocab_size}; "
             "they are not of the same CLIP"
         )
-    for key in ("is_local", "local_files_only"):  # how it was loaded now is not to be saved with it
-        tokenizer.init_kwargs.pop(key, None)
     return tokenizer

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from faceedit import hub
-from faceedit.backbones.clip import TOKENIZER, Clip, ClipConfig, build_tokenizer
+from faceedit.backbones.clip import Clip, ClipConfig
+from faceedit.backbones.clip_tokenizer import TOKENIZER, ClipTokenizer, build_tokenizer
 from faceedit.backbones.encoder import Encoder, EncoderConfig
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
@@ -314,7 +315,7 @@ def _saved_tokenizer(path: Path, config: ClipConfig) -> Any:
         raise FileError(f"{path} cannot be read ({error})") from error
     if len(tokenizer) != config.vocab_size:
         raise FileError(f"{path} has {len(tokenizer):,} tokens, the CLIP has {config.vocab_size:,}")
-    return tokenizer
+    return ClipTokenizer(tokenizer.backend_tokenizer, config.context_length)
 
 
 # The base -----------------------------------------------------------------------------------------

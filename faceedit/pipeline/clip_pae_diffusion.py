@@ -36,7 +36,14 @@ from faceedit.methods.clip_pae_diffusion import (
     Goal,
 )
 from faceedit.optimization.guidance import Progress
-from faceedit.pipeline.inputs import Pictures, read_images, read_mask, read_weights, wrap_clip
+from faceedit.pipeline.inputs import (
+    Pictures,
+    read_images,
+    read_mask,
+    read_weights,
+    unwrap_clip,
+    wrap_clip,
+)
 from faceedit.words.sentence import NEUTRAL, read
 
 __all__ = ["ClipPaeDiffusionOutput", "ClipPaeDiffusionPipeline"]
@@ -154,7 +161,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         """Use the CLIP of a base, and its face parser; a saved pipeline has the CLIP only."""
         assert clip.tokenizer is not None
         self._segmenter = segmenter
-        self.register_modules(clip=clip.model, tokenizer=clip.tokenizer)
+        self.register_modules(clip=unwrap_clip(clip), tokenizer=clip.tokenizer.transformers())
         self.register_to_config(
             pixel_mean=list(clip.config.pixel_mean), pixel_std=list(clip.config.pixel_std)
         )
@@ -167,7 +174,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             self._diffusion = Diffusion(self.unet, self.scheduler)
         if self.clip is None or self.tokenizer is None:
             raise RequestError("this pipeline has no CLIP; pass clip= and tokenizer= on loading it")
-        if self._clip is None or self._clip.model is not self.clip:
+        if self._clip is None or self._clip.model.logit_scale is not self.clip.logit_scale:
             mean, std = self.config.pixel_mean, self.config.pixel_std
             self._clip = wrap_clip(self.clip, self.tokenizer, mean, std)
         segmenter = segmenter or self._segmenter

@@ -7,15 +7,16 @@ from dataclasses import fields, replace
 
 import PIL.Image
 import torch
-from torch import Tensor
-from transformers import CLIPModel, CLIPTokenizer
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from faceedit.backbones.clip import Clip, ClipConfig
+from faceedit.backbones.clip_tokenizer import ClipTokenizer
 from faceedit.errors import RequestError
 from faceedit.inversion import to_tensor
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusionConfig
 
-__all__ = ["Pictures", "read_images", "read_mask", "read_weights", "wrap_clip"]
+__all__ = ["Pictures", "read_images", "read_mask", "read_weights", "unwrap_clip", "wrap_clip"]
 
 Pictures = PIL.Image.Image | Sequence[PIL.Image.Image] | Tensor
 WEIGHTS = [f.name for f in fields(ClipPaeDiffusionConfig) if f.name.startswith("weight_")]
@@ -75,10 +76,31 @@ def wrap_clip(
     pixels = {"image_mean": mean, "image_std": std}
     sizes = ClipConfig.from_transformers(model.config.to_dict(), pixels)
     config = replace(sizes, start_token=tokenizer.bos_token_id, end_token=tokenizer.eos_token_id)
+    spelling = ClipTokenizer(tokenizer.backend_tokenizer, config.context_length)
     with torch.device("meta"):
-        clip = Clip(config, tokenizer)
-    clip.model = model
+        clip = Clip(config, spelling)
+    _share_parameters(model, clip.model)
     return clip.eval()
+
+
+def unwrap_clip(clip: Clip) -> CLIPModel:
+    """Return a CLIP of the methods as transformers has it; the weights are shared."""
+    with torch.device("meta"):
+        model = CLIPModel(CLIPConfig(**clip.config.transformers()))
+    _share_parameters(clip.model, model)
+    device = clip.model.logit_scale.device
+    for part in model.modules():
+        ids = getattr(part, "position_ids", None)
+        if isinstance(ids, Tensor):
+            part.register_buffer("position_ids", torch.arange(ids.shape[-1], device=device)[None])
+    return model.eval()
+
+
+def _share_parameters(given: nn.Module, taker: nn.Module) -> None:
+    """Give a module the very parameters of another one, so that moving one moves both."""
+    for name, parameter in given.named_parameters():
+        place, _, last = name.rpartition(".")
+        setattr(taker.get_submodule(place), last, parameter)
 
 
 def read_weights(weights: Mapping[str, float] | None) -> dict[str, float]:

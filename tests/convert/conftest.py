@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from faceedit.backbones import Backbones
-from faceedit.backbones.clip import Clip, ClipConfig, build_tokenizer
+from faceedit.backbones.clip import Clip, ClipConfig
+from faceedit.backbones.clip_tokenizer import build_tokenizer
 from faceedit.backbones.encoder import Encoder, EncoderConfig
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.convert import convert

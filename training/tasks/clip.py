@@ -33,7 +33,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit.backbones.attributes import encode
-from faceedit.backbones.clip import Clip, ClipConfig, build_tokenizer
+from faceedit.backbones.clip import Clip, ClipConfig
+from faceedit.backbones.clip_tokenizer import ClipTokenizer, build_tokenizer
 from faceedit.metrics.attributes import in_sight, region_shares
 from faceedit.world import REGIONS, SPECS, sample_attributes
 from faceedit.world.captions import (
@@ -310,7 +311,7 @@ class ClipStep(nn.Module):
     def _see(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pooled tokens [n, width] and the unit embeddings [n, d] made of them."""
         model = self.clip.model
-        pooled = model.vision_model(pixel_values=self.clip.pixels(pictures)).pooler_output
+        pooled = model.vision_model(self.clip.pixels(pictures))
         return pooled.float(), F.normalize(model.visual_projection(pooled).float(), dim=-1)
 
     def _look(self, image: Tensor, known: Tensor) -> dict[str, Tensor]:
@@ -437,7 +438,7 @@ class ClipTask(Task):
         if self.options.freeze_text:
             self._freeze_text()
         if device.type == "cpu":  # the way back through torch's own attention is far slower in bf16
-            self.clip.model.set_attn_implementation("eager")
+            self.clip.model.fuse_attention(False)
         self.data: WorldShards | None = None
 
     @torch.no_grad()
@@ -586,7 +587,7 @@ def build_clip(options: ClipOptions) -> Clip:
 def _start_attentively(clip: Clip) -> None:
     """Change the start of the vision tower so that it looks at places, each head at others.
 
-    Portraits are aligned, so where a patch lies says as much as what it shows, but transformers'
+    Portraits are aligned, so where a patch lies says as much as what it shows, but the official
     start makes places ten times fainter than contents, and attention so even that the pooled token
     sees only the mean of all patches. Both cost hundreds of steps to unlearn.
     """
@@ -598,11 +599,11 @@ def _start_attentively(clip: Clip) -> None:
 
 
 @cache
-def learn_tokenizer(vocabulary: int, context_length: int, captions: int = 20_000) -> Any:
+def learn_tokenizer(vocabulary: int, context_length: int, captions: int = 20_000) -> ClipTokenizer:
     """Learn byte pairs on training captions: as many merges as the vocabulary has room for."""
     people = sample_attributes(captions // 4, seed=0)
     texts = [text for seed in range(4) for text in caption(people, seed=seed)]
-    plain = build_tokenizer((), context_length)
+    plain = build_tokenizer((), context_length).transformers()
     learned = plain.train_new_from_iterator(texts, vocabulary, show_progress=False)
     merges = json.loads(learned.backend_tokenizer.to_str())["model"]["merges"]
     room = vocabulary - len(plain)
