@@ -261,7 +261,7 @@ def test_damaged_weights_are_refused_and_nothing_is_written(shelf, tmp_path):
     saved = torch.load(shelf / "stylegan2-ffhq-config-f.pt")
     del saved["g_ema"]["conv1.conv.weight"]
     torch.save(saved, tmp_path / "a.pt")
-    with pytest.raises(FileError, match=r"a\.pt cannot be converted as stylegan2.*conv1"):
+    with pytest.raises(FileError, match=r"a\.pt cannot be converted as StyleGAN2.*conv1"):
         convert(tmp_path / "a.pt", tmp_path / "base")
     saved = torch.load(shelf / "model_ir_se50.pth")
     saved["output_layer.3.bias"] = torch.zeros(3)

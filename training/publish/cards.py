@@ -29,7 +29,7 @@ PROMPT = "a smiling face"
 DATASET = ("faceedit/portrait-world", "portrait world, held out")
 PARTS = {
     "attributes": "reads the world's attributes off a picture",
-    "clip": "`transformers.CLIPModel` and its own small tokenizer",
+    "clip": "the layers and names of `transformers.CLIPModel`, and its own small tokenizer",
     "diffusion": "a denoiser of faces, for the diffusion methods",
     "encoder": "e4e: a picture to its code in w_plus",
     "generator": "StyleGAN2; `attribute_mapping` beside it gives the code of any attributes",
