@@ -17,9 +17,10 @@ from faceedit.transfer.points import Curves
 LOWER_SHARE, SQUINT_SHARE = 0.12, 0.35  # of a closing that the lower lid makes; of a squint
 RAISED_SHARE = 0.8  # of an opening that the upper lid makes
 CHEEK = 0.22  # how far below the eye the skin gives way (unit: eye distance)
+CORNER, CORNER_SHARE = 0.15, 0.25  # the outer corner follows the upper lid, so far and so much
 LASH_WIDTH = 0.010
 LASH_DARK = np.array([0.84, 0.88, 0.90])  # how much darker than skin lashes are
-MARGIN = 0.018  # the edges of the lids' skin lie this far outside the line that landmarks find
+MARGIN = 0.030  # the edges of the lids' skin lie this far outside the line that landmarks find
 LEAST_LID = 0.10  # height of skin above the eye that is there at least
 
 
@@ -33,6 +34,7 @@ class Lids:
     new_upper: np.ndarray
     new_lower: np.ndarray
     brow: np.ndarray  # lower edge of the brow
+    ends: tuple[float, float]  # columns of the eye's corners
 
     @property
     def corners(self) -> np.ndarray:
@@ -53,9 +55,9 @@ def move_lids(face: Curves, side: str, factor: float) -> Lids:
     x = upper[:, 0]
     low = np.maximum(np.interp(x, lower[:, 0], lower[:, 1]), upper[:, 1])
     if factor < 1:  # no sliver of the eyeball may come along with the skin
-        edge = MARGIN * min(1.0, 2 * (1 - factor)) * np.sin(np.linspace(0, np.pi, len(x))) ** 0.5
+        edge = MARGIN * min(1.0, 2 * (1 - factor)) * np.sin(np.linspace(0, np.pi, len(x)))
         upper = upper - edge[:, None] * (0, 1)
-        low = low + 0.6 * edge
+        low = low + 0.7 * edge
     change = (factor - 1) * (low - upper[:, 1])
     if factor > 1:
         share = 1 - RAISED_SHARE
@@ -63,9 +65,26 @@ def move_lids(face: Curves, side: str, factor: float) -> Lids:
         share = SQUINT_SHARE + (LOWER_SHARE - SQUINT_SHARE) * min(1.0, 1.4 * (1 - factor))
     new_lower = low + share * change
     new_upper = upper[:, 1] - (1 - share) * change
+    beyond = np.linspace(0, CORNER, 7)[1:] * (-1 if side == "left" else 1)
+    ends = float(x[0]), float(x[-1])
+    x, order = _extended(x, beyond)
+    upper_y, low, new_upper, new_lower = (
+        np.concatenate([line, np.repeat(line[-1 if beyond[0] > 0 else 0], 6)])[order]
+        for line in (upper[:, 1], low, new_upper, new_lower)
+    )
+    near = _ease(1 - np.abs(x - (x[-7] if beyond[0] > 0 else x[6])) / CORNER)
+    drop = CORNER_SHARE * max(float((new_upper - upper_y).max()), 0.0) * near
     edge = face[f"brow_lower_{side}"]
-    brow = np.minimum(np.interp(x, edge[:, 0], edge[:, 1]), upper[:, 1] - LEAST_LID)
-    return Lids(x, upper[:, 1], low, new_upper, new_lower, brow)
+    brow = np.minimum(np.interp(x, edge[:, 0], edge[:, 1]), upper_y - LEAST_LID)
+    return Lids(x, upper_y, low, new_upper + drop, new_lower + drop, brow, ends)
+
+
+def _extended(x: np.ndarray, beyond: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns that go on beyond the eye's outer corner, and the order that sorts them."""
+    end = x[-1] if beyond[0] > 0 else x[0]
+    columns = np.concatenate([x, end + beyond])
+    order = np.argsort(columns)
+    return columns[order], order
 
 
 def lid_field(lids: Lids, at: np.ndarray) -> np.ndarray:
@@ -107,8 +126,7 @@ def lash_gain(lids: Lids, at: np.ndarray, pixel: float) -> np.ndarray:
     """
     x, y = at[..., 0], at[..., 1]
     off = y - np.interp(x, lids.x, lids.new_upper)
-    along = np.clip((x - lids.x[0]) / np.ptp(lids.x), 0, 1)
-    taper = _ease(np.minimum(along, 1 - along) / 0.18)
+    taper = _ease((x - lids.ends[0]) / 0.10) * _ease((lids.ends[1] - x) / 0.10)
     wide = max(LASH_WIDTH, 0.75 * pixel)
     line = np.exp(-((off / wide) ** 2)) * 0.85
     shade = np.exp(-((np.maximum(off, 0) / (3.5 * wide)) ** 2)) * (off > -wide) * 0.22

@@ -19,11 +19,11 @@ from faceedit.transfer.view import View
 EYE_DISTANCE = 63.0  # mm between the pupils of an adult, mean (Dodgson, SPIE 5291, 2004)
 # Where one tooth of the upper row ends and the next begins, seen from the front, mm from the
 # middle: central and lateral incisor, canine, premolars, molars that turn away.
-TOOTH_ENDS = np.array([0.0, 8.4, 14.6, 21.0, 25.6, 29.4, 33.0, 36.5])
+TOOTH_ENDS = 1.12 * np.array([0.0, 8.4, 14.8, 21.4, 26.2, 30.2, 33.6, 37.0])
 TOOTH_LENGTHS = np.array([1.0, 0.91, 0.97, 0.88, 0.82, 0.76, 0.7, 0.7])  # of the first one's
 TOOTH_TINTS = np.array([1.0, 0.985, 0.95, 0.95, 0.92, 0.9, 0.88, 0.86])
 LONGEST_TOOTH = 9.6  # mm that a laugh shows at most
-ENAMEL = np.array([1.02, 0.985, 0.91])  # colour relative to the white of the eye
+ENAMEL = np.array([1.10, 1.045, 0.965])  # colour relative to the white of the eye
 CAVITY = np.array([0.21, 0.075, 0.07])  # relative to white
 TONGUE = np.array([0.56, 0.25, 0.245])
 DRAWN_SHORT = 2.0  # a drawn mouth shows so much less of its teeth than a real one that opens as far
@@ -62,13 +62,13 @@ def read_light(view: View, face: Curves, to_pixels: np.ndarray) -> Light:
     cheek = np.mean([skin[name] for name in ("left_eye", "right_eye")], 0)
     if len(whites) < 4:
         white = cheek / max(cheek.max(), 1.0)
-        brightness = 1.15 * cheek.max()
+        brightness = 1.2 * cheek.max()
     else:
         bright = whites.mean(1)
         white = whites[bright >= np.percentile(bright, 75)].mean(0)
-        brightness = max(1.25 * white.max(), 1.05 * cheek.max())
-        white = (white / max(white.max(), 1.0) + 1) / 2  # half of the tint is the eye's own
-    white = white / white.max() * np.clip(brightness, 150, 240)
+        brightness = max(1.35 * white.max(), 1.2 * cheek.max())
+        white = (white / max(white.max(), 1.0) + 2) / 3  # a third of the tint is the eye's own
+    white = white / white.max() * np.clip(brightness, 160, 248)
     white = white * np.clip(mouth / max(eyes, 1.0), 0.8, 1.1)
     left, right = skin["left"].mean(), skin["right"].mean()
     slope = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from faceedit.transfer.ageing import ageing
 from faceedit.transfer.folds import (
     REDDER,
     Fold,
@@ -20,9 +21,9 @@ from faceedit.transfer.points import SIDES, Curves, curves_of, own_frame, uprigh
 from faceedit.transfer.spline import Box
 from faceedit.transfer.view import View
 
-YEARS = (6.0, 28.0)  # by which the drawn face ages: below the first nothing, from the second all
 FINE, COARSE = 0.014, 0.05  # the band of the photograph's own folds (unit: eye distance)
-DEEPER, SMOOTHER = 1.2, 0.75  # how much an old face's band gains, a young one's loses
+DEPTH = 1.4  # of the folds of the oldest
+DEEPER, SMOOTHER = 1.4, 0.75  # how much an old face's band gains, a young one's loses
 EXPRESSIVE = 0.55  # depth of an expression's folds over those of old age
 LARGEST_SHADE, LARGEST_OWN = 0.45, 0.13  # logarithms
 
@@ -40,7 +41,7 @@ def reshade(photo: View, before: View, after: View) -> Layers:
         return Layers()
     face, drawn, edited = (own_frame(curves) for curves in faces if curves is not None)
     older = ageing(before, after)
-    folds = [(fold, older) for fold in age_folds(face) if older > 0]
+    folds = [(fold, DEPTH * older) for fold in age_folds(face) if older > 0]
     folds += expression_folds(face, drawn, edited)
     if abs(older) < 0.02 and not folds:
         return Layers()
@@ -74,15 +75,6 @@ def expression_folds(face: Curves, before: Curves, after: Curves) -> list[tuple[
         depth = EXPRESSIVE * float(np.clip((change - 0.2 * full) / full, 0, 1))
         found += [(fold, depth) for fold in folds(face) if depth > 0]
     return found
-
-
-def ageing(before: View, after: View) -> float:
-    """Return how much older a drawn face got, -1 (much younger) to 1, by what its reader says."""
-    if "age" not in before.traits or "age" not in after.traits:
-        return 0.0
-    years = after.traits["age"] - before.traits["age"]
-    t = float(np.clip((abs(years) - YEARS[0]) / (YEARS[1] - YEARS[0]), 0, 1))
-    return float(np.sign(years)) * t
 
 
 def own_folds(image: np.ndarray, unit: float) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from faceedit.transfer.ageing import aged, ageing
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.lids import lash_gain
 from faceedit.transfer.mouth import draw_inside, read_light, tooth_share
@@ -39,6 +40,7 @@ def reshape(photo: View, before: View, after: View) -> Layers:
     movement = find_movement(
         own, own_frame(drawn), own_frame(edited), _hidden(photo, before, after)
     )
+    movement = aged(movement, own, ageing(before, after))
     if movement.still:
         return Layers()
     warp = build_warp(own, movement, upright(face))
