@@ -28,6 +28,7 @@ class Backbones:
     identity: Any = None  # image -> unit embedding of who it is
     encoder: Any = None  # image -> w_plus
     segmenter: Any = None  # image -> region logits
+    landmarks: Any = None  # image -> named points of the face
     attributes: Any = None  # image -> what it shows, by name
     diffusion: Any = None  # the denoising network of the diffusion methods
 
@@ -121,6 +122,7 @@ _LOADERS: dict[str, Callable[[Path], nn.Module]] = {
     "identity": _load_module("identity", "Identity"),
     "encoder": _load_module("encoder", "Encoder"),
     "segmenter": _load_module("segmenter", "Segmenter"),
+    "landmarks": _load_module("landmarks", "Landmarker"),
     "attributes": _load_module("attributes", "AttributeReader"),
     "diffusion": _load_diffusion,
 }

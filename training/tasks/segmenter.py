@@ -1,9 +1,17 @@
-"""The segmenter, trained on the world's own region labels."""
+"""The segmenter and the landmarks: what is where in a face, in drawings and in photographs.
+
+Both are learned together on one trunk, from renders, whose every pixel and point is known, and, if
+a folder of labelled photographs is given, from what those say (`training/photographs`). Each is
+exported as a network of its own.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean as mean
 from typing import Any, ClassVar
 
 import PIL.Image
@@ -11,127 +19,236 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.backbones.landmarks import Landmarker, LandmarkerConfig
 from faceedit.backbones.segmenter import Segmenter, SegmenterConfig
-from faceedit.hub import save_network
+from faceedit.hub import load_network, save_network
 from faceedit.metrics.image import intersection_over_union
-from faceedit.world import REGIONS
-from training.config import TrainConfig
-from training.data.augment import (
-    Augmentation,
-    augment,
-    random_grid,
-    replace_region,
-    warp,
-    warp_labels,
-)
-from training.data.shards import WorldBatch, WorldShards
+from faceedit.photo.framing import Framing
+from faceedit.world import LANDMARKS, REGIONS
+from training.config import ROOT, TrainConfig
+from training.data.shards import WorldShards
 from training.memory import keep_freed_memory
+from training.photographs.measure import EYES_AND_MOUTH, find_points, point_errors, region_scores
+from training.photographs.portraits import LabelledPhoto
+from training.photographs.regions import PARSED
+from training.photographs.renders import read_renders
+from training.photographs.samples import SIDE, FaceBatch, FaceSamples, photographs
+from training.photographs.textures import Scenes
+from training.provenance import register_component
 from training.sheets import contact_sheet
 from training.task import Task, Turn
 
-__all__ = ["SegmenterTask"]
+__all__ = ["SegmenterTask", "paint"]
 
-LENS = Augmentation(color=0.6, gray=0.05, blur=1.2, noise=0.08, coarse=0.2)
-ROTATION, SCALE, SHIFT = 8.0, 0.12, 0.06  # degrees, relative, share of the side
-NEW_BACKGROUND = 0.4  # probability: photos have backgrounds that the world has not
+SPREAD = 1.2  # places of a landmark map: standard deviation of the bump that it should be
+logger = logging.getLogger(__name__)
+
+HEAD_RATE = 3.0  # learning rate of the landmarks' own layers over that of the trunk
+POINT_UNIT = 0.2  # of the side: about the distance between the pupils
 
 
 @dataclass(frozen=True)
 class SegmenterOptions:
-    """Size of the network and weight of the second loss."""
+    """Sizes, what is learned from, and the weights of the losses."""
 
-    widths: tuple[int, ...] = (16, 48, 96, 128)
+    widths: tuple[int, ...] = (32, 48, 96, 128, 112)
+    fold: int = 4
+    photographs: str = ""  # folder of labelled photographs; "" learns from renders only
+    held_out: int = -1  # the fold of the photographs that is not learned from; -1 learns from all
+    photo_share: float = 0.5  # of the samples
+    scenes: str = ""  # folders of pictures to put behind people, joined by ":"
+    drawings: str = ""  # folders of further renders, joined by ":"
+    init: str = ""  # folder of a segmenter from which the trunk begins
+    balance: float = 0.25  # a region's pixels weigh ~ (1 / its share of the picture) ** balance
     weight_dice: float = 0.5
-    balance: float = 0.4  # a region's pixels weigh ~ (1 / its share of the picture) ** balance
+    weight_certain: float = 0.02  # of the entropy where photographs leave the region open
+    weight_points: float = 6.0  # mean distance, in distances of the pupils
+    weight_maps: float = 0.25  # cross-entropy of the landmarks' maps
+    weight_seen: float = 0.3
     evaluation_images: int = 1000
 
 
-class SegmenterStep(nn.Module):
-    """Cross-entropy, and a Dice loss that lets brows and earrings count as much as the hair."""
+class FaceStep(nn.Module):
+    """Scores regions and landmarks of a batch."""
 
-    def __init__(self, segmenter: Segmenter, task: SegmenterTask) -> None:
+    def __init__(self, segmenter: Segmenter, landmarks: Landmarker, task: SegmenterTask) -> None:
         super().__init__()
-        self.segmenter = segmenter
+        self.segmenter, self.landmarks = segmenter, landmarks
         self._task = (task,)  # in a tuple: the task is no submodule
 
-    def forward(self, batch: WorldBatch) -> dict[str, Tensor]:
-        """Score the segmentation of augmented renders."""
-        image, labels = batch.image, batch.segmentation
-        image, _ = replace_region(image, labels, REGIONS.index("background"), NEW_BACKGROUND)
-        grid = random_grid(image, ROTATION, SCALE, SHIFT)
-        image, labels = warp(image, grid), warp_labels(labels, grid).long()
-        # One pixel of every block, another one each step: all of them cost as much as the network.
-        fold = self.segmenter.config.fold
-        row, column = torch.randint(0, fold, (2,)).tolist()
-        folded = self.segmenter.folded(augment(image, LENS))
-        logits = folded[:, row * fold + column :: fold * fold].float()
-        labels = labels[:, row::fold, column::fold]
+    def forward(self, batch: FaceBatch) -> dict[str, Tensor]:
+        """Return the terms of the loss."""
         (task,) = self._task
-        return {
-            "cross_entropy": F.cross_entropy(logits, labels, task.region_weights),
-            "dice": task.options.weight_dice * dice_distance(logits, labels),
+        options, fold = task.options, self.segmenter.config.fold
+        down = self.segmenter.descend(batch.image)
+        fine = self.segmenter.ascend(down)
+        # Some pixels of every block, others each step: all of them cost as much as the network.
+        row, column = torch.randint(0, fold, (2,)).tolist()
+        folded = self.segmenter.logits(fine)
+        logits = folded[:, row * fold + column :: fold * fold].float()
+        allowed = allowed_regions(batch.bits[:, row::fold, column::fold])
+        terms = region_terms(logits, allowed, batch.photo, task.region_weights)
+        points, seen, maps = self.landmarks.read(fine, down[-1])
+        terms |= point_terms(points, seen, maps, batch)
+        weights = {
+            "regions": 1.0,
+            "dice": options.weight_dice,
+            "open": options.weight_certain,
+            "points": options.weight_points,
+            "maps": options.weight_maps,
+            "seen": options.weight_seen,
         }
+        return {name: weights[name] * value for name, value in terms.items()}
 
 
-def region_weights(labels: Tensor, power: float) -> Tensor:
-    """Return how much a pixel of each region weighs, [regions], mean 1 over the pixels.
-
-    Args:
-        labels: Label maps that tell how large the regions are.
-        power: 0 weighs all pixels alike, 1 all regions.
-    """
-    count = torch.bincount(labels.flatten().long(), minlength=len(REGIONS)).float()
-    share = count / count.sum()
-    weight = share.clamp(min=1e-4) ** -power
-    return weight / (weight * share).sum()
+def allowed_regions(bits: Tensor) -> Tensor:
+    """Turn bits [n, h, w] into booleans, [n, regions, h, w]."""
+    place = torch.arange(len(PARSED), device=bits.device)
+    return (bits[:, None] >> place[None, :, None, None]) & 1 > 0
 
 
-def dice_distance(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return 1 - the mean Dice overlap of the regions that occur in the batch.
+def region_terms(
+    logits: Tensor, allowed: Tensor, photo: Tensor, weights: Tensor
+) -> dict[str, Tensor]:
+    """Score regions: minus the log of the probability of any region that a pixel may show.
 
     Args:
         logits: [n, regions, h, w].
-        labels: [n, h, w] int64.
+        allowed: The same shape, bool.
+        photo: [n] bool; overlap (Dice) is for the others, whose labels are whole.
+        weights: Of a pixel that can only be one region, [regions].
     """
-    share = logits.softmax(1)
-    truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).to(share)
+    log_share = logits.log_softmax(1)
+    missed = -log_share.masked_fill(~allowed, -1e4).logsumexp(1)
+    count = allowed.sum(1)
+    mean_weight = (allowed * weights[:, None, None]).sum(1) / count.clamp(min=1)
+    weight = torch.where(count == 1, mean_weight, 1.0 / count.clamp(min=1).sqrt())
+    weight = torch.where(count == len(PARSED), 0.0, weight)
+    terms = {"regions": (missed * weight).sum() / weight.sum().clamp(min=1)}
+    share = log_share.exp()
+    if bool((~photo).any()):
+        terms["dice"] = dice_distance(share[~photo], allowed[~photo].float())
+    if bool(photo.any()):
+        entropy = -(share * log_share).sum(1)
+        terms["open"] = entropy[photo].mean()
+    return terms
+
+
+def dice_distance(share: Tensor, truth: Tensor) -> Tensor:
+    """Return 1 - the mean Dice overlap of the regions that occur in the batch.
+
+    Args:
+        share: Probabilities, [n, regions, h, w].
+        truth: 0 or 1, the same shape.
+    """
     both = (share * truth).sum((0, 2, 3))
     sizes = share.sum((0, 2, 3)) + truth.sum((0, 2, 3))
     present = truth.sum((0, 2, 3)) > 0
     return 1 - (2 * both / sizes.clamp(min=1))[present].mean()
 
 
+def point_terms(points: Tensor, seen: Tensor, maps: Tensor, batch: FaceBatch) -> dict[str, Tensor]:
+    """Score landmarks: distances, maps, visibility. Hidden points count a third."""
+    known = batch.points.isfinite().all(-1)
+    inside = known & ((batch.points > 0.01) & (batch.points < 0.99)).all(-1)
+    truth = torch.where(known[..., None], batch.points, 0.5)
+    weight = inside.float() * torch.where(batch.seen == 0, 0.3, 1.0)
+    weight = weight * torch.where(batch.photo, 2.0, 1.0)[:, None]
+    away = (points - truth).div(POINT_UNIT).pow(2).sum(-1).add(1e-5).sqrt()
+    total = weight.sum().clamp(min=1)
+    h, w = maps.shape[-2:]
+    bump = _bumps(truth, h, w)
+    spread = -(bump * maps.flatten(2).log_softmax(-1)).sum(-1)
+    told = batch.seen >= 0
+    seen_loss = F.binary_cross_entropy_with_logits(
+        seen, batch.seen.clamp(min=0).float(), told.float()
+    )
+    return {
+        "points": (away * weight).sum() / total,
+        "maps": (spread * weight).sum() / total,
+        "seen": seen_loss,
+    }
+
+
+def _bumps(points: Tensor, h: int, w: int) -> Tensor:
+    """Return a Gaussian around each point over the places of a map, [n, k, h * w], sum 1."""
+    rows = torch.arange(h, device=points.device) + 0.5 - points[..., 1:] * h
+    columns = torch.arange(w, device=points.device) + 0.5 - points[..., :1] * w
+    shares = [(-0.5 * (d / SPREAD) ** 2).softmax(-1) for d in (rows, columns)]
+    return (shares[0][..., :, None] * shares[1][..., None, :]).flatten(2)
+
+
 class SegmenterTask(Task):
-    """Trains `Segmenter` on `train`, measures mean IoU on `heldout`."""
+    """Trains `Segmenter` and `Landmarker`, measures mean IoU on the renders of `heldout`."""
 
     options_class: ClassVar[type] = SegmenterOptions
-    averaged: ClassVar[tuple[str, ...]] = ("segmenter",)
+    averaged: ClassVar[tuple[str, ...]] = ("segmenter", "landmarks")
     options: SegmenterOptions
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         super().__init__(config, device)
         if device.type == "cpu":
             keep_freed_memory()
-        self.segmenter = Segmenter(SegmenterConfig(REGIONS, widths=self.options.widths))
+        shape = {"fold": self.options.fold, "widths": self.options.widths, "resolution": SIDE}
+        self.segmenter = Segmenter(SegmenterConfig(PARSED, **shape))
+        self.landmarks = Landmarker(LandmarkerConfig(LANDMARKS, **shape))
+        for name in ("stem", "down", "lateral", "up"):  # one trunk while both are trained
+            setattr(self.landmarks, name, getattr(self.segmenter, name))
+        if self.options.init:
+            begin_from(self.segmenter, load_network(Segmenter, ROOT / self.options.init))
 
     def modules(self) -> dict[str, nn.Module]:
-        """The segmenter alone."""
-        return {"segmenter": self.segmenter}
+        """Both networks."""
+        return {"segmenter": self.segmenter, "landmarks": self.landmarks}
 
     def turns(self) -> list[Turn]:
-        """One turn."""
-        return [Turn("segmenter", SegmenterStep(self.segmenter, self))]
+        """One turn for both."""
+        step = FaceStep(self.segmenter, self.landmarks, self)
+        return [Turn("segmenter", step, groups=self._groups)]
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The trunk may be trained already: what reads the landmarks off it learns faster."""
+        trunk = list(self.segmenter.parameters())
+        shared = set(map(id, trunk))
+        heads = [p for p in self.landmarks.parameters() if id(p) not in shared]
+        return [{"params": trunk}, {"params": heads, "lr_scale": HEAD_RATE}]
+
+    def before_step(self) -> None:
+        """Leave the normalisation of a trunk that begins from another as it was there."""
+        if self.options.init:
+            for module in self.segmenter.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def open_data(self, recorded: dict[str, Any] | None) -> dict[str, Any]:
-        """Open the training renders."""
+        """Open renders, photographs and scenes."""
+        options = self.options
+        drawings = [ROOT / path for path in options.drawings.split(":") if path]
         folder = self.config.data_path / "train"
-        self.data = WorldShards(folder, recorded, self.config.seed, flip=True, device=self.device)
-        labels = self.data.rows(range(min(300, len(self.data)))).segmentation
-        self.region_weights = region_weights(labels, self.options.balance)
-        return self.data.state()
+        renders = read_renders([folder, *drawings] if folder.is_dir() or not drawings else drawings)
+        learned: list[LabelledPhoto] = []
+        self.kept: list[LabelledPhoto] = []
+        faults: list[str] = []
+        if options.photographs:
+            fold = None if options.held_out < 0 else options.held_out
+            learned, self.kept, faults = photographs(ROOT / options.photographs, self.framing, fold)
+        for fault in faults:
+            logger.warning("not learned from: %s", fault)
+        scenes = Scenes([ROOT / path for path in options.scenes.split(":") if path])
+        self.data = FaceSamples(learned, renders, scenes, self.config.seed, options.photo_share)
+        labels = torch.stack(
+            [
+                F.interpolate(r.segmentation[None, None].float(), (64, 64))[0, 0]
+                for r in renders[:300]
+            ]
+        )
+        self.region_weights = region_weights(labels.long(), options.balance)
+        return {"renders": len(renders), "photographs": len(learned)}
 
-    def batch(self, positions: range) -> WorldBatch:
-        """Return renders, half of them mirrored."""
+    framing = Framing.WORLD
+
+    def batch(self, positions: range) -> FaceBatch:
+        """Return samples."""
         return self.data.batch(positions)
 
     def _heldout(self) -> WorldShards:
@@ -139,16 +256,25 @@ class SegmenterTask(Task):
 
     @torch.no_grad()
     def samples(self) -> PIL.Image.Image:
-        """Show renders, the labels found, and the true ones."""
+        """Show samples, the regions and points found."""
         segmenter = self.averaged_or_live("segmenter")
-        batch = self._heldout().rows(range(8)).to(self.device)
+        batch = self.data.batch(range(1_000_000, 1_000_008)).to(self.device)
         found = segmenter(batch.image).argmax(1)
-        rows = [batch.image, paint(found), paint(batch.segmentation)]
-        return contact_sheet(torch.cat(rows), 8, row_labels=("render", "found", "true"))
+        points, _, _ = self.averaged_or_live("landmarks")(batch.image)
+        rows = [batch.image, paint(found), mark(batch.image, points)]
+        return contact_sheet(torch.cat(rows), 8, row_labels=("sample", "regions", "points"))
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return the mean IoU over regions, and that of each."""
+        """Return overlaps and distances on renders, and on the photographs held out."""
+        scores = self._on_renders()
+        if getattr(self, "kept", None):
+            scores |= on_photographs(
+                self.kept, self.averaged_or_live("segmenter"), self.averaged_or_live("landmarks")
+            )
+        return scores
+
+    def _on_renders(self) -> dict[str, float]:
         segmenter, data = self.averaged_or_live("segmenter"), self._heldout()
         found, true = [], []
         count = min(self.options.evaluation_images, len(data))
@@ -161,12 +287,94 @@ class SegmenterTask(Task):
         return {"mean_iou": float(overlap.nanmean()), "images": count, **scores}
 
     def export(self, folder: Path) -> None:
-        """Write the averaged segmenter."""
+        """Write the averaged networks: the segmenter here, the landmarks beside it."""
         save_network(self.averaged_or_live("segmenter"), folder)
+        beside = folder.parent / "landmarks"
+        save_network(self.averaged_or_live("landmarks"), beside)
+        register_component(self.config.base_path, beside)
+
+
+def on_photographs(
+    photos: Sequence[LabelledPhoto], segmenter: Any, landmarks: Any
+) -> dict[str, float]:
+    """Return mean overlaps and distances on photographs."""
+    rows = [region_scores(photo, segmenter) for photo in photos]
+    scores = {f"photo/{name}": mean(row[name] for row in rows) for name in rows[0]}
+    errors = [point_errors(photo, find_points(photo, landmarks)) for photo in photos]
+    scores["photo/points"] = mean(value for row in errors for value in row.values())
+    scores["photo/eyes_and_mouth"] = mean(row[n] for row in errors for n in EYES_AND_MOUTH)
+    return scores
+
+
+def region_weights(labels: Tensor, power: float) -> Tensor:
+    """Return how much a pixel of each region weighs, [regions], mean 1 over the pixels.
+
+    Args:
+        labels: Label maps that tell how large the regions are.
+        power: 0 weighs all pixels alike, 1 all regions.
+    """
+    count = torch.bincount(labels.flatten().long(), minlength=len(PARSED)).float()
+    share = count / count.sum()
+    weight = share.clamp(min=1e-3) ** -power
+    return weight / (weight * share).sum()
+
+
+@torch.no_grad()
+def begin_from(network: Segmenter, trained: Segmenter) -> None:
+    """Copy a trained segmenter into a larger one, that then finds nearly the same.
+
+    The larger one may look at twice the resolution with blocks of twice the side, have more
+    channels, one more level and further regions.
+    """
+    old, ratio = trained.config, network.config.fold // trained.config.fold
+    state = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
+    stem = state["stem.0.weight"].unflatten(1, (3, old.fold, old.fold))
+    stem = stem.repeat_interleave(ratio, 2).repeat_interleave(ratio, 3) / ratio**2
+    state["stem.0.weight"] = stem.flatten(1, 3)
+    for kind in ("weight", "bias"):
+        logits = state[f"logits.{kind}"].unflatten(0, (len(old.regions), old.fold, old.fold))
+        logits = logits.repeat_interleave(ratio, 1).repeat_interleave(ratio, 2)
+        state[f"logits.{kind}"] = logits.flatten(0, 2)
+    added = len(network.config.widths) - len(old.widths)
+    moved = {}
+    for name, tensor in state.items():  # a new coarsest level comes first on the way up
+        first, _, rest = name.partition(".")
+        if first in ("lateral", "up"):
+            number, _, rest = rest.partition(".")
+            name = f"{first}.{int(number) + added}.{rest}"
+        moved[name] = tensor
+    for level in range(added):
+        nn.init.zeros_(network.lateral[level].weight)
+        nn.init.zeros_(network.lateral[level].bias)
+        nn.init.dirac_(network.up[level][0].weight)
+    current = network.state_dict()
+    for name, tensor in moved.items():
+        _copy_corner(current[name], tensor, zero_rest=name.endswith("weight"))
+    if len(network.config.regions) > len(old.regions):
+        network.logits.bias[len(old.regions) * network.config.fold**2 :] = -5.0
+
+
+def _copy_corner(into: Tensor, tensor: Tensor, zero_rest: bool) -> None:
+    """Copy a tensor into the first places of a larger one; its outputs read none of the others."""
+    if tensor.ndim == 0:
+        into.copy_(tensor)
+        return
+    if zero_rest and tensor.ndim == 4:
+        into[: len(tensor), tensor.shape[1] :] = 0
+    into[tuple(slice(size) for size in tensor.shape)] = tensor
 
 
 def paint(labels: Tensor) -> Tensor:
     """Give every region of label maps [n, h, w] a colour, [n, 3, h, w] in [-1, 1]."""
-    turn = torch.arange(len(REGIONS), device=labels.device) * 0.618  # golden ratio: all differ
+    turn = torch.arange(len(PARSED), device=labels.device) * 0.618  # golden ratio: all differ
     channels = [torch.cos(2 * torch.pi * (turn + shift)) for shift in (0, 1 / 3, 2 / 3)]
     return (torch.stack(channels, 1) * 0.8)[labels.long()].movedim(-1, 1)
+
+
+def mark(image: Tensor, points: Tensor) -> Tensor:
+    """Put a dot on every point; points are shares of the side, [n, k, 2]."""
+    marked, side = image.clone(), image.shape[-1]
+    at = (points * side).long().clamp(0, side - 1)
+    for row, places in zip(marked, at, strict=True):
+        row[:, places[:, 1], places[:, 0]] = row.new_tensor([[-1.0], [1.0], [-0.5]])
+    return marked
