@@ -5,6 +5,7 @@ flags. Otherwise the networks are: this writes `hub_cards/benchmark/networks.jso
 `docs/networks.md`, and prints the table. What has no weights yet is skipped and named. Networks
 that are not measured this time (`--only`) keep their numbers as long as their weights, the judges'
 and the world are those of the numbers. `--sheets` writes the pictures of `docs/sheets/`.
+`--photographs DIR` prints what the networks make of a folder of labelled photographs.
 """
 
 from __future__ import annotations
@@ -76,6 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device=torch.device("cuda" if use_cuda else "cpu"),
     )
     try:
+        if typed.photographs:
+            from training.measures import photographs
+
+            root = Path(typed.photographs)
+            report = photographs.measure_photographs(root, setting.base, setting.judges)
+            print(photographs.table(report))
+            return 0
         if typed.networks or not typed.sheets:
             results, page = ROOT / typed.results, ROOT / typed.table
             print(table(measure_networks(setting, chosen(typed.only), results, page)))
@@ -110,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", default="", metavar="A,B", help=f"only these: judges, {', '.join(MEASURED)}")
     add("--count", type=_positive, default=1000, help="held-out renders and samples")
     add("--refined", type=_positive, default=64, help="renders that are inverted with refinement")
+    add("--photographs", default="", metavar="DIR", help="measure on labelled photographs instead")
     add("--sheets", action="store_true", help="write the contact sheets")
     add("--photos", default="", metavar="DIR", help="photos for the sheets")
     add("--data_dir", default=".data/world", help="folder of the world's shards")

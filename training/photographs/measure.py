@@ -43,8 +43,8 @@ def region_scores(photo: LabelledPhoto, segmenter: Any) -> dict[str, float]:
 
     Returns:
         Overlaps (IoU) of lips, eyes, brows, face and person; `off_person`, the share of the
-        picture where hair, a hat or a beard is found outside of the person; and `beard`, the
-        share of the picture that is called one.
+        picture where hair, a hat or a beard is found outside of the person; `beard` and `covering`,
+        the shares of the picture that are called so.
     """
     names = list(segmenter.config.regions)
     found = segmenter.segment(to_image(photo))[0].cpu().numpy()
@@ -61,6 +61,7 @@ def region_scores(photo: LabelledPhoto, segmenter: Any) -> dict[str, float]:
     scores["person"] = _overlap(person & photo.inside, ~region("background") & photo.inside)
     scores["off_person"] = float((region(*ON_HEADS) & ~person & photo.inside).mean())
     scores["beard"] = float(region("beard").mean())
+    scores["covering"] = float(region("covering").mean())
     return scores
 
 

@@ -47,15 +47,21 @@ class Scenes:
             if not found:
                 raise ConfigError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
             self.pictures += found
-        random = np.random.default_rng(0)
-        self.patterns = [drawn_pattern(random, side).astype(np.uint8) for _ in range(patterns)]
+        self.count, self.side = patterns, side
+        self.patterns: dict[int, np.ndarray] = {}  # drawn when they are asked for
+
+    def _pattern(self, number: int) -> np.ndarray:
+        if number not in self.patterns:
+            drawn = drawn_pattern(np.random.default_rng(number), self.side)
+            self.patterns[number] = drawn.astype(np.uint8)
+        return self.patterns[number]
 
     def surface(self, random: Random, side: int) -> np.ndarray:
         """Return a piece of a scene or a pattern, [side, side, 3] float32."""
         piece = self.piece(random, side) if random.random() < 0.6 else None
         if piece is not None:
             return piece
-        pattern = self.patterns[random.integers(len(self.patterns))]
+        pattern = self._pattern(int(random.integers(self.count)))
         pattern = pattern[:, ::-1] if random.random() < 0.5 else pattern
         if len(pattern) != side:
             pattern = cv2.resize(np.ascontiguousarray(pattern), (side, side))
