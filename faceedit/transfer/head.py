@@ -42,8 +42,8 @@ LOOSE = (
     "right_outline_1",
 )  # vary from head to head
 PUPILS = 64.6  # mm between the pupils of the average head
-SKULL_CENTRE = np.array([0.0, 33.0, -84.0])
-SKULL_AXES = np.array([74.0, 82.0, 97.0])  # half breadth, height and length of the bare skull
+SKULL_CENTRE = np.array([0.0, 32.0, -84.0])
+SKULL_AXES = np.array([69.0, 75.0, 94.0])  # half breadth, height and length of the bare skull
 MIN_POINTS = 6
 
 

@@ -16,7 +16,7 @@ from faceedit.transfer.view import View
 EDGE = 44.0  # mm over the eyes: where a hat's edge crosses the forehead
 SLOPE = 0.20
 LEAST = 900.0  # mm^2 of hat in the drawn face
-GROW = np.array([[-7.0, -2.0, -4.0], [9.0, 18.0, 12.0]])  # mm: least and most room for hair
+GROW = np.array([[-2.0, 3.0, 0.0], [13.0, 24.0, 15.0]])  # mm: least and most room for hair
 REACH = {  # mm below the hat: of the near and the far shadow
     "beanie": (3.0, 7.0),
     "headband": (1.5, 3.0),
@@ -96,7 +96,7 @@ def fit_hat(photo: View, head: Head) -> Fit:
     points, inside = meet_ellipsoid(start, direction, SKULL_CENTRE, SKULL_AXES)
     plain = Fit(EDGE, SLOPE, np.zeros(3))
     above = (plain.height(points) > 12) & (inside > -0.6)
-    grow = np.array([0.0, 8.0, 4.0])
+    grow = np.array([4.0, 12.0, 6.0])
     across = solid & above & (start[..., 1] < 68)
     if across.sum() > 8:
         half = np.percentile(np.abs(points[..., 0][across]), 97)
