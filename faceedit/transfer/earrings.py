@@ -33,12 +33,16 @@ class Earrings:
 def read_earrings(drawn: View, head: Head) -> Earrings | None:
     """Return the earrings of a drawn face, None where it wears none."""
     worn = drawn.region("earring") > 0.5
+    told = drawn.choice("earrings")
+    if told is not None and told[0] == "none" and told[1] > 0.8:
+        return None
     area = worn.sum() / head.scale**2 / 2
     if area < LEAST_MM2:
         return None
     colour = drawn.image[worn].mean(0)
     metal = GOLD if colour[0] - colour[2] > 12 else SILVER
-    return Earrings(area > HOOP_MM2, metal)
+    hoops = area > HOOP_MM2 if told is None or told[0] == "none" else told[0] == "hoops"
+    return Earrings(hoops, metal)
 
 
 def draw_earrings(photo: View, head: Head, light: Light, earrings: Earrings) -> Layers:

@@ -69,6 +69,10 @@ def read_glasses(drawn: View, head: Head) -> Glasses | None:
         darks.append(frame[eye].mean())
     core = frame > 0.6
     colour = np.percentile(drawn.image[core], 25, axis=0) if core.any() else np.full(3, 30.0)
+    told = drawn.choice("glasses")
+    if told is not None and told[1] > 0.7:
+        style = {"sunglasses": "dark", "none": None}.get(told[0], told[0])
+        return None if style is None else Glasses(style, colour, colour)
     if np.mean(darks) > 0.5:
         return Glasses("dark", colour, colour)
     return Glasses("round" if np.mean(fills) < ROUND else "square", colour, colour)

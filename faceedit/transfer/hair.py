@@ -49,7 +49,9 @@ def hanging(style: Style, noise: np.random.Generator) -> list[Locks]:
         root_z = 8 - 150 * noise.random(count) ** 1.25
         lift = noise.uniform(low, high, count) + style.volume * noise.uniform(0.5, 1, count)
         paths, normals = _over_and_down(style, side, root_z, lift, noise)
-        lock = _lumps(side * 200 + root_z, 5.0, noise) + 0.7 * _lumps(root_z - 300 * side, 1.6, noise)
+        lock = _lumps(side * 200 + root_z, 5.0, noise) + 0.7 * _lumps(
+            root_z - 300 * side, 1.6, noise
+        )
         tone = bright * np.exp(0.20 * lock + 0.22 * noise.standard_normal(count))
         groups.append(Locks(paths, normals, tone, width))
     return groups
@@ -99,7 +101,10 @@ def _over_and_down(
     normals = (paths - SKULL_CENTRE) / (SKULL_AXES + 8) ** 2
     flat = np.stack([side[:, None] + 0 * y, 0 * y, 0.5 + 0 * y], -1)
     normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
-    normals = normals * (1 - down[..., None]) + flat / np.linalg.norm(flat, axis=-1, keepdims=True) * down[..., None]
+    normals = (
+        normals * (1 - down[..., None])
+        + flat / np.linalg.norm(flat, axis=-1, keepdims=True) * down[..., None]
+    )
     return paths, normals / np.linalg.norm(normals, axis=-1, keepdims=True)
 
 
@@ -132,8 +137,9 @@ def cloud(
         keep = (spot[:, 1] > low + 8 * noise.standard_normal(n)) & ~in_face_window(spot, 4.0)
         spot, way = spot[keep], way[keep]
         n = len(spot)
-        angle = noise.uniform(0, 2 * np.pi, n)[:, None] + np.linspace(0, 1, STEPS)[None] * (
-            noise.uniform(2.5, 6.0, n)[:, None]
+        angle = (
+            noise.uniform(0, 2 * np.pi, n)[:, None]
+            + np.linspace(0, 1, STEPS)[None] * (noise.uniform(2.5, 6.0, n)[:, None])
         )
         size = radius * noise.uniform(0.6, 1.3, n)[:, None] * (0.7 + 0.6 * np.linspace(0, 1, STEPS))
         first = np.cross(way, noise.standard_normal((n, 3)))
@@ -176,7 +182,9 @@ def crest(noise: np.random.Generator) -> list[Locks]:
         t = np.linspace(0, 1, STEPS)[None, :, None]
         paths = root[:, None] + out[:, None] * length[:, None, None] * t
         paths[..., 0] *= 1 - 0.75 * t[..., 0] ** 1.5  # locks meet at the ridge
-        normals = np.repeat(np.stack([np.sign(across), 0 * y + 0.4, 0 * y + 0.8], 1)[:, None], STEPS, 1)
+        normals = np.repeat(
+            np.stack([np.sign(across), 0 * y + 0.4, 0 * y + 0.8], 1)[:, None], STEPS, 1
+        )
         normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
         tone = bright * np.exp(0.25 * noise.standard_normal(count))
         groups.append(Locks(paths, normals, tone, width))

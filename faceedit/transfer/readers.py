@@ -46,12 +46,17 @@ def _describe(backbones: Backbones) -> Callable[[np.ndarray], Mapping[str, float
     if reader is None:
         return None
     numbers = [head.name for head in reader.config.heads if not head.values and not head.circular]
+    choices = [head for head in reader.config.heads if head.values]
 
     @torch.no_grad()
     def describe(picture: np.ndarray) -> Mapping[str, float]:
         place = next(reader.parameters()).device
         image = torch.from_numpy(picture).to(place).permute(2, 0, 1)[None].div(127.5).sub(1)
-        found = reader.read(image)
-        return {name: float(found[name][0]) for name in numbers}
+        found, sure = reader.read(image), reader(image)
+        told = {name: float(found[name][0]) for name in numbers}
+        for head in choices:
+            shares = sure[head.name][0].softmax(0).tolist()
+            told |= {f"{head.name}: {v}": s for v, s in zip(head.values, shares, strict=True)}
+        return told
 
     return describe

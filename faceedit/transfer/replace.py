@@ -10,17 +10,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceedit.transfer.beard import draw_beard, read_beard
+from faceedit.transfer.beard import draw_beard, grown_parts, read_beard
 from faceedit.transfer.earrings import draw_earrings, read_earrings
 from faceedit.transfer.glasses import draw_glasses, read_glasses
+from faceedit.transfer.hair import Style
 from faceedit.transfer.head import AVERAGE_HEAD, Head, fit_head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light, linear, read_light
+from faceedit.transfer.removal import shave, take_off_glasses, take_out_earrings
+from faceedit.transfer.restyle import restyle
 from faceedit.transfer.view import View
 from faceedit.transfer.wearing import read_hat, wear_hat
 
 FACE = ("skin", "nose")
-NEAR = 25.0  # of 255: so much less or more bright skin is taken as it is
+SURE = 0.6  # how likely the reader must find a haircut
+STYLES = {  # what can be drawn
+    "bald": Style("bald"),
+    "buzz cut": Style("buzz cut"),
+    "bob": Style("bob", end=-84, volume=4),
+    "long straight": Style("long straight", end=-185, part=6),
+    "long wavy": Style("long wavy", end=-185, wave=8, part=-6, volume=4),
+    "afro": Style("afro"),
+    "curly": Style("curly"),
+    "mohawk": Style("mohawk"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ def replace_parts(photo: View, before: View, after: View) -> Layers:
     if heads is None:
         return Layers()
     layers, seen = Layers(), photo
-    for operator in (_beard, _earrings, _glasses, _hat):
+    for operator in (_hair, _beard, _earrings, _glasses, _hat):
         found = operator(seen, before, after, heads)
         if found is not None:
             layers, seen = layers.then(found), found.on(seen)
@@ -88,25 +101,48 @@ def _brightness(view: View) -> float:
     return float(np.median(linear(view.image[where]).mean(1)))
 
 
+def _hair(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
+    """New hair where the drawn face's cut becomes another one, or its hat comes off."""
+    had, has = before.choice("hair_style"), after.choice("hair_style")
+    bared = _worn(before, "hat") and not _worn(after, "hat") and _area(photo, "hat", heads) > 900
+    if had is None or has is None or (had[0] == has[0] and not bared):
+        return None
+    if not bared and (has[1] < SURE or before.traits[f"hair_style: {has[0]}"] > 1 - SURE):
+        return None
+    style = STYLES.get(has[0])
+    if style is None:
+        return Layers(notes=(f"Hair cannot be put up or cut into this shape: {has[0]}.",))
+    if style.name == "bald" and not bared and _area(photo, "hair", heads) < 400:
+        return None
+    return restyle(photo, heads.photo, heads.light, style)
+
+
 def _beard(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
-    beard = read_beard(photo, before, after, (heads.photo, heads.before, heads.after))
+    turned = (heads.photo, heads.before, heads.after)
+    had, has = (
+        sum(grown_parts(*pair).values()) for pair in zip((before, after), turned[1:], strict=True)
+    )
+    if had > 0.6 and has < 0.5 * had:
+        return shave(photo, heads.photo, heads.light)
+    beard = read_beard(photo, before, after, turned)
     return None if beard is None else draw_beard(photo, heads.photo, heads.light, beard)
 
 
 def _earrings(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
     worn, wanted = read_earrings(before, heads.before), read_earrings(after, heads.after)
-    if wanted is None or (worn is not None and worn.hoops == wanted.hoops):
+    if wanted is None:
+        return None if worn is None else take_out_earrings(photo, heads.photo)
+    if worn is not None and worn.hoops == wanted.hoops:
         return None
     return draw_earrings(photo, heads.photo, heads.light, wanted)
 
 
 def _glasses(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
-    worn = read_glasses(before, heads.before)
-    wanted = read_glasses(after, heads.after)
-    if wanted is None or (worn is not None and worn.style == wanted.style):
-        return None
+    worn, wanted = read_glasses(before, heads.before), read_glasses(after, heads.after)
+    if wanted is None:
+        return None if worn is None else take_off_glasses(photo, heads.photo)
     own = read_glasses(photo, heads.photo)
-    if own is not None and own.style == wanted.style:
+    if any(other is not None and other.style == wanted.style for other in (worn, own)):
         return None
     return draw_glasses(photo, heads.photo, heads.light, wanted)
 
@@ -117,3 +153,13 @@ def _hat(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
     if wanted is None or (worn is not None and worn.kind == wanted.kind):
         return None
     return wear_hat(photo, heads.photo, heads.light, wanted)
+
+
+def _worn(view: View, name: str) -> bool:
+    found = view.choice(name)
+    return found is not None and found[0] != "none"
+
+
+def _area(view: View, name: str, heads: Heads) -> float:
+    """Return how much of a picture is a region, mm^2 of the head."""
+    return float((view.region(name) > 0.5).sum()) / heads.photo.scale**2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from faceedit.transfer.beard import hair_colour
@@ -39,7 +41,7 @@ def restyle(photo: View, head: Head, light: Light, style: Style, seed: int = 5) 
     ends = np.concatenate([locks.paths.reshape(-1, 3)[::7] for locks in groups])
     sheet = sheet_over(head.project(ends), head, photo.shape, 4, DETAIL)
     tone, alpha = draw_locks(sheet, head, light, groups)
-    alpha = alpha * _not_before_face(photo, sheet, style)
+    alpha = alpha * _not_before_face(photo, sheet)
     shine = 0.05 * np.clip(tone - 1.0, 0, 1.5)  # the light itself, whatever the colour
     lit = colour * tone[..., None] + shine[..., None]
     layer = sheet.laid(display(lit), alpha, photo.shape, grain=0.5)
@@ -63,8 +65,6 @@ def _locks(style: Style, noise: np.random.Generator) -> list[Locks]:
 
 def _cropped(scalp: Scalp, colour: np.ndarray, head: Head) -> Layers:
     """Return hair cut to a few millimetres: the scalp, darkened by its stubble."""
-    from dataclasses import replace
-
     noise = np.random.default_rng(9).standard_normal(scalp.hair.shape).astype(np.float32)
     fine = blur(noise, max(0.5, 0.35 * head.scale))
     fine = fine / max(float(fine.std()), 1e-6)
@@ -77,15 +77,14 @@ def _cropped(scalp: Scalp, colour: np.ndarray, head: Head) -> Layers:
     return replace(layers, cover=scalp.image + (dark - scalp.image) * cover)
 
 
-def _not_before_face(photo: View, sheet: Sheet, style: Style) -> np.ndarray:
+def _not_before_face(photo: View, sheet: Sheet) -> np.ndarray:
     """Return where new hair may lie: not before the face, [h, w] in [0, 1]."""
     face = sheet.take(photo.region(*FRONT))
     start, _ = sheet.head.rays(sheet.shape)
     x, y = np.abs(start[..., 0]), start[..., 1]
     line = np.interp(x, [0, 25, 45, 57, 64], [61, 57, 42, 12, -60])
     inside = smooth_step(3, -3, y - line) * smooth_step(67, 60, x)
-    del style
-    return 1 - smooth_step(0.3, 0.8, np.maximum(face * inside, inside * (y > -105) * 0.0 + face * inside))
+    return 1 - smooth_step(0.3, 0.8, face * inside)
 
 
 def _shadow(photo: View, head: Head, hair: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The head without its hair: the skull's skin goes on from the forehead, the background behind it.
 
 Skin is the forehead's own colour carried over the skull by its shading: what the face's light
-makes of a surface that bends away. Behind the head the surroundings are mirrored at the hair's edge.
+makes of a surface that bends away. Behind the head the surroundings are mirrored at its edge.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from faceedit.transfer.light import FACE_AXES, FACE_CENTRE, Light, display, line
 from faceedit.transfer.view import View
 
 SKIN = ("skin", "nose", "ear")
+JAW = (
+    *(f"left_outline_{i}" for i in range(8)),
+    "chin",
+    *(f"right_outline_{i}" for i in range(7, -1, -1)),
+)  # landmarks from temple to temple
 SHINE = 0.10  # linear brightness of the highlight on a bare skull, at most
 COARSE = 2  # skin's colour is spread at a part of the frame's resolution
 
@@ -60,18 +65,18 @@ def bare_head(photo: View, head: Head, light: Light) -> Scalp:
     # Single hairs reach far over the background, and not over the face.
     far = smooth_step(0.10, 0.4, blur(grown(own, 9 * mm), 2.0 * mm))
     hair = np.maximum(near, far * smooth_step(0.3, 0.8, photo.region("background"))) * photo.known
-    points, normals, skull = _bare_shape(photo, head)
-    skin = _skin(photo, head, light, normals, hair)
+    points, normals, skull = bare_shape(photo, head)
+    skin = carried_skin(photo, head, light, normals, hair, (12, 34))
     behind = _behind(photo, head, hair, skull)
     image = behind + (skin - behind) * skull[..., None]
     return Scalp(image, hair.astype(np.float32), skull, normals, points)
 
 
-def _bare_shape(photo: View, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return points and normals of skull and face, and where they are seen, in [0, 1]."""
+def bare_shape(photo: View, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points and normals, [h, w, 3], of skull and face, and where they are, in [0, 1]."""
     start, direction = head.rays(photo.shape)
     upper, in_skull = meet_ellipsoid(start, direction, SKULL_CENTRE, SKULL_AXES)
-    lower, in_face = meet_ellipsoid(start, direction, FACE_CENTRE, FACE_AXES)
+    lower, _ = meet_ellipsoid(start, direction, FACE_CENTRE, FACE_AXES)
     high = smooth_step(15, 55, upper[..., 1])[..., None]
     points = lower * (1 - high) + upper * high
     one = surface_normals(upper, SKULL_CENTRE, SKULL_AXES, head)
@@ -80,36 +85,46 @@ def _bare_shape(photo: View, head: Head) -> tuple[np.ndarray, np.ndarray, np.nda
     normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
     soft = 0.8 / (SKULL_AXES[0] * head.scale)
     dome = smooth_step(-soft, soft, in_skull) * smooth_step(-14, -4, upper[..., 1])
-    outline = np.array(
-        [photo.point(f"{side}_outline_{i}") for side, row in
-         (("left", range(8)), ("right", range(7, -1, -1))) for i in row]
-    )
+    ring = [photo.point(name) for name in JAW]
     face = np.zeros(photo.shape, np.uint8)
-    if all(place is not None for place in outline):
-        chin = photo.point("chin")
-        ring = np.concatenate([outline[:8], [chin], outline[8:]]).astype(float)
-        cv2.fillPoly(face, [np.round(ring * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    del in_face
+    if all(place is not None for place in ring):
+        fixed = np.round(np.array(ring, float) * 16).astype(np.int32)
+        cv2.fillPoly(face, [fixed], 255, cv2.LINE_AA, 4)
     seen = np.maximum(dome, blur(face.astype(np.float32) / 255, 0.6))
     return points, normals, seen.astype(np.float32)
 
 
-def _skin(
-    photo: View, head: Head, light: Light, normals: np.ndarray, hair: np.ndarray
+def carried_skin(
+    photo: View,
+    head: Head,
+    light: Light,
+    normals: np.ndarray,
+    gone: np.ndarray,
+    heights: tuple[float, float],
 ) -> np.ndarray:
-    """Return skin everywhere: the face's own, carried on by its shading, [h, w, 3]."""
+    """Return skin everywhere: the face's own, carried on by its shading, [h, w, 3].
+
+    Args:
+        photo: The photograph.
+        head: The view of its head.
+        light: On its face.
+        normals: Of the bare head, [h, w, 3].
+        gone: What is to be replaced and says nothing about skin, [h, w] in [0, 1].
+        heights: Between which, mm over the eyes, the skin begins to count in full.
+    """
     mm = head.scale
     start, _ = head.rays(photo.shape)
-    sure = (photo.region(*SKIN) > 0.75) & (hair < 0.02)
+    sure = (photo.region(*SKIN) > 0.75) & (gone < 0.02)
     sure = cv2.erode(sure.astype(np.uint8), np.ones((3, 3)), iterations=max(1, round(1.5 * mm)))
-    trust = sure * (0.02 + 0.98 * smooth_step(12, 34, start[..., 1]))
+    trust = sure * (0.02 + 0.98 * smooth_step(*heights, start[..., 1]))
     shade = light.on(normals) * (0.72 + 0.28 * np.clip(normals[..., 2], 0, 1))
     shaded = linear(photo.image) / np.maximum(shade, 0.1)[..., None]
     h, w = photo.shape
     size = (max(2, w // COARSE), max(2, h // COARSE))
     small = cv2.resize(trust.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    colours = cv2.resize((shaded * trust[..., None]).astype(np.float32), size,
-                         interpolation=cv2.INTER_AREA)
+    colours = cv2.resize(
+        (shaded * trust[..., None]).astype(np.float32), size, interpolation=cv2.INTER_AREA
+    )
     colours = colours / np.maximum(small, 1e-4)[..., None]
     own = cv2.resize(blur(spread_colours(colours, small), 1.0 * mm), (w, h))
     h2 = np.array([light.slope[0] * 0.8, 0.35 + 0.8 * light.slope[1], 1.0])
@@ -148,7 +163,7 @@ def _behind(photo: View, head: Head, hair: np.ndarray, skull: np.ndarray) -> np.
     bare = sure("neck", "skin")
     start, _ = head.rays(photo.shape)
     # Rays start at the depth of the eyes, the neck lies behind: it moves as the head turns.
-    shift = head.turn[0, 2] / max(head.turn[0, 0], 0.3) * 70
+    shift = -head.turn[0, 2] * head.turn[0, 0] * 70
     x, y = start[..., 0] - shift, start[..., 1]
     bare &= y < -70
     if bare.sum() < 40:

@@ -63,7 +63,8 @@ class View:
     points: np.ndarray | None = None  # [k, 2] float32 landmarks (x, y), px of the frame
     names: tuple[str, ...] = field(default=())  # of the landmarks, k of them
     seen: np.ndarray | None = None  # [k] float32 in [0, 1]: whether a landmark is in view
-    # What a drawn face shows in numbers ("age" in years, "freckles" in [0, 1]); empty if unknown.
+    # What a drawn face shows in numbers ("age" in years, "freckles" in [0, 1]), and of choices how
+    # likely each is ("hat: beanie" in [0, 1]); empty if unknown.
     traits: Mapping[str, float] = field(default_factory=dict)
     native: Native | None = None  # of a drawn face
 
@@ -82,6 +83,15 @@ class View:
         if self.points is None or name not in self.names:
             return None
         return self.points[self.names.index(name)]
+
+    def choice(self, name: str) -> tuple[str, float] | None:
+        """Return the likeliest value of a trait and how likely it is; None where unknown."""
+        start = f"{name}: "
+        found = {key[len(start) :]: p for key, p in self.traits.items() if key.startswith(start)}
+        if not found:
+            return None
+        best = max(found, key=lambda value: found[value])
+        return best, found[best]
 
 
 def _any_of(

@@ -11,6 +11,7 @@ from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head, meet_ellipsoi
 from faceedit.transfer.headwear import Fit, Hat, cloth_colour, draw_hat
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light
+from faceedit.transfer.scalp import grown
 from faceedit.transfer.view import View
 
 EDGE = 44.0  # mm over the eyes: where a hat's edge crosses the forehead
@@ -37,6 +38,9 @@ def read_hat(drawn: View, head: Head, exposure: float) -> Hat | None:
     """
     hat = drawn.region("hat")
     worn = hat > 0.5
+    told = drawn.choice("hat")
+    if told is not None and told[0] == "none" and told[1] > 0.8:
+        return None
     if worn.sum() / head.scale**2 < LEAST:
         return None
     start, _ = head.rays(drawn.shape)
@@ -46,7 +50,10 @@ def read_hat(drawn: View, head: Head, exposure: float) -> Hat | None:
 
 
 def _kind(drawn: View, worn: np.ndarray, x: np.ndarray, y: np.ndarray) -> str:
-    """Tell hats apart by their outline over the face, in mm."""
+    """Tell hats apart: by the reader, else by their outline over the face, in mm."""
+    told = drawn.choice("hat")
+    if told is not None and told[0] in REACH and told[1] > 0.5:
+        return told[0]
     half = (np.percentile(x[worn], 99.0) - np.percentile(x[worn], 1.0)) / 2
     if half > 112:
         return "sun hat"
@@ -117,7 +124,7 @@ def _tucked(photo: View, head: Head, hat: np.ndarray, kind: str) -> Layers:
     over = np.maximum.accumulate(hat[::-1], axis=0)[::-1]
     if kind != "sun hat":
         over = np.maximum(over, _beside(hat, head.scale))
-    wide = _grown(hair, 3.5 * head.scale)
+    wide = grown(hair, 3.5 * head.scale)
     gone = over * smooth_step(0.15, 0.5, blur(wide, 0.8 * head.scale))
     gone = gone * (1 - (hat > 0.99)) * photo.known
     if (gone > 0.5).sum() < 4:
@@ -151,12 +158,6 @@ def _beside(hat: np.ndarray, mm: float) -> np.ndarray:
         beside = smooth_step(-1.5 * mm, 1.5 * mm, above) * smooth_step(-2.5 * mm, 0, outwards)
         found = np.maximum(found, beside)
     return found
-
-
-def _grown(field: np.ndarray, reach: float) -> np.ndarray:
-    """Return the highest value within `reach` px."""
-    size = 2 * max(1, round(reach)) + 1
-    return cv2.dilate(field, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
 
 
 def _shadow(photo: View, head: Head, hat: np.ndarray, light: Light, kind: str) -> np.ndarray:
