@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from faceedit.transfer.movement import by_column
@@ -21,6 +22,7 @@ CORNER, CORNER_SHARE = 0.15, 0.25  # the outer corner follows the upper lid, so 
 LASH_WIDTH = 0.010
 LASH_DARK = np.array([0.84, 0.88, 0.90])  # how much darker than skin lashes are
 MARGIN = 0.030  # the edges of the lids' skin lie this far outside the line that landmarks find
+STRETCH = 2.2  # skin above the eye must be so much higher than what it has to cover
 LEAST_LID = 0.10  # height of skin above the eye that is there at least
 
 
@@ -57,7 +59,7 @@ def move_lids(face: Curves, side: str, factor: float) -> Lids:
     if factor < 1:  # no sliver of the eyeball may come along with the skin
         edge = MARGIN * min(1.0, 2 * (1 - factor)) * np.sin(np.linspace(0, np.pi, len(x)))
         upper = upper - edge[:, None] * (0, 1)
-        low = low + 0.7 * edge
+        low = low + edge
     change = (factor - 1) * (low - upper[:, 1])
     if factor > 1:
         share = 1 - RAISED_SHARE
@@ -114,6 +116,44 @@ def lid_field(lids: Lids, at: np.ndarray) -> np.ndarray:
     move = np.where(y < up, -raised * above, move)
     move = np.where(y >= down, -sunk * below, move)
     return np.where((x > lids.x[0]) & (x < lids.x[-1]), move, 0.0)
+
+
+def lid_cover(
+    lids: Lids, at: np.ndarray, image: np.ndarray, to_pixels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return skin for closed lids that the photograph has none of: the brow lies on the eye.
+
+    There the skin below the eye serves, mirrored at the line where the lids meet.
+
+    Args:
+        lids: See `move_lids`.
+        at: Places in the own frame, [h, w, 2].
+        image: The photograph in the frame, [h, w, 3].
+        to_pixels: From the own frame to px of the frame, [2, 3].
+
+    Returns:
+        Colours [h, w, 3], and how much of them is seen [h, w]: 0 where skin was at hand.
+    """
+    x, y = at[..., 0], at[..., 1]
+    needed = np.maximum(lids.new_upper - lids.upper, 0)
+    short = np.clip(1 - (lids.upper - lids.brow) / (STRETCH * needed + 1e-6), 0, 1)
+    smooth = np.convolve(np.pad(short, 3, "edge"), np.ones(7) / 7, "valid")
+    up, low, reach, share = (
+        np.interp(x, lids.x, line) for line in (lids.new_upper, lids.lower, needed, smooth)
+    )
+    high = (up - y) / np.maximum(reach, 1e-3)  # 0 at the line, 1 where the lid's edge was
+    place = np.stack([x, low + 0.02 + 0.8 * np.maximum(up - y, 0)], -1)
+    place = place @ to_pixels[:, :2].T + to_pixels[:, 2]
+    skin = cv2.remap(
+        image,
+        place[..., 0].astype(np.float32),
+        place[..., 1].astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    alpha = share * _ease((1.3 - high) / 0.5) * (y < up) * (reach > 1e-3)
+    round_off = 1 - 0.16 * _ease(high) - 0.06 * _ease(1 - 2 * high)
+    return skin * round_off[..., None], np.clip(1.6 * alpha, 0, 1)
 
 
 def lash_gain(lids: Lids, at: np.ndarray, pixel: float) -> np.ndarray:

@@ -23,10 +23,11 @@ TOOTH_ENDS = 1.12 * np.array([0.0, 8.4, 14.8, 21.4, 26.2, 30.2, 33.6, 37.0])
 TOOTH_LENGTHS = np.array([1.0, 0.91, 0.97, 0.88, 0.82, 0.76, 0.7, 0.7])  # of the first one's
 TOOTH_TINTS = np.array([1.0, 0.985, 0.95, 0.95, 0.92, 0.9, 0.88, 0.86])
 LONGEST_TOOTH = 9.6  # mm that a laugh shows at most
-ENAMEL = np.array([1.10, 1.045, 0.965])  # colour relative to the white of the eye
+ENAMEL = np.array([1.10, 1.055, 0.99])  # colour relative to the white of the eye
 CAVITY = np.array([0.21, 0.075, 0.07])  # relative to white
 TONGUE = np.array([0.56, 0.25, 0.245])
 DRAWN_SHORT = 2.0  # a drawn mouth shows so much less of its teeth than a real one that opens as far
+MOST_TEETH = 0.74  # of an opening
 BRIGHT = 0.55  # a pixel of the drawn mouth is tooth above this share of its brightest
 
 
@@ -150,7 +151,9 @@ def draw_inside(
     across = (x - centre) / half
     down = (y - high) / np.maximum(gap, 1e-3)
     colour = _behind(across, down)
-    row, seen = _teeth(x - centre, y - high, across, float(gap.max()) * teeth * DRAWN_SHORT, pixel)
+    row, seen = _teeth(
+        x - centre, y - high, across, float(gap.max()) * min(teeth * DRAWN_SHORT, MOST_TEETH), pixel
+    )
     colour = colour + (row - colour) * seen[..., None]
     lit = 1 + light.slope * (x - centre)
     return np.clip(colour * light.white * lit[..., None], 0, 255).astype(np.float32), alpha
@@ -200,7 +203,7 @@ def _teeth(
     wobble = 1 + 0.02 * np.sin(tooth * 2.4 + np.sign(x))
     tone = TOOTH_TINTS[tooth] * lip_shade * tip * corner * round_off * wobble * (1 - 0.38 * line)
     yellow = tooth / 3 + _ease(1 - depth / shown)  # towards the molars and the gums
-    warm = 1 - np.array([0.0, 0.02, 0.07]) * yellow[..., None]
+    warm = 1 - np.array([0.0, 0.012, 0.045]) * yellow[..., None]
     return ENAMEL * tone[..., None] * warm, seen
 
 

@@ -19,11 +19,12 @@ LIPS = ("outer_upper_lip", "inner_upper_lip", "inner_lower_lip", "outer_lower_li
 
 # Below the first value a change is noise, above the second all of it counts (unit: eye distance;
 # of the eyes: the ratio of their openness).
-GAP, LIFT, WIDTH, SHIFT = (0.025, 0.06), (0.02, 0.05), (0.05, 0.10), (0.03, 0.06)
+GAP, LIFT, WIDTH, SHIFT = (0.022, 0.05), (0.02, 0.05), (0.05, 0.10), (0.03, 0.06)
 BROW, NOSE, OUTLINE, LID = (0.012, 0.03), (0.04, 0.08), (0.06, 0.12), (0.10, 0.20)
 LARGEST_GAP, LARGEST_LIFT, LARGEST_NARROWING, LARGEST_WIDENING = 0.27, 0.15, 0.15, 0.14
 LARGEST_BROW, LARGEST_SHIFT, LARGEST_OUTLINE, WIDEST_EYE = 0.12, 0.05, 0.14, 1.35
 STATE_SHARE = 0.7  # of the difference between the drawn and the real face's state that is made up
+AWAY = 0.3  # of a movement that leads away from the state that the drawn face ends in
 PULL = 0.6  # outward per upward: the muscle that lifts a corner pulls it sideways, too
 JAW = 0.6  # the chin goes down with the lower lip by this share
 UPPER_SHARE = 0.12  # of an opening that the upper lip makes; the jaw makes the rest
@@ -140,6 +141,7 @@ def mouth_change(photo: Mouth, before: Mouth, after: Mouth) -> MouthChange:
         return MouthChange(np.zeros(2))
     way = float(np.sign(after.lift.mean())) if abs(after.lift.mean()) > SMILES else 0.0
     ahead = way * max(way * float((before.lift - photo.lift).mean()), 0.0) * STATE_SHARE
+    lift = np.where(lift * (after.lift - photo.lift) < 0, AWAY * lift, lift)
     raised = saturated(lift + ahead, LARGEST_LIFT) * meant
     wider = width + PULL * max(ahead, 0.0)
     limit = LARGEST_WIDENING if wider > 0 else LARGEST_NARROWING
@@ -160,7 +162,8 @@ def _gap_change(photo: float, before: float, after: float) -> float:
     change = after - before
     meant = counts(change, GAP)
     if change >= 0:  # an open mouth opens up to what the drawn one shows, and always a little
-        wider = min(change, max(after - photo, 0.4 * change))
+        behind = 0.6 * STATE_SHARE * max(before - photo, 0.0)
+        wider = min(change + behind, max(after - photo, 0.4 * change))
         return meant * float(saturated(wider, LARGEST_GAP))
     return meant * photo * (max(after - GAP[0], 0.0) / max(before, 1e-3) - 1)
 

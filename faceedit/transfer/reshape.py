@@ -6,7 +6,7 @@ import numpy as np
 
 from faceedit.transfer.ageing import aged, ageing
 from faceedit.transfer.layers import Layers
-from faceedit.transfer.lids import lash_gain
+from faceedit.transfer.lids import lash_gain, lid_cover
 from faceedit.transfer.mouth import draw_inside, read_light, tooth_share
 from faceedit.transfer.movement import find_movement, read_mouth
 from faceedit.transfer.points import Curves, curves_of, inverse, own_frame, seen_of, upright
@@ -44,11 +44,26 @@ def reshape(photo: View, before: View, after: View) -> Layers:
     if movement.still:
         return Layers()
     warp = build_warp(own, movement, upright(face))
-    layers = Layers(move=warp.field(photo.shape), gain=_lashes(warp, photo))
+    covers = [_lid_skin(warp, photo)]
     if movement.mouth.gap > OPENS:
-        cover, alpha = _inside(warp, photo, own, tooth_share(after, edited))
-        return Layers(move=layers.move, gain=layers.gain, cover=cover, alpha=alpha)
-    return layers
+        covers.append(_inside(warp, photo, own, tooth_share(after, edited)))
+    cover, alpha = None, None
+    for colour, seen in filter(None, covers):  # they lie beside one another
+        cover = colour if cover is None else cover + colour
+        alpha = seen if alpha is None else alpha + seen
+    return Layers(move=warp.field(photo.shape), gain=_lashes(warp, photo), cover=cover, alpha=alpha)
+
+
+def _lid_skin(warp: Warp, photo: View) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return skin for closing lids that lack it, in the frame; None where nothing is needed."""
+    cover, seen = np.zeros((*photo.shape, 3), np.float32), np.zeros(photo.shape, np.float32)
+    back = inverse(warp.to_own)
+    for lids in warp.lids:
+        box = box_around(lids.corners, warp.to_own, photo.shape)
+        colour, alpha = lid_cover(lids, places(warp.to_own, box), photo.image, back)
+        cover[box] += colour * (alpha > 0)[..., None]
+        seen[box] += alpha
+    return (cover, seen) if seen.any() else None
 
 
 def _inside(warp: Warp, photo: View, face: Curves, teeth: float) -> tuple[np.ndarray, np.ndarray]:
