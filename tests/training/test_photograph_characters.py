@@ -1,0 +1,131 @@
+"""Photographs teach the encoder: what labels say of a character, new pictures out of old ones."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from faceedit.world import SPECS, FaceAttributes, sample_attributes
+from faceedit.world.attributes import BEARDS, HAIR_STYLES, HATS
+from training.photographs.characters import Character, character_of
+from training.photographs.lessons import attribute_of_columns, unembedded
+from training.photographs.likeness import CHARACTER_MEASURES, character_scores
+from training.photographs.portraits import LabelledPhoto
+from training.photographs.scenes import Scene, drape, face_into, recolor_hair, value
+from training.tasks.attribute_mapping import embed
+
+SIDE = 96
+LABELS = {
+    **{"sex": "female", "visible_age": 40, "skin": "medium", "hair_color": "brown"},
+    **{"hair_length": "long", "hair_texture": "wavy", "beard": "none", "moustache": False},
+    **{"glasses": "none", "headwear": "none", "expression": "slight smile"},
+    **{"mouth_open": False, "earrings": "unclear"},
+}
+
+
+def photo(**labels) -> LabelledPhoto:
+    """A grey picture with a mesh whose eyes and mouth have places."""
+    mesh = np.full((478, 2), SIDE / 2.0)
+    places = {33: (34, 40), 263: (62, 40), 468: (38, 40), 473: (58, 40), 1: (48, 52), 13: (48, 62)}
+    places |= {14: (48, 62), 61: (40, 62), 291: (56, 62), 152: (48, 74), 10: (48, 22)}
+    for number, place in places.items():
+        mesh[number] = place
+    image = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    known = np.full((SIDE, SIDE), 255, np.uint8)
+    return LabelledPhoto("x", LABELS | labels, image, mesh, known, known > 0)
+
+
+def scene(**said) -> Scene:
+    """A face of skin colour under brown hair before a green wall."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    face = ((x - 48) / 22) ** 2 + ((y - 50) / 28) ** 2 < 1
+    hair = (((x - 48) / 30) ** 2 + ((y - 40) / 34) ** 2 < 1) & ~face
+    image = np.full((SIDE, SIDE, 3), (40, 120, 50), np.uint8)
+    image[hair], image[face] = (90, 60, 40), (220, 170, 140)
+    image[hair] += (10 * (x[hair] % 3 == 0)).astype(np.uint8)[:, None]  # strands
+    blank = Character(FaceAttributes.default().values[0], torch.zeros(len(SPECS)))
+    return Scene(image, face, face | hair, hair, blank.replaced(hat="none", **said))
+
+
+def said(character: Character) -> dict[str, float]:
+    """What a character says."""
+    known = zip(SPECS, character.values.tolist(), character.weights.tolist(), strict=True)
+    return {name: number for name, number, weight in known if weight > 0}
+
+
+def test_a_womans_character_has_no_beard_and_her_own_hair():
+    found = said(character_of(photo()))
+    assert found["femininity"] > 0.5 and BEARDS[int(found["beard"])] == "none"
+    assert found["moustache"] == 0 and found["age"] == 40
+    assert HAIR_STYLES[int(found["hair_style"])] == "long wavy"
+
+
+def test_what_a_label_does_not_say_is_not_taught():
+    found = said(
+        character_of(photo(headwear="headscarf", hair_color="covered", hair_length="covered"))
+    )
+    assert HATS[int(found["hat"])] == "beanie"
+    assert not {"hair_color", "hair_style", "fringe", "earrings", "nose_width"} & set(found)
+
+
+def test_a_nose_beside_the_middle_of_the_eyes_turns_the_head():
+    turned = photo()
+    turned.mesh[1] = (52, 52)
+    assert said(character_of(photo()))["yaw"] == 0
+    assert said(character_of(turned))["yaw"] > 10
+
+
+def test_recoloured_hair_has_the_colour_that_its_label_says_and_the_face_stays():
+    before = scene(hair_color="brown")
+    blond = recolor_hair(before, "blond", np.random.default_rng(0))
+    assert said(blond.character)["hair_color"] == 3
+    lightness = cv2.cvtColor(blond.image, cv2.COLOR_RGB2LAB)[before.hair, 0].mean()
+    assert lightness > 130  # of 255; brown has 68
+    inner = cv2.erode(before.face.astype(np.uint8), np.ones((9, 9))) > 0
+    assert np.array_equal(blond.image[inner], before.image[inner])
+    assert blond.image[before.hair].std() > 2  # strands stay
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_cloth_hides_the_hair_shows_the_face_and_is_a_hat_of_its_colour(seed):
+    before = scene(hair_color="brown", fringe=0.0)
+    after = drape(before, np.random.default_rng(seed))
+    assert HATS[int(value(after, "hat"))] == "beanie"
+    assert "fringe" not in said(after.character)
+    middle = (slice(45, 60), slice(40, 56))
+    assert np.array_equal(after.image[middle], before.image[middle])
+    crown = (slice(10, 18), slice(44, 52))
+    assert after.hair[crown].sum() == 0 and before.hair[crown].any()
+
+
+def test_a_face_laid_into_a_head_brings_its_age_and_leaves_the_hair():
+    old = scene(age=70.0, hair_color="grey", skin_tone=0.3)
+    young = scene(age=20.0, hair_color="black", skin_tone=0.3)
+    mixed = said(face_into(old, young).character)
+    assert mixed["age"] == 70 and mixed["hair_color"] == 0
+
+
+def test_attributes_come_back_from_their_embedding():
+    people = sample_attributes(200, seed=4)
+    back = unembedded(embed(people))
+    assert torch.allclose(back, people.values, atol=1e-4)
+    assert len(attribute_of_columns()) == embed(people).shape[1]
+
+
+def test_measures_tell_right_characters_from_wrong_ones():
+    right = said(character_of(photo()))
+    wrong = right | {"femininity": 0.1, "age": 70.0, "beard": 3.0, "moustache": 0.9, "hat": 1.0}
+    wrong |= {
+        "hair_color": 4.0,
+        "hair_style": 0.0,
+        "smile": -0.5,
+        "mouth_open": 0.9,
+        "glasses": 2.0,
+    }
+    labels = [LABELS, LABELS, LABELS | {"skin": "dark"}]
+    good, bad = (character_scores(labels, [r, r, r | {"skin_tone": 0.9}]) for r in (right, wrong))
+    assert good["skin tone, rank correlation"][0] > 0.99
+    asked = {m.name for m in CHARACTER_MEASURES} - {"head covered where it is"}
+    assert all(good[name] == (1.0, 3) for name in asked)
+    assert all(bad[name] == (0.0, 3) for name in asked)
+    assert good["head covered where it is"][1] == 0
