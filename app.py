@@ -19,15 +19,15 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from demo import compare, compose, guide, strength
-from demo.desk import PRIVATE, REGIONS, Desk
 from demo.doors import Doors, NothingFetched
-from demo.files import KEPT, Shelf
+from demo.files import KEPT, ResultFiles
+from demo.inputs import PRIVATE, REGIONS, Inputs
 from demo.loading import Loader
-from demo.look import CSS, KEYS, LINK
-from demo.offers import Offers
+from demo.menu import MethodMenu
 from demo.people import person as somebody
 from demo.settings import Settings
-from demo.subject import Studio
+from demo.style import CSS, KEYS, LINK
+from demo.subject import Subjects
 from demo.words import sentence
 from faceedit.errors import FaceEditError, RepoError
 from faceedit.photo.provenance import Provenance, SourceType
@@ -50,28 +50,28 @@ class App:
 
     def __init__(self, settings: Settings | None = None, loader: Loader | None = None) -> None:
         self.settings = settings or Settings()
-        self.offers = Offers(self.settings.repo)
+        self.menu = MethodMenu(self.settings.repo)
         self.loader = loader or Loader(self.settings.repo, self.settings.device, self.warm_up)
-        self.studio = Studio(self.loader)
-        self.shelf = Shelf(self.settings.labelled)
+        self.subjects = Subjects(self.loader)
+        self.files = ResultFiles(self.settings.labelled)
         self._looking = threading.Lock()
         self._found_methods = False
 
     def start(self) -> None:
         """Load the networks, render people ahead and delete old results, in the background."""
         self.loader.start()
-        self.shelf.start()
+        self.files.start()
 
     def warm_up(self, editor: FaceEditor) -> None:
         """Run every fast method once, so that a visitor's first edit is as fast as the second."""
         self._look_for_methods(editor)
-        face = self.studio.subject(None, somebody(0).seed, None).face
-        for _, name in self.offers.fast():
+        face = self.subjects.subject(None, somebody(0).seed, None).face
+        for _, name in self.menu.fast():
             try:
                 editor.edit(face, "red hair", method=name)
             except FaceEditError:  # it knows other sentences
                 logger.info("%s is not warmed up", name)
-        self.studio.crowd.start()
+        self.subjects.crowd.start()
 
     def _look_for_methods(self, editor: FaceEditor) -> None:
         """Offer the methods that are here and fit the base, once."""
@@ -88,7 +88,7 @@ class App:
                 except FaceEditError:  # it needs a sentence to know what to load
                     logger.debug("%s loads with its first sentence", name)
                 fitting.append(name)
-            self.offers.set_available(fitting)
+            self.menu.set_available(fitting)
             self._found_methods = True
 
     def arrive(self, request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -103,12 +103,12 @@ class App:
         if seed.isdigit() and len(seed) < 10:
             someone = somebody(int(seed))
             note = Provenance(SourceType.RENDERED)
-            photo = self.shelf.picture(someone.to_pil(), f"person-{seed}", note)
+            photo = self.files.picture(someone.to_pil(), f"person-{seed}", note)
             person = int(seed)
         prompt = asked["prompt"][:500] if asked.get("prompt") else gr.skip()
         region = asked.get("region")
         region = region if region in dict((value, name) for name, value in REGIONS) else gr.skip()
-        named = [name for name in asked.get("methods", "").split(",") if name in self.offers.names]
+        named = [name for name in asked.get("methods", "").split(",") if name in self.menu.names]
         power = _number(asked.get("strength", ""), -2, 3)
         methods = gr.update(value=named) if named else gr.skip()
         link = (photo, person, prompt, region, methods, power, gr.skip(), gr.skip())
@@ -128,49 +128,49 @@ class App:
         return "Ready."
 
     def _checklist(self, named: list[str]) -> Any:
-        choices = self.offers.choices()
+        choices = self.menu.choices()
         ticked = named or [choice.name for choice in choices if choice.fast]
         return gr.update(choices=[(c.label, c.name) for c in choices], value=ticked)
 
     def _menus(self) -> tuple[Any, Any]:
-        menu = gr.update(choices=self.offers.fast(), value=self.offers.first())
+        menu = gr.update(choices=self.menu.fast(), value=self.menu.first())
         return menu, menu
 
     def build(self) -> gr.Blocks:
         """Return the page, ready to launch."""
         with gr.Blocks(title="faceedit", delete_cache=(KEPT, KEPT)) as page:
             gr.Markdown(INTRO)
-            desk = Desk(self.studio, self.shelf)
+            inputs = Inputs(self.subjects, self.files)
             with gr.Row():
                 with gr.Column(scale=2, min_width=300):
-                    desk.build()
+                    inputs.build()
                     status = gr.Markdown("Loading the networks ...", elem_id="status")
                     if self.settings.notice:
                         gr.Markdown(self.settings.notice, elem_classes="fe-notice")
                 with gr.Column(scale=5, min_width=300), gr.Tabs():
                     with gr.Tab("Compare", id="compare"):
                         shared = compare.build(
-                            compare.Compare(self.studio, self.shelf, self.offers), desk
+                            compare.Compare(self.subjects, self.files, self.menu), inputs
                         )
-                        self._link(desk, shared)
+                        self._link(inputs, shared)
                     with gr.Tab("Strength", id="strength"):
-                        page_strength = strength.Strength(self.studio, self.shelf, self.offers)
-                        strength_method = strength.build(page_strength, desk)
+                        page_strength = strength.Strength(self.subjects, self.files, self.menu)
+                        strength_method = strength.build(page_strength, inputs)
                     with gr.Tab("Compose", id="compose"):
-                        page_compose = compose.Compose(self.studio, self.shelf, self.offers)
-                        compose_method = compose.build(page_compose, desk)
+                        page_compose = compose.Compose(self.subjects, self.files, self.menu)
+                        compose_method = compose.build(page_compose, inputs)
                     with gr.Tab("Methods", id="methods"):
-                        gr.HTML(guide.guide(self.offers.names))
-            desk.connect()
+                        gr.HTML(guide.guide(self.menu.names))
+            inputs.connect()
             page.load(
                 self.arrive,
                 None,
                 [
                     status,
-                    desk.photo,
-                    desk.person,
-                    desk.prompt,
-                    desk.region,
+                    inputs.photo,
+                    inputs.person,
+                    inputs.prompt,
+                    inputs.region,
                     shared["methods"],
                     shared["strength"],
                     strength_method,
@@ -180,7 +180,7 @@ class App:
                 show_progress="hidden",
                 **PRIVATE,
             )
-        Doors(self.shelf.folder).guard(page)
+        Doors(self.files.folder).guard(page)
         return page.queue(max_size=WAITING)
 
     def launch(self, page: gr.Blocks, **settings: Any) -> str:
@@ -191,13 +191,19 @@ class App:
         )
         return str(url)
 
-    def _link(self, desk: Desk, shared: dict[str, Any]) -> None:
+    def _link(self, inputs: Inputs, shared: dict[str, Any]) -> None:
         """Make the button that writes a link to these settings."""
         with gr.Accordion("Share these settings", open=False):
             gr.Markdown("The link holds the settings and a sampled face's number, never a photo.")
             button = gr.Button("Make and copy the link", size="sm", elem_id="share")
             link = gr.Textbox(label="Link", interactive=False, elem_id="link")
-        inputs = [desk.prompt, desk.person, desk.region, shared["methods"], shared["strength"]]
+        inputs = [
+            inputs.prompt,
+            inputs.person,
+            inputs.region,
+            shared["methods"],
+            shared["strength"],
+        ]
         button.click(None, inputs, link, js=LINK, **PRIVATE)
 
 
@@ -210,7 +216,7 @@ def _number(text: str, low: float, high: float) -> Any:
 
 
 def has_mcp() -> bool:
-    """Whether the extra is installed that offers the endpoints to assistants (gradio[mcp])."""
+    """Whether the extra is installed that menu the endpoints to assistants (gradio[mcp])."""
     return importlib.util.find_spec("mcp") is not None
 
 

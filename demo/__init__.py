@@ -10,12 +10,14 @@ every tab would be too long to read. Nothing here does model mathematics; all ed
     words.py      errors and short texts for people
     people.py     faces that nobody has, rendered ahead of time
     truth.py      a sentence as the renderer's own exact change
+    menu.py       the methods that can be chosen here, and how long they take
     subject.py    whose face is being edited
+    inputs.py     what all tabs share: whose face, what should change, and where
     measures.py   what is said of a result: sentence, identity, collateral, layers
     files.py      pictures and zips on disk, labelled, deleted after an hour
     compare.py    the four tabs: what they do and how they look
     strength.py
     compose.py
     guide.py
-    look.py       CSS and the little JavaScript
+    style.py      CSS and the little JavaScript
 """

@@ -11,13 +11,13 @@ from typing import Any
 import gradio as gr
 
 from demo import measures
-from demo.desk import LIGHT, Desk
-from demo.files import Shelf
+from demo.files import ResultFiles
+from demo.inputs import LIGHT, Inputs
 from demo.loading import GPU
 from demo.measures import Tile
-from demo.offers import Offers, title
+from demo.menu import MethodMenu, title
 from demo.people import Person, to_pil
-from demo.subject import Studio, Subject, has_face, is_person
+from demo.subject import Subject, Subjects, has_face, is_person
 from demo.truth import Truth, attributes_of, in_words, statements_of, truth_of
 from demo.words import need, plain_words, sentence
 from faceedit.errors import FaceEditError
@@ -60,15 +60,15 @@ def check(
 class Compare:
     """What the tab does."""
 
-    def __init__(self, studio: Studio, shelf: Shelf, offers: Offers) -> None:
-        self.studio = studio
-        self.shelf = shelf
-        self.offers = offers
+    def __init__(self, subjects: Subjects, files: ResultFiles, menu: MethodMenu) -> None:
+        self.subjects = subjects
+        self.files = files
+        self.menu = menu
 
     def duration(self, _photo: Any, _person: Any, _index: Any, _prompt: Any, _region: Any,
                  methods: list[str], *_: Any) -> int:  # fmt: skip
         """Return the seconds that a comparison may take, for ZeroGPU's accounts."""
-        return 10 + round(sum(2 * self.offers.expected(name) for name in methods or []))
+        return 10 + round(sum(2 * self.menu.expected(name) for name in methods or []))
 
     def compare(
         self,
@@ -103,8 +103,8 @@ class Compare:
         with plain_words():
             methods = methods or []
             need(methods, "Tick at least one method.")
-            editor = self.studio.loader.get()
-            subject = self.studio.subject(photo, person, face_index)
+            editor = self.subjects.loader.get()
+            subject = self.subjects.subject(photo, person, face_index)
             said = statements_of(prompt)
             exact = self._render(subject, prompt)
             seen = self._begin(subject)
@@ -116,7 +116,7 @@ class Compare:
                 "seed": int(seed or 0),
                 "person": int(person) if person is not None and is_person(person) else None,
                 "face_index": face_index,
-                "base": self.studio.base,
+                "base": self.subjects.base,
             }
             for done, name in enumerate(methods):
                 yield self._show(seen, whole, f"{title(name)}: {done + 1} of {len(methods)} ...")
@@ -127,14 +127,14 @@ class Compare:
                 except FaceEditError as error:
                     seen.failed.append(f"{title(name)}: {sentence(error)}")
                     continue
-                self.offers.record(name, result.seconds)
+                self.menu.record(name, result.seconds)
                 seen.tiles.append(self._tile(result, subject, attributes_of(said)))
                 self._add_truth(seen, exact, subject, prompt, wait=False)
             need(seen.tiles, "No method could do this. " + " ".join(seen.failed))
             yield self._show(seen, whole, "The exact edit ..." if exact else "Done.")
             self._add_truth(seen, exact, subject, prompt, wait=True)
             pictures = {"before": seen.before, "redrawn": seen.redrawn}
-            packed = self.shelf.zip(seen.tiles, pictures, asked)
+            packed = self.files.zip(seen.tiles, pictures, asked)
             yield self._show(seen, whole, packed=packed)
 
     def _render(self, subject: Subject, prompt: str) -> Exact:
@@ -145,13 +145,13 @@ class Compare:
 
     def _begin(self, subject: Subject) -> Comparison:
         """Save what the results are compared with."""
-        base = (self.studio.base,)
+        base = (self.subjects.base,)
         kind = SourceType.EDITED if subject.photo is not None else SourceType.RENDERED
-        before = self.shelf.picture(subject.before, "before", Provenance(kind, models=()))
+        before = self.files.picture(subject.before, "before", Provenance(kind, models=()))
         redrawn = Provenance(SourceType.GENERATED, models=base)
         return Comparison(
             before=before,
-            redrawn=self.shelf.picture(subject.face.to_pil(), "redrawn", redrawn),
+            redrawn=self.files.picture(subject.face.to_pil(), "redrawn", redrawn),
             rendered=before if subject.person is not None else "",
         )
 
@@ -160,12 +160,12 @@ class Compare:
         from faceedit.inversion import to_tensor
 
         name = result.request.method
-        backbones = self.studio.loader.get().backbones
-        note = label(result, self.studio.base, subject)
-        face = self.shelf.picture(result.face, name, note)
+        backbones = self.subjects.loader.get().backbones
+        note = label(result, self.subjects.base, subject)
+        face = self.files.picture(result.face, name, note)
         whole = face
         if subject.photo is not None:
-            whole = self.shelf.picture(result.image, f"{name}_photo", note)
+            whole = self.files.picture(result.image, f"{name}_photo", note)
         tile = Tile(
             name,
             title(name),
@@ -181,7 +181,7 @@ class Compare:
             tile.collateral = measures.collateral(subject.face.image, after, meant, backbones)
         if result.mask is not None:
             acted = measures.mask_picture(result.mask, result.face)
-            tile.mask = self.shelf.picture(acted, f"{name}_mask", note)
+            tile.mask = self.files.picture(acted, f"{name}_mask", note)
         return tile
 
     def _add_truth(
@@ -205,8 +205,8 @@ class Compare:
         if truth is None or subject.person is None:
             seen.failed.append("Ground truth: the renderer does not know what the sentence says")
             return
-        backbones = self.studio.loader.get().backbones
-        path = self.shelf.picture(to_pil(truth.image), "truth", Provenance(SourceType.RENDERED))
+        backbones = self.subjects.loader.get().backbones
+        path = self.files.picture(to_pil(truth.image), "truth", Provenance(SourceType.RENDERED))
         original = subject.person.image.to(subject.face.image)
         drawn = replace(subject.face, image=original)
         found = measures.scores(drawn, truth.image, prompt, backbones)
@@ -292,9 +292,9 @@ def label(result: Any, base: str, subject: Subject) -> Provenance:
     return Provenance(kind, result.request.method, models, result.request.prompt)
 
 
-def build(page: Compare, desk: Desk) -> dict[str, Any]:
+def build(page: Compare, inputs: Inputs) -> dict[str, Any]:
     """Make the tab's widgets, connect them, and return those that a link can set."""
-    choices = page.offers.choices()
+    choices = page.menu.choices()
     methods = gr.CheckboxGroup(
         [(choice.label, choice.name) for choice in choices],
         value=[choice.name for choice in choices if choice.fast],
@@ -353,9 +353,9 @@ def build(page: Compare, desk: Desk) -> dict[str, Any]:
 
     outputs = [gallery, table, best, pair, layers, acted, packed, facts, seen]
     running = gr.on(
-        [go.click, desk.prompt.submit],
+        [go.click, inputs.prompt.submit],
         GPU(duration=page.duration)(page.compare),
-        [*desk.inputs, methods, strength, whole, seed],
+        [*inputs.values, methods, strength, whole, seed],
         outputs,
         api_name="compare",
         validator=check,

@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 
 from demo.compare import COMPUTE, label
-from demo.desk import LIGHT, Desk
-from demo.files import Shelf
+from demo.files import ResultFiles
+from demo.inputs import LIGHT, Inputs
 from demo.loading import GPU
-from demo.offers import Offers, title
-from demo.subject import Studio, is_person
+from demo.menu import MethodMenu, title
+from demo.subject import Subjects, is_person
 from demo.words import need, plain_words, seconds
 from faceedit.photo.provenance import Provenance, SourceType
 
@@ -32,10 +32,10 @@ class Chain:
 class Compose:
     """What the tab does."""
 
-    def __init__(self, studio: Studio, shelf: Shelf, offers: Offers) -> None:
-        self.studio = studio
-        self.shelf = shelf
-        self.offers = offers
+    def __init__(self, subjects: Subjects, files: ResultFiles, menu: MethodMenu) -> None:
+        self.subjects = subjects
+        self.files = files
+        self.menu = menu
 
     def add(
         self,
@@ -66,19 +66,19 @@ class Compose:
         with plain_words():
             need(prompt and prompt.strip(), "Say what should change, like 'red hair'.")
             need(method, "Choose a method.")
-            editor = self.studio.loader.get()
-            subject = self.studio.subject(photo, person, face_index)
+            editor = self.subjects.loader.get()
+            subject = self.subjects.subject(photo, person, face_index)
             whose = (person,) if is_person(person) else (photo, face_index)
             if chain is None or chain.whose != whose:
-                redrawn = Provenance(SourceType.GENERATED, models=(self.studio.base,))
-                start = self.shelf.picture(subject.face.to_pil(), "before", redrawn)
+                redrawn = Provenance(SourceType.GENERATED, models=(self.subjects.base,))
+                start = self.files.picture(subject.face.to_pil(), "before", redrawn)
                 chain = Chain(whose, start)
             need(len(chain.results) < MOST_STEPS, f"{MOST_STEPS} steps are the most; undo some.")
             mask = {"mask": region} if region else {}
             before = chain.results[-1] if chain.results else subject.face
             result = editor.edit(before, prompt, method=method, strength=strength, **mask)
-            note = label(result, self.studio.base, subject)
-            path = self.shelf.picture(result.face, f"step{len(chain.results) + 1}", note)
+            note = label(result, self.subjects.base, subject)
+            path = self.files.picture(result.face, f"step{len(chain.results) + 1}", note)
             words = f"{len(chain.results) + 1}: {prompt} · {strength:g} · {title(method)}"
             chain.results.append(result)
             chain.tiles.append((path, f"{words} · {seconds(result.seconds)}"))
@@ -99,12 +99,12 @@ def show(chain: Chain) -> tuple[Any, ...]:
     return pair, list(chain.tiles), gr.update(interactive=many), gr.update(interactive=many), chain
 
 
-def build(page: Compose, desk: Desk) -> gr.Dropdown:
+def build(page: Compose, inputs: Inputs) -> gr.Dropdown:
     """Make the tab's widgets, connect them, and return the choice of method."""
     gr.Markdown("Write an edit, add it, write the next: each works on what the last one left.")
     with gr.Row():
         method = gr.Dropdown(
-            page.offers.fast(), value=page.offers.first(), label="Method", elem_id="compose-method"
+            page.menu.fast(), value=page.menu.first(), label="Method", elem_id="compose-method"
         )
         strength = gr.Slider(-2, 3, value=1, step=0.1, label="Strength")
     with gr.Row():
@@ -124,7 +124,7 @@ def build(page: Compose, desk: Desk) -> gr.Dropdown:
     outputs = [pair, steps, undo, again, chain]
     add.click(
         GPU(page.add),
-        [*desk.inputs, method, strength, chain],
+        [*inputs.values, method, strength, chain],
         outputs,
         api_name="compose",
         show_progress_on=[pair],

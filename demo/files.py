@@ -30,7 +30,7 @@ KEPT = 3600  # seconds after which uploads and results are deleted
 PREFIX = "faceedit-results-"
 
 
-class Shelf:
+class ResultFiles:
     """A folder of results, inside gradio's cache so that gradio serves them as they are.
 
     gradio would encode pictures again, and lose what their metadata says.
@@ -86,13 +86,13 @@ class Shelf:
         """Delete results that are older than an hour; returns how many folders went."""
         now = time.time() if now is None else now
         gone = 0
-        for shelf in self.folder.parent.glob(f"{PREFIX}*"):
-            for place in shelf.iterdir():
+        for files in self.folder.parent.glob(f"{PREFIX}*"):
+            for place in files.iterdir():
                 if now - place.stat().st_mtime > self.kept:
                     shutil.rmtree(place, ignore_errors=True)
                     gone += 1
-            if shelf != self.folder and now - shelf.stat().st_mtime > 2 * self.kept:
-                shutil.rmtree(shelf, ignore_errors=True)
+            if files != self.folder and now - files.stat().st_mtime > 2 * self.kept:
+                shutil.rmtree(files, ignore_errors=True)
         return gone
 
     def _place(self) -> Path:

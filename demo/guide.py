@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from demo.offers import benchmark_row, note_of
+from demo.menu import benchmark_row, note_of
 from faceedit.notes import SPEED_WORDS, MethodNote
 
 OWNER = "faceedit"

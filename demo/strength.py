@@ -8,11 +8,11 @@ import gradio as gr
 
 from demo import measures
 from demo.compare import COMPUTE, label
-from demo.desk import LIGHT, Desk
-from demo.files import Shelf
+from demo.files import ResultFiles
+from demo.inputs import LIGHT, Inputs
 from demo.loading import GPU
-from demo.offers import Offers
-from demo.subject import Studio, has_face
+from demo.menu import MethodMenu
+from demo.subject import Subjects, has_face
 from demo.words import need, plain_words, seconds
 from faceedit.photo.provenance import Provenance, SourceType
 
@@ -23,10 +23,10 @@ HINT = "Sample a face or upload a photo, write what should change, then move the
 class Strength:
     """What the tab does."""
 
-    def __init__(self, studio: Studio, shelf: Shelf, offers: Offers) -> None:
-        self.studio = studio
-        self.shelf = shelf
-        self.offers = offers
+    def __init__(self, subjects: Subjects, files: ResultFiles, menu: MethodMenu) -> None:
+        self.subjects = subjects
+        self.files = files
+        self.menu = menu
 
     def edit(
         self,
@@ -58,17 +58,17 @@ class Strength:
             The edited picture, and what was measured.
         """
         with plain_words():
-            editor = self.studio.loader.get()
-            subject = self.studio.subject(photo, person, face_index)
+            editor = self.subjects.loader.get()
+            subject = self.subjects.subject(photo, person, face_index)
             result = subject.edit(
                 editor, prompt, region, method=method, strength=strength, seed=int(seed or 0)
             )
-            self.offers.record(method, result.seconds)
+            self.menu.record(method, result.seconds)
             picture = result.image if whole and subject.photo is not None else result.face
-            note = label(result, self.studio.base, subject)
+            note = label(result, self.subjects.base, subject)
             facts = {"method": method, "strength": strength, "seconds": round(result.seconds, 3)}
             facts |= {name: round(value, 4) for name, value in result.scores.items()}
-            return self.shelf.picture(picture, method, note), facts
+            return self.files.picture(picture, method, note), facts
 
     def move(
         self,
@@ -84,19 +84,19 @@ class Strength:
         if not has_face(photo, person) or not (prompt or "").strip() or not method:
             return None, None, HINT
         with plain_words():
-            editor = self.studio.loader.get()
-            subject = self.studio.subject(photo, person, face_index)
+            editor = self.subjects.loader.get()
+            subject = self.subjects.subject(photo, person, face_index)
             mask = {"mask": region} if region else {}
             result = editor.edit(subject.face, prompt, method=method, strength=strength, **mask)
-            note = label(result, self.studio.base, subject)
-            redrawn = Provenance(SourceType.GENERATED, models=(self.studio.base,))
+            note = label(result, self.subjects.base, subject)
+            redrawn = Provenance(SourceType.GENERATED, models=(self.subjects.base,))
             tile = measures.Tile(
                 method, f"strength {strength:g}", "", "", result.seconds,
                 result.scores.get("clip_gain"), result.scores.get("identity"),
             )  # fmt: skip
             return (
-                self.shelf.picture(subject.face.to_pil(), "before", redrawn),
-                self.shelf.picture(result.face, method, note),
+                self.files.picture(subject.face.to_pil(), "before", redrawn),
+                self.files.picture(result.face, method, note),
                 tile.caption,
             )
 
@@ -125,22 +125,22 @@ class Strength:
         with plain_words():
             need(prompt and prompt.strip(), "Say what should change, like 'red hair'.")
             need(method, "Choose a method.")
-            editor = self.studio.loader.get()
-            subject = self.studio.subject(photo, person, face_index)
+            editor = self.subjects.loader.get()
+            subject = self.subjects.subject(photo, person, face_index)
             mask = {"mask": region} if region else {}
             pictures = []
             for strength in STRIP:
                 result = editor.edit(subject.face, prompt, method=method, strength=strength, **mask)
-                note = label(result, self.studio.base, subject)
-                path = self.shelf.picture(result.face, f"{method}_{strength:g}", note)
+                note = label(result, self.subjects.base, subject)
+                path = self.files.picture(result.face, f"{method}_{strength:g}", note)
                 pictures.append((path, f"{strength:g} · {seconds(result.seconds)}"))
             return pictures
 
 
-def build(page: Strength, desk: Desk) -> gr.Dropdown:
+def build(page: Strength, inputs: Inputs) -> gr.Dropdown:
     """Make the tab's widgets, connect them, and return the choice of method."""
     method = gr.Dropdown(
-        page.offers.fast(), value=page.offers.first(), label="Method", elem_id="strength-method"
+        page.menu.fast(), value=page.menu.first(), label="Method", elem_id="strength-method"
     )
     strength = gr.Slider(
         -2, 3, value=1, step=0.05, label="Strength: the face follows while you move it",
@@ -167,12 +167,12 @@ def build(page: Strength, desk: Desk) -> gr.Dropdown:
     gr.on(
         [strength.input, method.input],
         page.move,
-        [*desk.inputs, method, strength],
+        [*inputs.values, method, strength],
         [before, after, note],
         trigger_mode="always_last",
         **LIGHT,
     )
-    go.click(GPU(page.strip), [*desk.inputs, method], strip, api_name="strip", **COMPUTE)
+    go.click(GPU(page.strip), [*inputs.values, method], strip, api_name="strip", **COMPUTE)
     # For programs only: the same edit with every setting, one method, one picture.
     picture, facts = gr.Image(visible="hidden"), gr.JSON(visible="hidden")
     seed, whole = gr.Number(0, label="seed", visible="hidden"), gr.Checkbox(visible="hidden")
@@ -180,7 +180,7 @@ def build(page: Strength, desk: Desk) -> gr.Dropdown:
     any_strength = gr.Number(1.0, label="strength", visible="hidden")
     gr.Button(visible="hidden").click(
         GPU(page.edit),
-        [*desk.inputs, any_method, any_strength, seed, whole],
+        [*inputs.values, any_method, any_strength, seed, whole],
         [picture, facts],
         api_name="edit",
         **COMPUTE,

@@ -60,7 +60,7 @@ class Subject:
         return editor.edit(self.photo, prompt, face_index=self.face_index, **settings)
 
 
-class Studio:
+class Subjects:
     """What all tabs share: the networks, the people, and the faces that were looked at."""
 
     def __init__(self, loader: Loader, crowd: Crowd | None = None) -> None:

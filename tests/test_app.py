@@ -19,7 +19,7 @@ from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
 
 import app
-from demo import files, offers, subject
+from demo import files, menu, subject
 from demo.loading import GPU, Loader
 from demo.people import Person
 from demo.settings import Settings
@@ -96,14 +96,14 @@ def space(editor, tmp_path_factory) -> Iterator[app.App]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         space = app.App(loader=ReadyLoader(editor))
-        space.offers.set_available(METHODS)
-        space.studio.crowd = SimpleNamespace(next=lambda: someone(7))
+        space.menu.set_available(METHODS)
+        space.subjects.crowd = SimpleNamespace(next=lambda: someone(7))
         patch.setattr(app, "somebody", someone)
         patch.setattr(
-            space.studio, "_person", lambda seed: Subject(face_of(0.5), person=someone(seed))
+            space.subjects, "_person", lambda seed: Subject(face_of(0.5), person=someone(seed))
         )
         patch.setattr(
-            space.studio,
+            space.subjects,
             "_photo",
             lambda path, index: Subject(face_of(-0.5), subject.shown(path), index),
         )
@@ -284,7 +284,7 @@ def test_edits_are_chained_and_a_new_face_starts_anew(client, editor):
 def test_undo_takes_the_last_step_back(space):
     from demo.compose import Chain, Compose
 
-    page = Compose(space.studio, space.shelf, space.offers)
+    page = Compose(space.subjects, space.files, space.menu)
     *_, chain = page.add(None, 3, -1, "red hair", "", METHODS[0], 1.0, Chain())
     *_, chain = page.add(None, 3, -1, "old", "", METHODS[0], 1.0, chain)
     pair, tiles, *_, chain = page.undo(chain)
@@ -296,7 +296,7 @@ def test_undo_takes_the_last_step_back(space):
 def test_the_slider_needs_a_face_and_words_but_never_fails_for_want_of_them(space):
     from demo.strength import HINT, Strength
 
-    page = Strength(space.studio, space.shelf, space.offers)
+    page = Strength(space.subjects, space.files, space.menu)
     assert page.move(None, None, -1, "red hair", "", METHODS[0], 1.0)[2] == HINT
     assert page.move(None, 3, -1, " ", "", METHODS[0], 1.0)[2] == HINT
     before, after, words = page.move(None, 3, -1, "red hair", "", METHODS[0], 0.5)
@@ -318,9 +318,9 @@ def test_the_guide_explains_every_method_and_reads_the_benchmark(tmp_path):
         {"feat": {"identity": 0.9}},
     ):
         path.write_text(json.dumps(written))
-        assert offers.benchmark_row("feat", path) == {"identity": 0.9}
+        assert menu.benchmark_row("feat", path) == {"identity": 0.9}
     path.write_text("[broken")
-    assert offers.benchmark_row("feat", path) == {}
+    assert menu.benchmark_row("feat", path) == {}
 
 
 # ------------------------------------------------------------------------------ the page itself
@@ -345,10 +345,10 @@ def test_the_page_keeps_no_history_and_no_uploads(space):
 
 
 def test_the_methods_offered_are_those_that_are_here(monkeypatch, tmp_path):
-    monkeypatch.setattr(offers, "CARDS", tmp_path)
+    monkeypatch.setattr(menu, "CARDS", tmp_path)
     (tmp_path / "feat").mkdir()
     (tmp_path / "feat" / "config.json").write_text("{}")
-    offered = offers.Offers("faceedit/portraits-128")
+    offered = menu.MethodMenu("faceedit/portraits-128")
     assert offered.names == ["feat"]
     offered.set_available(["clip_pae", "feat"])
     fast, slow = offered.choices()
@@ -363,7 +363,7 @@ def test_a_method_that_does_not_fit_the_base_is_not_offered(caplog):
     editor.available = lambda: ["feat", *METHODS]
     space = app.App(loader=ReadyLoader(editor))
     list(space.arrive(None))
-    assert space.offers.names == METHODS
+    assert space.menu.names == METHODS
     assert "feat is not offered: feat was made for another base" in caplog.text
 
 
@@ -400,21 +400,21 @@ def test_the_notice_on_consent_is_on_the_page(space):
 
 
 def test_old_results_are_deleted(space):
-    path = Path(space.shelf.picture(Image.new("RGB", (8, 8)), "x", None))
-    assert space.shelf.sweep() == 0 and path.is_file()
-    assert space.shelf.sweep(time.time() + files.KEPT + 60) > 0
+    path = Path(space.files.picture(Image.new("RGB", (8, 8)), "x", None))
+    assert space.files.sweep() == 0 and path.is_file()
+    assert space.files.sweep(time.time() + files.KEPT + 60) > 0
     assert not path.exists()
 
 
 def test_several_faces_bring_the_picker(space, monkeypatch, tmp_path):
-    from demo import desk
+    from demo import inputs
 
-    monkeypatch.setattr(desk, "faces_of", lambda path: (1, 2))
-    monkeypatch.setattr(desk, "thumbnails", lambda path: [Image.new("RGB", (8, 8))] * 2)
-    shown, pictures, radio = next(desk.Desk(space.studio, space.shelf).look("a.png", None))
+    monkeypatch.setattr(inputs, "faces_of", lambda path: (1, 2))
+    monkeypatch.setattr(inputs, "thumbnails", lambda path: [Image.new("RGB", (8, 8))] * 2)
+    shown, pictures, radio = next(inputs.Inputs(space.subjects, space.files).look("a.png", None))
     assert shown["visible"] and len(pictures) == 2
     assert radio["choices"] == [("Face 1", 0), ("Face 2", 1)]
-    hidden, *_ = next(desk.Desk(space.studio, space.shelf).look(None, 3))
+    hidden, *_ = next(inputs.Inputs(space.subjects, space.files).look(None, 3))
     assert not hidden["visible"]
 
 
@@ -512,6 +512,6 @@ def test_twenty_visitors_at_once_are_all_served():
     ],
 )
 def test_tabs_begin_with_the_method_that_an_editor_prefers(here, chosen):
-    known = offers.Offers("faceedit/portraits-128")
+    known = menu.MethodMenu("faceedit/portraits-128")
     known.set_available(here)
     assert known.first() == chosen

@@ -167,12 +167,12 @@ def test_links_dots_and_other_folders_lead_nowhere(visitor, planted, space):  # 
     link = uploaded.with_name("link.png")
     link.symlink_to(planted / "planted.png")
     up = os.path.relpath(planted / "planted.png", uploaded.parent)
-    (space.shelf.folder.parent / "loose.png").write_bytes(png())
+    (space.files.folder.parent / "loose.png").write_bytes(png())
     bad = [
         str(link),
         f"{uploaded.parent}/{up}",
         f"{uploaded}/../../loose.png",
-        str(space.shelf.folder.parent / "loose.png"),
+        str(space.files.folder.parent / "loose.png"),
         str(uploaded.parent),
         f"~/{uploaded.name}",
         f"{uploaded}\0.png",

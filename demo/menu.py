@@ -1,4 +1,4 @@
-"""Which methods the page offers, how long each takes here, and how it did in the benchmark.
+"""Which methods the page menu, how long each takes here, and how it did in the benchmark.
 
 What is on this machine is read off folders, so that the page opens before PyTorch is loaded;
 `FaceEditor.available` has the last word when a visitor arrives.
@@ -33,7 +33,7 @@ class Choice:
     fast: bool
 
 
-class Offers:
+class MethodMenu:
     """The methods that can be chosen here.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.subject import ANY_FACE, NOBODY, Studio, faces_of, is_person, thumbnails
+from demo.subject import ANY_FACE, NOBODY, Subjects, faces_of, is_person, thumbnails
 from demo.words import plain_words
 
 PROMPTS = [
@@ -41,12 +41,12 @@ def path_of(upload: Any) -> str | None:
     return upload.path if upload is not None else None
 
 
-class Desk:
+class Inputs:
     """The widgets of the left column, and what happens when they are used."""
 
-    def __init__(self, studio: Studio, shelf: Any) -> None:
-        self.studio = studio
-        self.shelf = shelf
+    def __init__(self, subjects: Subjects, files: Any) -> None:
+        self.subjects = subjects
+        self.files = files
 
     def build(self) -> None:
         """Make the widgets; call it inside a column."""
@@ -90,7 +90,7 @@ class Desk:
         self.face_index = gr.Number(ANY_FACE, label="face_index", precision=0, visible="hidden")
 
     @property
-    def inputs(self) -> list[Any]:
+    def values(self) -> list[Any]:
         """What every endpoint gets first: photo, person, face_index, prompt, region."""
         return [self.photo, self.person, self.face_index, self.prompt, self.region]
 
@@ -129,9 +129,9 @@ class Desk:
         from faceedit.photo.provenance import Provenance, SourceType
 
         with plain_words():
-            someone = self.studio.crowd.next()
+            someone = self.subjects.crowd.next()
             note = Provenance(SourceType.RENDERED)
-            return self.shelf.picture(
+            return self.files.picture(
                 someone.to_pil(), f"person-{someone.seed}", note
             ), someone.seed
 
