@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from faceedit.transfer.drawing import SUBPIXEL, Sheet, blur, sheet_over, smooth_step
-from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head, meet_ellipsoid
+from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import FACE_AXES, FACE_CENTRE, Light, display, linear, surface_normals
 from faceedit.transfer.view import View
@@ -63,8 +63,7 @@ class FaceMap:
 
 def map_face(photo: View, sheet: Sheet, head: Head) -> FaceMap:
     """Return where the pixels of a sheet lie on the average face."""
-    start, direction = sheet.head.rays(sheet.shape)
-    hit, _ = meet_ellipsoid(start, direction, FACE_CENTRE, FACE_AXES)
+    hit, _ = sheet.head.meet(sheet.shape, FACE_CENTRE, FACE_AXES)
     normals = surface_normals(hit, FACE_CENTRE, FACE_AXES, head)
     outline = _outline(photo)
     marks = {
@@ -72,7 +71,11 @@ def map_face(photo: View, sheet: Sheet, head: Head) -> FaceMap:
         MOUTH: _mean(photo, "left_lip_0", "right_lip_0"),
         CHIN: _mean(photo, "chin"),
     }
-    own = {height: _on_face(head, place)[1] for height, place in marks.items() if place is not None}
+    own = {
+        height: head.on_ellipsoid(place, FACE_CENTRE, FACE_AXES)[1]
+        for height, place in marks.items()
+        if place is not None
+    }
     heights = sorted(own)
     measured = [own[height] for height in heights]
     y = np.interp(
@@ -82,7 +85,7 @@ def map_face(photo: View, sheet: Sheet, head: Head) -> FaceMap:
     )
     x = hit[..., 0].copy()
     if len(outline) > 4:
-        places = np.array([_on_face(head, p) for p in outline])
+        places = np.array([head.on_ellipsoid(p, FACE_CENTRE, FACE_AXES) for p in outline])
         places[:, 1] = np.interp(
             places[:, 1],
             [measured[0] - 60, *measured, measured[-1] + 80],
@@ -254,22 +257,12 @@ def _mean(photo: View, *names: str) -> np.ndarray | None:
     return np.mean(known, axis=0) if known else None
 
 
-def _on_face(head: Head, place: np.ndarray) -> np.ndarray:
-    """Return where a place of the picture lies on the face of average depth, head space [3]."""
-    back = head.turn.T / head.size[:, None]
-    seen = (np.asarray(place, float) - head.origin) / head.scale * (1, -1)
-    start = (seen[0] * back[:, 0] + seen[1] * back[:, 1])[None, None].astype(np.float32)
-    hit, _ = meet_ellipsoid(start, back[:, 2], FACE_CENTRE, FACE_AXES)
-    return hit[0, 0]
-
-
 def hair_colour(photo: View, head: Head) -> np.ndarray:
     """Return the linear colour of the photograph's hair, else of its brows, [3].
 
     Only hair beside the skull counts, and only hues that hair has.
     """
-    start, direction = head.rays(photo.shape)
-    _, inside = meet_ellipsoid(start, direction, SKULL_CENTRE, SKULL_AXES)
+    _, inside = head.meet(photo.shape, SKULL_CENTRE, SKULL_AXES)
     near = np.abs(inside) < 0.35
     found = []
     for name, share in (("hair", 45), ("brows", 25)):
@@ -326,9 +319,10 @@ def read_beard(
 
 def grown_parts(view: View, head: Head) -> dict[str, float]:
     """Return how much of each zone of a face is beard, by the zone's name, 0..1."""
-    beard = view.region("beard")
-    start, direction = head.rays(view.shape)
-    hit, inside = meet_ellipsoid(start, direction, FACE_CENTRE, FACE_AXES)
+    step = max(1, int(2 * head.scale))
+    beard = view.region("beard")[::step, ::step]
+    small = Head(head.turn, head.scale / step, head.origin / step, head.size)
+    hit, inside = small.meet(beard.shape, FACE_CENTRE, FACE_AXES)
     x, y = np.abs(hit[..., 0]), hit[..., 1]
     found = {}
     for name, (x0, x1, y0, y1) in ZONES.items():

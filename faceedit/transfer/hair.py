@@ -15,11 +15,13 @@ from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE
 from faceedit.transfer.strands import PIECE, Locks
 
 STEPS = 4 * PIECE + 1  # points of a strand
-PASSES = (  # of locks: how many, how wide in mm, how bright, how far from the skull in mm
-    (600, 5.0, 0.36, (2.0, 7.0)),
-    (1000, 1.8, 0.66, (3.0, 11.0)),
-    (2400, 0.7, 1.05, (3.0, 13.0)),
+CURL = 2 * PIECE + 1  # points of a curl
+PASSES = (  # of strands: how many, how wide in mm, how bright, how far from the skull in mm
+    (420, 5.0, 0.34, (-1.0, 6.0)),
+    (900, 1.7, 0.62, (0.0, 10.0)),
+    (2000, 0.7, 1.0, (1.0, 13.0)),
 )
+LOCK = 8.0  # mm of the parting whose strands run together
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,20 @@ class Style:
 def hanging(style: Style, noise: np.random.Generator) -> list[Locks]:
     """Return hair that is parted on top and hangs beside the face."""
     groups = []
+    shifts = noise.standard_normal((2, 64, 4))  # of each lock: its end, its way, its brightness
     for count, width, bright, (low, high) in PASSES:
         side = np.where(noise.random(count) < 0.5, -1.0, 1.0)
-        root_z = 8 - 150 * noise.random(count) ** 1.25
-        lift = noise.uniform(low, high, count) + style.volume * noise.uniform(0.5, 1, count)
-        paths, normals = _over_and_down(style, side, root_z, lift, noise)
-        lock = _lumps(side * 200 + root_z, 5.0, noise) + 0.7 * _lumps(
-            root_z - 300 * side, 1.6, noise
-        )
-        tone = bright * np.exp(0.20 * lock + 0.22 * noise.standard_normal(count))
+        root_z = 1 - 140 * noise.random(count) ** 1.2
+        lift = noise.uniform(low, high, count) + style.volume * noise.uniform(0.3, 1, count)
+        place = -(root_z - 1) / LOCK + 0.35 * noise.standard_normal(count)
+        lock = np.clip(np.floor(place), 0, 63).astype(int)
+        within = 2 * (place - np.floor(place)) - 1  # -1..1 across its lock
+        own = shifts[(side > 0).astype(int), lock]
+        paths, normals = _over_and_down(style, side, root_z, lift, within, own, noise)
+        relief = 0.72 + 0.42 * (1 - within**2)  # locks are round
+        tone = bright * relief * np.exp(0.10 * own[:, 2] + 0.22 * noise.standard_normal(count))
         groups.append(Locks(paths, normals, tone, width))
     return groups
-
-
-def _lumps(at: np.ndarray, size: float, noise: np.random.Generator) -> np.ndarray:
-    """Return noise along a line that changes over `size`, standard normal."""
-    values = noise.standard_normal(int(800 / size) + 3)
-    return np.interp((at + 400) / size, np.arange(len(values)), values)
 
 
 def _over_and_down(
@@ -68,44 +67,62 @@ def _over_and_down(
     side: np.ndarray,
     root_z: np.ndarray,
     lift: np.ndarray,
+    within: np.ndarray,
+    own: np.ndarray,
     noise: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return strands from the parting over the skull to its side, and down from there."""
+    """Return strands from the parting over the skull to its side, and down from there.
+
+    Args:
+        style: What they make.
+        side: -1 left, 1 right, [k].
+        root_z: Where on the parting they begin, mm, [k].
+        lift: How far off the skull they lie, mm, [k].
+        within: Where across their lock, -1..1, [k].
+        own: What their lock has of its own, standard normal, [k, 4].
+        noise: For what each strand has of its own.
+    """
     count = len(side)
     t = np.linspace(0, 1, STEPS)[None]
     over = np.clip(t / 0.42, 0, 1)  # the part of the way over the skull
     down = np.clip((t - 0.42) / 0.58, 0, 1)
     # Front strands go back to frame the face, so that none falls over the eyes.
-    side_z = np.minimum(root_z, -38 - 30 * noise.random(count))
+    side_z = np.minimum(root_z, -36 - 26 * noise.random(count))
     z = root_z[:, None] + (side_z - root_z)[:, None] * over**1.1
     a, b, c = SKULL_AXES + 1.0
-    ring = np.sqrt(np.clip(1 - ((z - SKULL_CENTRE[2]) / c) ** 2, 0.03, 1))
-    wide, high = a * ring + lift[:, None], b * ring + 0.9 * lift[:, None]
+    ring = np.sqrt(np.clip(1 - ((z - SKULL_CENTRE[2]) / c) ** 2, 0.12, 1))
+    wide, high = (
+        a * ring + lift[:, None],
+        b * ring + 0.9 * lift[:, None] * smooth_step(0, 0.2, over),
+    )
     start = np.arccos(np.clip(side * style.part / a, -0.9, 0.9))
-    start = start + 0.10 * noise.random(count)  # partings are not ruled
-    last = np.deg2rad(noise.uniform(-16, 6, count))
+    start = start + 0.05 * noise.standard_normal(count)  # partings are not ruled
+    last = np.deg2rad(noise.uniform(-16, 4, count))
     angle = start[:, None] + (last - start)[:, None] * over
     x, y = wide * np.cos(angle), SKULL_CENTRE[1] + high * np.sin(angle)
-    end = style.end + 9 * noise.standard_normal(count) + 0.05 * (side_z + 60)
+    end = style.end + 7 * own[:, 0] + 7 * noise.standard_normal(count) + 0.06 * (side_z + 60)
     fall = np.clip(y[:, -1] - end, 5, None)[:, None]
     y = y - fall * down
-    inwards = 7.0 if style.end > -120 else 4.0
-    x = x + down * (4 + 4 * noise.random(count)[:, None]) - inwards * smooth_step(0.72, 1.0, down)
-    phase = noise.uniform(0, 2 * np.pi, count)[:, None] * 0.35
-    turns = np.clip(fall / 42, 0.5, None)
-    x = x + style.wave * smooth_step(0, 0.4, down) * np.sin(2 * np.pi * turns * down + phase)
-    x = x + 1.2 * np.sin(5 * t + phase * 9)
-    z = z + style.wave * 0.6 * down * np.cos(2 * np.pi * turns * down + phase)
+    inwards = 9.0 if style.end > -120 else 3.0
+    x = x + down * (3 + 3 * own[:, 1:2]) - inwards * smooth_step(0.6, 1.0, down)
+    gather = smooth_step(0.1, 1.0, down)
+    z = z - within[:, None] * 0.4 * LOCK * gather
+    x = x + 2.2 * own[:, 3:4] * np.sin(3.1 * down + own[:, 1:2]) * gather
+    turns = np.clip(fall / 46, 0.5, None)
+    phase = own[:, 1:2] * 1.2 + 0.25 * noise.standard_normal(count)[:, None]
+    swing = style.wave * smooth_step(0, 0.4, down)
+    x = x + swing * np.sin(2 * np.pi * turns * down + phase)
+    z = z + 0.6 * swing * np.cos(2 * np.pi * turns * down + phase)
     z = z + 26 * smooth_step(0.3, 1.0, down) * (style.end < -120)
     paths = np.stack([side[:, None] * x, y, z], -1)
-    normals = (paths - SKULL_CENTRE) / (SKULL_AXES + 8) ** 2
-    flat = np.stack([side[:, None] + 0 * y, 0 * y, 0.5 + 0 * y], -1)
-    normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
-    normals = (
-        normals * (1 - down[..., None])
-        + flat / np.linalg.norm(flat, axis=-1, keepdims=True) * down[..., None]
-    )
-    return paths, normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+    round_ = _unit((paths - SKULL_CENTRE) / (SKULL_AXES + 8) ** 2)
+    flat = np.stack([side[:, None] + 0.25 * within[:, None] + 0 * y, 0 * y, 0.6 + 0 * y], -1)
+    normals = _unit(round_ * (1 - down[..., None]) + _unit(flat) * down[..., None])
+    return paths, normals
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
 
 
 def cloud(
@@ -125,8 +142,7 @@ def cloud(
     lumps = noise.standard_normal((24, 3))
     lumps /= np.linalg.norm(lumps, axis=1, keepdims=True)
     for share, width, bright, shell in (
-        (0.30, 2.6 * radius, 0.38, (0.55, 0.93)),
-        (0.45, 0.55 * radius, 0.70, (0.80, 1.0)),
+        (0.35, 0.50 * radius, 0.68, (0.82, 1.0)),
         (1.0, 0.24 * radius, 1.1, (0.88, 1.04)),
     ):
         n = int(count * share)
@@ -139,9 +155,9 @@ def cloud(
         n = len(spot)
         angle = (
             noise.uniform(0, 2 * np.pi, n)[:, None]
-            + np.linspace(0, 1, STEPS)[None] * (noise.uniform(2.5, 6.0, n)[:, None])
+            + np.linspace(0, 1, CURL)[None] * (noise.uniform(2.2, 4.5, n)[:, None])
         )
-        size = radius * noise.uniform(0.6, 1.3, n)[:, None] * (0.7 + 0.6 * np.linspace(0, 1, STEPS))
+        size = radius * noise.uniform(0.6, 1.3, n)[:, None] * (0.7 + 0.6 * np.linspace(0, 1, CURL))
         first = np.cross(way, noise.standard_normal((n, 3)))
         first /= np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-6)
         second = np.cross(way, first) * 0.8 + 0.3 * way
@@ -149,7 +165,7 @@ def cloud(
             np.cos(angle)[..., None] * first[:, None] + np.sin(angle)[..., None] * second[:, None]
         )
         paths = spot[:, None] + ring
-        normals = np.repeat(way[:, None], STEPS, 1) + 0.5 * ring / radius
+        normals = np.repeat(way[:, None], CURL, 1) + 0.5 * ring / radius
         normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
         deep = smooth_step(low - 10, low + 50, spot[:, 1]) * 0.35 + 0.65
         tone = bright * deep * np.exp(0.28 * noise.standard_normal(n))

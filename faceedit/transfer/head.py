@@ -77,12 +77,66 @@ class Head:
 
         Points are in head space; the direction, [3], leads towards the camera.
         """
-        h, w = shape
-        x = (np.arange(w, dtype=np.float32) - self.origin[0]) / self.scale
-        y = -(np.arange(h, dtype=np.float32) - self.origin[1]) / self.scale
-        back = (self.turn.T / self.size[:, None]).astype(np.float32)
+        x, y = self._millimetres(shape)
+        back = self._back
         start = x[None, :, None] * back[:, 0] + y[:, None, None] * back[:, 1]
         return start, back[:, 2]
+
+    def plane(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return x and y of head space at every pixel, [h, w] mm each, at the depth of the eyes."""
+        x, y = self._millimetres(shape)
+        back = self._back
+        return (
+            x[None] * back[0, 0] + y[:, None] * back[0, 1],
+            x[None] * back[1, 0] + y[:, None] * back[1, 1],
+        )
+
+    def meet(
+        self, shape: tuple[int, int], centre: np.ndarray, axes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the rays of a picture first meet an ellipsoid.
+
+        Args:
+            shape: Height and width of the picture.
+            centre: The ellipsoid's centre, head space, [3].
+            axes: Its half axes, [3].
+
+        Returns:
+            The points, [h, w, 3] (of a ray that misses: its nearest to the centre), and how far
+            inside the outline the ray passes, [h, w]: 1 through the centre, 0 at the outline.
+        """
+        x, y = self._millimetres(shape)
+        back, axes = self._back, np.asarray(axes, np.float32)
+        d = back[:, 2] / axes
+        length = float(d @ d)
+        right, up = back[:, 0] / axes, back[:, 1] / axes
+        offset = np.asarray(centre, np.float32) / axes
+        # Both are polynomials of the pixel's place: |o|^2 and o d with o = x right + y up - offset.
+        along = (x * (right @ d) - offset @ d)[None] / length + (y * (up @ d))[:, None] / length
+        square = (x * x * (right @ right) - 2 * x * (right @ offset) + offset @ offset)[None]
+        square = square + (y * y * (up @ up) - 2 * y * (up @ offset))[:, None]
+        square = square + (2 * float(right @ up) * x)[None] * y[:, None]
+        beyond = np.maximum(square - along * along * length, 0)
+        forward = np.sqrt(np.maximum(1 - beyond, 0) / length) - along
+        points = np.empty((*shape, 3), np.float32)
+        for i in range(3):
+            points[..., i] = (x * back[i, 0])[None] + (y * back[i, 1])[:, None]
+            points[..., i] += forward * back[i, 2]
+        return points, 1 - np.sqrt(beyond)
+
+    def on_ellipsoid(self, place: np.ndarray, centre: np.ndarray, axes: np.ndarray) -> np.ndarray:
+        """Return where the ray through a place of the picture, [2] px, meets an ellipsoid, [3]."""
+        return self.moved(place).meet((1, 1), centre, axes)[0][0, 0]
+
+    @property
+    def _back(self) -> np.ndarray:
+        return (self.turn.T / self.size[:, None]).astype(np.float32)
+
+    def _millimetres(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        h, w = shape
+        x = (np.arange(w, dtype=np.float32) - np.float32(self.origin[0])) / self.scale
+        y = -(np.arange(h, dtype=np.float32) - np.float32(self.origin[1])) / self.scale
+        return x.astype(np.float32), y.astype(np.float32)
 
     def scaled(self, factor: float) -> Head:
         """Return the same view in a picture `factor` times as large; see `drawing.Sheet`."""
@@ -137,28 +191,3 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     return about_z @ about_y @ about_x
-
-
-def meet_ellipsoid(
-    start: np.ndarray, direction: np.ndarray, centre: np.ndarray, axes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return where rays first meet an ellipsoid.
-
-    Args:
-        start: A point of every ray, [h, w, 3].
-        direction: Towards the camera, [3].
-        centre: Its centre, [3].
-        axes: Its half axes, [3].
-
-    Returns:
-        The points, [h, w, 3] (of a ray that misses: its nearest to the centre), and how far inside
-        the outline the ray passes, [h, w]: 1 through the centre, 0 at the outline, negative beyond.
-    """
-    o = (start - np.asarray(centre, np.float32)) / np.asarray(axes, np.float32)
-    d = (direction / np.asarray(axes)).astype(np.float32)
-    length = float(d @ d)
-    along = (o @ d) / length
-    beyond = (o * o).sum(-1) - along * along * length  # squared distance from the centre
-    forward = np.sqrt(np.clip(1 - beyond, 0, None) / length) - along
-    hit = start + forward[..., None] * direction.astype(np.float32)
-    return hit, 1 - np.sqrt(np.clip(beyond, 0, None))

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from faceedit.transfer.drawing import Sheet, sheet_over, smooth_step
-from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head, meet_ellipsoid
+from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.light import Light, display, linear, surface_normals
 
 FAR = -1e4  # mm towards the camera: nothing is met
@@ -86,7 +86,7 @@ class Workshop:
     def dome(self, grow: np.ndarray, keep: Callable[[np.ndarray], np.ndarray]) -> Surface:
         """Meet an ellipsoid round the skull, of which only a part is kept."""
         axes = SKULL_AXES + np.asarray(grow)
-        points, inside = meet_ellipsoid(self.start, self.direction, SKULL_CENTRE, axes)
+        points, inside = self.sheet.head.meet(self.sheet.shape, SKULL_CENTRE, axes)
         where = np.flatnonzero(inside > 0)
         points = points.reshape(-1, 3)[where]
         kept = keep(points)

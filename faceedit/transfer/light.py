@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceedit.transfer.head import Head, meet_ellipsoid
+from faceedit.transfer.head import Head
 
 FACE_CENTRE = np.array([0.0, -18.0, -66.0])
 FACE_AXES = np.array([69.0, 112.0, 76.0])
@@ -60,8 +60,7 @@ def read_light(image: np.ndarray, skin: np.ndarray, head: Head) -> Light:
     step = max(1, int(head.scale * 1.5))
     part = image[::step, ::step]
     small = Head(head.turn, head.scale / step, head.origin / step, head.size)
-    start, direction = small.rays(part.shape[:2])
-    hit, depth = meet_ellipsoid(start, direction, FACE_CENTRE, FACE_AXES)
+    hit, depth = small.meet(part.shape[:2], FACE_CENTRE, FACE_AXES)
     where = (skin[::step, ::step] > 0.7) & (depth > 0.05)
     usual = Light(USUAL[1:], np.ones(3))
     if where.sum() < 30:
@@ -85,6 +84,7 @@ def surface_normals(
     points: np.ndarray, centre: np.ndarray, axes: np.ndarray, head: Head
 ) -> np.ndarray:
     """Return an ellipsoid's unit normals at points of head space, as the camera sees them."""
-    normal = (points - np.asarray(centre, np.float32)) / np.asarray(axes, np.float32) ** 2
-    normal = (normal / head.size.astype(np.float32)) @ head.turn.T.astype(np.float32)
-    return normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    back = (head.turn / head.size / np.asarray(axes) ** 2).astype(np.float32)
+    normal = (points - np.asarray(centre, np.float32)) @ back.T
+    length = np.sqrt(np.einsum("...i,...i", normal, normal))
+    return normal / np.maximum(length, 1e-9)[..., None]

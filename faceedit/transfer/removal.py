@@ -41,9 +41,9 @@ def take_off_glasses(photo: View, head: Head) -> Layers | None:
     frame = photo.region("glasses")
     if (frame > 0.5).sum() < SEEN * mm * mm:
         return None
-    start, _ = head.rays(photo.shape)
+    x, y = head.plane(photo.shape)
     for side in (-1, 1):
-        eye = np.hypot(start[..., 0] - 32.3 * side, start[..., 1] - 1.9) < 9
+        eye = np.hypot(x - 32.3 * side, y - 1.9) < 9
         if eye.any() and frame[eye].mean() > DARK_LENS:
             return Layers(notes=("The eyes behind dark lenses are not known, so they stay on.",))
     wide = grown(frame, 1.6 * mm)

@@ -9,7 +9,7 @@ import numpy as np
 from faceedit.transfer.beard import hair_colour
 from faceedit.transfer.drawing import Sheet, blur, sheet_over, smooth_step
 from faceedit.transfer.hair import Style, cloud, crest, hanging
-from faceedit.transfer.head import Head
+from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light, display
 from faceedit.transfer.scalp import Scalp, bare_head
@@ -17,6 +17,10 @@ from faceedit.transfer.strands import Locks, draw_locks
 from faceedit.transfer.view import View
 
 DETAIL = 1.9  # px a millimetre
+CLOUDS = {  # how far it stands off the skull, radius and number of its curls, where it ends, mm
+    "afro": ((46.0, 48.0, 36.0), 2.6, 9000, -62.0),
+    "curly": ((28.0, 26.0, 24.0), 6.5, 3600, -80.0),
+}
 FRONT = ("skin", "nose", "eyes", "brows", "lips", "mouth", "glasses", "lens", "beard")
 
 
@@ -41,6 +45,8 @@ def restyle(photo: View, head: Head, light: Light, style: Style, seed: int = 5) 
     ends = np.concatenate([locks.paths.reshape(-1, 3)[::7] for locks in groups])
     sheet = sheet_over(head.project(ends), head, photo.shape, 4, DETAIL)
     tone, alpha = draw_locks(sheet, head, light, groups)
+    if style.name in CLOUDS:
+        alpha = np.maximum(alpha, _within(sheet, *CLOUDS[style.name][::3]))
     alpha = alpha * _not_before_face(photo, sheet)
     shine = 0.05 * np.clip(tone - 1.0, 0, 1.5)  # the light itself, whatever the colour
     lit = colour * tone[..., None] + shine[..., None]
@@ -54,13 +60,18 @@ def restyle(photo: View, head: Head, light: Light, style: Style, seed: int = 5) 
 
 
 def _locks(style: Style, noise: np.random.Generator) -> list[Locks]:
-    if style.name == "afro":
-        return cloud(np.array([46.0, 48.0, 36.0]), 2.6, 15000, noise, low=-62)
-    if style.name == "curly":
-        return cloud(np.array([28.0, 26.0, 24.0]), 6.5, 4200, noise, low=-85)
+    if style.name in CLOUDS:
+        grow, radius, count, low = CLOUDS[style.name]
+        return cloud(np.array(grow), radius, count, noise, low)
     if style.name == "mohawk":
         return crest(noise)
     return hanging(style, noise)
+
+
+def _within(sheet: Sheet, grow: tuple[float, float, float], low: float) -> np.ndarray:
+    """Return the dark inside of a cloud of curls, [h, w] in [0, 1]."""
+    points, inside = sheet.head.meet(sheet.shape, SKULL_CENTRE, SKULL_AXES + np.array(grow))
+    return smooth_step(0.05, 0.12, inside) * smooth_step(low + 4, low + 14, points[..., 1])
 
 
 def _cropped(scalp: Scalp, colour: np.ndarray, head: Head) -> Layers:
@@ -80,8 +91,8 @@ def _cropped(scalp: Scalp, colour: np.ndarray, head: Head) -> Layers:
 def _not_before_face(photo: View, sheet: Sheet) -> np.ndarray:
     """Return where new hair may lie: not before the face, [h, w] in [0, 1]."""
     face = sheet.take(photo.region(*FRONT))
-    start, _ = sheet.head.rays(sheet.shape)
-    x, y = np.abs(start[..., 0]), start[..., 1]
+    x, y = sheet.head.plane(sheet.shape)
+    x = np.abs(x)
     line = np.interp(x, [0, 25, 45, 57, 64], [61, 57, 42, 12, -60])
     inside = smooth_step(3, -3, y - line) * smooth_step(67, 60, x)
     return 1 - smooth_step(0.3, 0.8, face * inside)

@@ -13,7 +13,7 @@ import numpy as np
 
 from faceedit.transfer.drawing import blur, smooth_step
 from faceedit.transfer.fill import mirrored_fill, spread_colours
-from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head, meet_ellipsoid
+from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import FACE_AXES, FACE_CENTRE, Light, display, linear, surface_normals
 from faceedit.transfer.view import View
@@ -74,9 +74,8 @@ def bare_head(photo: View, head: Head, light: Light) -> Scalp:
 
 def bare_shape(photo: View, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return points and normals, [h, w, 3], of skull and face, and where they are, in [0, 1]."""
-    start, direction = head.rays(photo.shape)
-    upper, in_skull = meet_ellipsoid(start, direction, SKULL_CENTRE, SKULL_AXES)
-    lower, _ = meet_ellipsoid(start, direction, FACE_CENTRE, FACE_AXES)
+    upper, in_skull = head.meet(photo.shape, SKULL_CENTRE, SKULL_AXES)
+    lower, _ = head.meet(photo.shape, FACE_CENTRE, FACE_AXES)
     high = smooth_step(15, 55, upper[..., 1])[..., None]
     points = lower * (1 - high) + upper * high
     one = surface_normals(upper, SKULL_CENTRE, SKULL_AXES, head)
@@ -113,10 +112,10 @@ def carried_skin(
         heights: Between which, mm over the eyes, the skin begins to count in full.
     """
     mm = head.scale
-    start, _ = head.rays(photo.shape)
+    _, y = head.plane(photo.shape)
     sure = (photo.region(*SKIN) > 0.75) & (gone < 0.02)
     sure = cv2.erode(sure.astype(np.uint8), np.ones((3, 3)), iterations=max(1, round(1.5 * mm)))
-    trust = sure * (0.02 + 0.98 * smooth_step(*heights, start[..., 1]))
+    trust = sure * (0.02 + 0.98 * smooth_step(*heights, y))
     shade = light.on(normals) * (0.72 + 0.28 * np.clip(normals[..., 2], 0, 1))
     shaded = linear(photo.image) / np.maximum(shade, 0.1)[..., None]
     h, w = photo.shape
@@ -161,10 +160,10 @@ def _behind(photo: View, head: Head, hair: np.ndarray, skull: np.ndarray) -> np.
 
     around = mirrored_fill(photo.image, hole, sure("background", "cloth"))
     bare = sure("neck", "skin")
-    start, _ = head.rays(photo.shape)
+    x, y = head.plane(photo.shape)
     # Rays start at the depth of the eyes, the neck lies behind: it moves as the head turns.
     shift = -head.turn[0, 2] * head.turn[0, 0] * 70
-    x, y = start[..., 0] - shift, start[..., 1]
+    x = x - shift
     bare &= y < -70
     if bare.sum() < 40:
         return around

@@ -7,7 +7,7 @@ import numpy as np
 
 from faceedit.transfer.drawing import blur, smooth_step
 from faceedit.transfer.fill import mirrored_fill
-from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head, meet_ellipsoid
+from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.headwear import Fit, Hat, cloth_colour, draw_hat
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light
@@ -43,8 +43,7 @@ def read_hat(drawn: View, head: Head, exposure: float) -> Hat | None:
         return None
     if worn.sum() / head.scale**2 < LEAST:
         return None
-    start, _ = head.rays(drawn.shape)
-    x, y = start[..., 0], start[..., 1]
+    x, y = head.plane(drawn.shape)
     where = worn & (hat > 0.8) if (hat > 0.8).sum() > 50 else worn
     return Hat(_kind(drawn, worn, x, y), cloth_colour(drawn.image, where, exposure))
 
@@ -99,16 +98,16 @@ def fit_hat(photo: View, head: Head) -> Fit:
         return photo.region(*names)[::step, ::step] > 0.5
 
     solid, hair = part("skin", "ear", "hair", "hat", "brows"), part("hair", "hat")
-    start, direction = small.rays(hair.shape)
-    points, inside = meet_ellipsoid(start, direction, SKULL_CENTRE, SKULL_AXES)
+    x, y = small.plane(hair.shape)
+    points, inside = small.meet(hair.shape, SKULL_CENTRE, SKULL_AXES)
     plain = Fit(EDGE, SLOPE, np.zeros(3))
     above = (plain.height(points) > 12) & (inside > -0.6)
     grow = np.array([4.0, 12.0, 6.0])
-    across = solid & above & (start[..., 1] < 68)
+    across = solid & above & (y < 68)
     if across.sum() > 8:
         half = np.percentile(np.abs(points[..., 0][across]), 97)
         grow[0] = half - SKULL_AXES[0]
-    top = hair & above & (np.abs(start[..., 0]) < 40)
+    top = hair & above & (np.abs(x) < 40)
     if top.sum() > 8:
         high = np.percentile(points[..., 1][top], 98)
         grow[1] = high - SKULL_CENTRE[1] - SKULL_AXES[1]
