@@ -277,6 +277,7 @@ def hair_colour(photo: View, head: Head) -> np.ndarray:
     return linear(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, 0] * 255)
 
 
+SURE = 0.7  # how likely the reader must find another beard
 ZONES = {  # mm of the average face: least and most |x|, least and most y
     "cheeks": (36, 56, -92, -64),
     "chin": (0, 15, -109, -90),
@@ -300,6 +301,12 @@ def read_beard(
         name: float(has[name] > 0.4 and has[name] > had[name] + 0.25 and own[name] < 0.6)
         for name in ZONES
     }
+    told = after.choice("beard"), before.choice("beard")
+    if all(choice is not None for choice in told):
+        (now, sure), (then, _) = told  # type: ignore[misc]
+        doubtful = now == then or sure < SURE
+        if doubtful and not (grows["lip"] and not grows["chin"]):
+            return None  # the reader has no word for moustaches
     if not any(grows.values()):
         return None
     where = after.region("beard") > 0.6

@@ -6,13 +6,14 @@ first pass of broad dark locks closes the surface, finer and lighter ones give i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from faceedit.transfer.drawing import smooth_step
-from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE
+from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.strands import PIECE, Locks
+from faceedit.transfer.view import View
 
 STEPS = 4 * PIECE + 1  # points of a strand
 CURL = 2 * PIECE + 1  # points of a curl
@@ -33,7 +34,8 @@ class Style:
         end: Height of the tips over the eyes, mm, for hair that hangs.
         wave: How much it waves, mm.
         part: Where it is parted, mm to the right of the middle.
-        volume: How much wider than usual, mm.
+        volume: How much wider than usual, mm; of hair that stands, how far it is off the skull,
+            0 for as far as usual.
     """
 
     name: str
@@ -41,6 +43,41 @@ class Style:
     wave: float = 0.0
     part: float = 0.0
     volume: float = 0.0
+
+
+HANGS = ("bob", "long straight", "long wavy")
+STANDS = {  # clouds of curls: how far they stand off the skull, radius and number of the curls
+    "afro": ((46.0, 48.0, 36.0), 2.6, 9000, -62.0),
+    "curly": ((28.0, 26.0, 24.0), 6.5, 3600, -80.0),
+}
+MOST_OFF, LEAST_OFF = 62.0, 16.0  # mm off the skull
+LOWEST, HIGHEST = -190.0, -62.0  # mm over the eyes, where hair that hangs may end
+
+
+def shaped(style: Style, drawn: View, head: Head) -> Style:
+    """Return a style as long and as wide as the hair of a drawn face.
+
+    Args:
+        style: Of its kind.
+        drawn: The face.
+        head: The view of its head.
+    """
+    hair = drawn.region("hair") > 0.5
+    if not hair.any():
+        return style
+    x, y = head.plane(drawn.shape)
+    if style.name in HANGS:
+        low = float(np.percentile(y[hair], 2))
+        bottom = float(y[np.flatnonzero(drawn.known.max(1) > 0.5)[-1]].max())
+        if low < bottom + 12:
+            low = LOWEST  # it goes on below the picture
+        return replace(style, end=float(np.clip(low, LOWEST, HIGHEST)))
+    if style.name in STANDS:
+        high = hair & (y > 0)
+        wide = float(np.percentile(np.abs(x[high]), 97)) if high.any() else 0.0
+        off = float(np.clip(wide - SKULL_AXES[0], LEAST_OFF, MOST_OFF))
+        return replace(style, volume=off)
+    return style
 
 
 def hanging(style: Style, noise: np.random.Generator) -> list[Locks]:
@@ -125,8 +162,15 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
 
 
+def standing(style: Style) -> tuple[np.ndarray, float, int, float]:
+    """Return how a cloud of curls is made: see the arguments of `cloud`."""
+    grow, radius, count, low = STANDS[style.name]
+    share = style.volume / grow[0] if style.volume else 1.0
+    return np.array(grow) * share, radius, int(count * (0.4 + 0.6 * share)), low
+
+
 def cloud(
-    grow: np.ndarray, radius: float, count: int, noise: np.random.Generator, low: float = -60.0
+    grow: np.ndarray, radius: float, count: int, low: float, noise: np.random.Generator
 ) -> list[Locks]:
     """Return hair that stands off the head as a cloud of curls.
 
@@ -134,8 +178,8 @@ def cloud(
         grow: How far it stands off at the sides, on top and behind, mm, [3].
         radius: Of the curls, mm.
         count: Of the curls.
-        noise: Where they are.
         low: Height over the eyes where it ends, mm.
+        noise: Where they are.
     """
     groups = []
     axes = SKULL_AXES + grow

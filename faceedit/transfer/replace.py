@@ -13,7 +13,7 @@ import numpy as np
 from faceedit.transfer.beard import draw_beard, grown_parts, read_beard
 from faceedit.transfer.earrings import draw_earrings, read_earrings
 from faceedit.transfer.glasses import draw_glasses, read_glasses
-from faceedit.transfer.hair import Style
+from faceedit.transfer.hair import Style, shaped
 from faceedit.transfer.head import AVERAGE_HEAD, Head, fit_head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light, linear, read_light
@@ -23,7 +23,9 @@ from faceedit.transfer.view import View
 from faceedit.transfer.wearing import read_hat, wear_hat
 
 FACE = ("skin", "nose")
-SURE = 0.6  # how likely the reader must find a haircut
+SURE = 0.45  # how likely the reader must find a haircut
+CERTAIN = 0.85  # and both hats, where one hat becomes another
+ALIKE = 0.83  # share of the hair's outline that two drawn faces have in common: one cut
 STYLES = {  # what can be drawn
     "bald": Style("bald"),
     "buzz cut": Style("buzz cut"),
@@ -107,14 +109,16 @@ def _hair(photo: View, before: View, after: View, heads: Heads) -> Layers | None
     bared = _worn(before, "hat") and not _worn(after, "hat") and _area(photo, "hat", heads) > 900
     if had is None or has is None or (had[0] == has[0] and not bared):
         return None
-    if not bared and (has[1] < SURE or before.traits[f"hair_style: {has[0]}"] > 1 - SURE):
+    if not bared and (has[1] < SURE or before.traits[f"hair_style: {has[0]}"] > 0.5):
         return None
+    if not bared and (_worn(after, "hat") or _alike(before, after, "hair") > ALIKE):
+        return None  # what a hat covers is a guess; the same outline is the same cut
     style = STYLES.get(has[0])
     if style is None:
         return Layers(notes=(f"Hair cannot be put up or cut into this shape: {has[0]}.",))
     if style.name == "bald" and not bared and _area(photo, "hair", heads) < 400:
         return None
-    return restyle(photo, heads.photo, heads.light, style)
+    return restyle(photo, heads.photo, heads.light, shaped(style, after, heads.after))
 
 
 def _beard(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
@@ -150,14 +154,25 @@ def _glasses(photo: View, before: View, after: View, heads: Heads) -> Layers | N
 def _hat(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
     worn = read_hat(before, heads.before, heads.exposure)
     wanted = read_hat(after, heads.after, heads.exposure)
-    if wanted is None or (worn is not None and worn.kind == wanted.kind):
+    if wanted is None:
         return None
+    if worn is not None:  # another hat must be told apart surely
+        told = [view.choice("hat") for view in (before, after)]
+        sure = all(choice is not None and choice[1] > CERTAIN for choice in told)
+        if not sure or worn.kind == wanted.kind:
+            return None
     return wear_hat(photo, heads.photo, heads.light, wanted)
 
 
 def _worn(view: View, name: str) -> bool:
     found = view.choice(name)
     return found is not None and found[0] != "none"
+
+
+def _alike(one: View, other: View, name: str) -> float:
+    """Return how much of a region two pictures share, intersection over union."""
+    a, b = one.region(name) > 0.5, other.region(name) > 0.5
+    return float((a & b).sum()) / max(float((a | b).sum()), 1.0)
 
 
 def _area(view: View, name: str, heads: Heads) -> float:

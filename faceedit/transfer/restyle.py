@@ -8,7 +8,7 @@ import numpy as np
 
 from faceedit.transfer.beard import hair_colour
 from faceedit.transfer.drawing import Sheet, blur, sheet_over, smooth_step
-from faceedit.transfer.hair import Style, cloud, crest, hanging
+from faceedit.transfer.hair import STANDS, Style, cloud, crest, hanging, standing
 from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light, display
@@ -17,10 +17,6 @@ from faceedit.transfer.strands import Locks, draw_locks
 from faceedit.transfer.view import View
 
 DETAIL = 1.9  # px a millimetre
-CLOUDS = {  # how far it stands off the skull, radius and number of its curls, where it ends, mm
-    "afro": ((46.0, 48.0, 36.0), 2.6, 9000, -62.0),
-    "curly": ((28.0, 26.0, 24.0), 6.5, 3600, -80.0),
-}
 FRONT = ("skin", "nose", "eyes", "brows", "lips", "mouth", "glasses", "lens", "beard")
 
 
@@ -45,8 +41,8 @@ def restyle(photo: View, head: Head, light: Light, style: Style, seed: int = 5) 
     ends = np.concatenate([locks.paths.reshape(-1, 3)[::7] for locks in groups])
     sheet = sheet_over(head.project(ends), head, photo.shape, 4, DETAIL)
     tone, alpha = draw_locks(sheet, head, light, groups)
-    if style.name in CLOUDS:
-        alpha = np.maximum(alpha, _within(sheet, *CLOUDS[style.name][::3]))
+    if style.name in STANDS:
+        alpha = np.maximum(alpha, _within(sheet, *standing(style)[::3]))
     alpha = alpha * _not_before_face(photo, sheet)
     shine = 0.05 * np.clip(tone - 1.0, 0, 1.5)  # the light itself, whatever the colour
     lit = colour * tone[..., None] + shine[..., None]
@@ -60,17 +56,16 @@ def restyle(photo: View, head: Head, light: Light, style: Style, seed: int = 5) 
 
 
 def _locks(style: Style, noise: np.random.Generator) -> list[Locks]:
-    if style.name in CLOUDS:
-        grow, radius, count, low = CLOUDS[style.name]
-        return cloud(np.array(grow), radius, count, noise, low)
+    if style.name in STANDS:
+        return cloud(*standing(style), noise)
     if style.name == "mohawk":
         return crest(noise)
     return hanging(style, noise)
 
 
-def _within(sheet: Sheet, grow: tuple[float, float, float], low: float) -> np.ndarray:
+def _within(sheet: Sheet, grow: np.ndarray, low: float) -> np.ndarray:
     """Return the dark inside of a cloud of curls, [h, w] in [0, 1]."""
-    points, inside = sheet.head.meet(sheet.shape, SKULL_CENTRE, SKULL_AXES + np.array(grow))
+    points, inside = sheet.head.meet(sheet.shape, SKULL_CENTRE, SKULL_AXES + grow)
     return smooth_step(0.05, 0.12, inside) * smooth_step(low + 4, low + 14, points[..., 1])
 
 
