@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit.backbones.unet import UNet, fit_resolution
+from faceedit.backbones.unet import UNet, conv, fit_resolution
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class SegmenterConfig:
         regions: Names of the labels; a label is the index of its name.
         fold: Each fold x fold block of pixels becomes the channels of one stem pixel.
         widths: Channels of each level, the finest first; each level halves the resolution.
+        detail: Channels of a second look at twice the resolution of the stem, which sharpens the
+            edges; 0: none.
         resolution: Length in pixels to which the longer side of every image is brought before it
             is looked at; 0: images are looked at as they are.
     """
@@ -27,12 +29,15 @@ class SegmenterConfig:
     regions: tuple[str, ...]
     fold: int = 2
     widths: tuple[int, ...] = (24, 48, 96, 128)
+    detail: int = 0
     resolution: int = 0
 
     def __post_init__(self) -> None:
         """Accept lists, as config.json has them."""
         object.__setattr__(self, "regions", tuple(self.regions))
         object.__setattr__(self, "widths", tuple(self.widths))
+        if self.detail and self.fold % 2:
+            raise ValueError(f"detail needs blocks of an even side; fold is {self.fold}")
         if self.resolution % self.step:
             raise ValueError(
                 f"resolution is {self.resolution}; it must be 0 or a multiple of {self.step}"
@@ -53,24 +58,39 @@ class Segmenter(UNet):
         super().__init__(config.fold, config.widths)
         self.config = config
         self.logits = nn.Conv2d(config.widths[0], len(config.regions) * config.fold**2, 1)
+        if config.detail:
+            half, count = config.fold // 2, len(config.regions)
+            self.near = conv(3 * half**2, config.detail)
+            self.far = nn.Conv2d(config.widths[0], config.detail, 1)
+            self.mixed = conv(config.detail, config.detail)
+            self.correction = nn.Conv2d(config.detail, count * half**2, 1)
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Return the feature maps on the way down, the finest first, for feature losses."""
         return self.descend(fit_resolution(image, self.config.resolution, self.step))
 
-    def folded(self, image: Tensor) -> Tensor:
-        """Return the logits before the pixel shuffle, [n, regions * fold ** 2, h / fold, w / fold].
+    def read(self, image: Tensor, fine: Tensor) -> Tensor:
+        """Return the logits of images as the network looks at them.
 
-        Channel (region * fold + row) * fold + column belongs to that pixel of every block, so
-        `[:, row * fold + column :: fold ** 2]` is every fold-th pixel: what training looks at,
-        because shuffling costs as much as half of the network. h and w are those of the image as
-        the network looks at it.
+        Args:
+            image: [n, 3, h, w], sides multiples of `step`.
+            fine: The finest features of them, see `UNet.ascend`.
+
+        Returns:
+            [n, regions, h, w].
         """
-        return self.logits(self.ascend(self.features(image)))
+        logits = F.pixel_shuffle(self.logits(fine).float(), self.fold)
+        if not self.config.detail:
+            return logits
+        half = self.fold // 2
+        far = F.interpolate(self.far(fine), scale_factor=2, mode="bilinear", align_corners=False)
+        mixed = self.mixed(self.near(F.pixel_unshuffle(image, half)) + far)
+        return logits + F.pixel_shuffle(self.correction(mixed).float(), half)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits [n, regions, h, w] for portraits [n, 3, h, w], RGB in [-1, 1]."""
-        logits = F.pixel_shuffle(self.folded(image).float(), self.config.fold)
+        seen = fit_resolution(image, self.config.resolution, self.step)
+        logits = self.read(seen, self.ascend(self.descend(seen)))
         size = image.shape[-2:]
         if logits.shape[-2:] == size:
             return logits

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["UNet", "fit_resolution"]
+__all__ = ["UNet", "conv", "fit_resolution"]
 
 
 def conv(in_channels: int, channels: int, stride: int = 1) -> nn.Sequential:

@@ -26,10 +26,10 @@ LANDMARKS: tuple[str, ...] = tuple(mark.name for mark in MARKS)
 # The same place on a face mesh with refined lips and irises (MediaPipe's numbering, 478 points).
 MESH: dict[str, int] = {mark.name: mark.mesh for mark in MARKS if mark.mesh is not None}
 
-MARCH_STEPS, PACE = 50, 0.8  # of the rays that look for a surface
+MARCH_STEPS, PACE = 28, 0.9  # of the rays that look for a surface
 # How far before a point something may lie that does not hide it: the lid that frames an iris does,
 # the beard on a chin and the lock at a hairline do not.
-SLACK = {"iris": 0.016, "hairline": 0.16, "outline": 0.13, "hat": 0.08}
+SLACK = {"iris": 0.016, "ears": 0.10, "hairline": 0.16, "outline": 0.17, "hat": 0.08}
 USUAL_SLACK = 0.06
 MIRRORED = {"left": "right", "right": "left"}
 

@@ -23,7 +23,8 @@ from faceedit.world.sdf import bump, step
 
 __all__ = ["MARKS", "Mark", "places"]
 
-STEPS, PACE = 32, 0.7  # of a walk to a surface
+STEPS, PACE = 22, 0.8  # of a walk to a surface
+THIN_STEPS = 60  # to one that may be grazed: the brim of a hat
 FRONT = 1.6  # z from which walks towards a face begin
 SCANNED = torch.linspace(0.10, 1.15, 22)  # heights at which the edges of hair and hats are sought
 BROW_INNER, BROW_LENGTH = 0.115, 0.37  # of `geometry.brow_outline`
@@ -93,10 +94,10 @@ def _to_space(p: Parameters, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 Surface = Callable[[Tensor, Tensor, Tensor], Tensor]  # x, y, z of face space -> distance
 
 
-def _backwards(surface: Surface, x: Tensor, y: Tensor) -> Tensor:
+def _backwards(surface: Surface, x: Tensor, y: Tensor, steps: int = STEPS) -> Tensor:
     """Z of the first surface behind (x, y), seen from the front; far behind where there is none."""
     z = torch.full_like(x, FRONT)
-    for _ in range(STEPS):
+    for _ in range(steps):
         z = z - surface(x, y, z).clamp(max=0.4) * PACE
     return z
 
@@ -132,11 +133,11 @@ def _space(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, ...]
     return x, y, z
 
 
-def _scan(p: Parameters, surface: Surface, x: Tensor) -> tuple[Tensor, Tensor]:
+def _scan(p: Parameters, surface: Surface, x: Tensor, steps: int = STEPS) -> tuple[Tensor, Tensor]:
     """Z of a surface over columns x, [n, k, heights], and the heights, of the same shape."""
     heights = SCANNED.to(x).expand(*x.shape, -1)
     columns = x[..., None].expand_as(heights)
-    z = _backwards(surface, columns.flatten(1), heights.flatten(1))
+    z = _backwards(surface, columns.flatten(1), heights.flatten(1), steps)
     return z.view_as(heights), heights
 
 
@@ -173,7 +174,7 @@ def _brim(p: Parameters, x: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
     def hat(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         return geometry.hat(p, x, y, z)
 
-    z, heights = _scan(p, hat, x)
+    z, heights = _scan(p, hat, x, THIN_STEPS)
     y = _lowest(z, heights, 0.5)
     z = torch.where(p.hat_none > 0.5, _backwards(_face(p), x, y), _backwards(hat, x, y + 0.02))
     return *_to_space(p, x, y), z
@@ -282,10 +283,10 @@ def _middle(height: str, p: Parameters) -> Spot:
     """A spot in the middle of the nose."""
     y = {
         "root": 0.06,
-        "bridge": 0.35 * p.nose_y,
-        "ridge": 0.68 * p.nose_y,
-        "tip": p.nose_y + 0.035 * p.nose_tip,
-        "base": p.nose_y - 0.085,
+        "bridge": 0.12 * p.nose_y,
+        "ridge": 0.54 * p.nose_y,
+        "tip": p.nose_y + 0.035 * p.nose_tip - 0.04,
+        "base": p.nose_y - 0.10,
     }[height] + torch.zeros_like(p.age)
     return _drift(p, y), y
 
@@ -304,15 +305,15 @@ def _crown(x: float, p: Parameters) -> Spot:
 
 # ------------------------------------------------------------------------------- all of them
 _OUTLINE = (  # degrees from straight down, depth, mesh
-    *((118.0, 0.05, 127, 356), (104.0, 0.05, 234, 454), (81.0, 0.05, 132, 361)),
-    *((67.0, 0.08, 58, 288), (52.0, 0.15, 172, 397), (40.0, 0.20, 136, 365)),
+    *((110.0, 0.14, 127, 356), (102.0, 0.12, 234, 454), (77.0, 0.10, 132, 361)),
+    *((64.0, 0.08, 58, 288), (51.0, 0.15, 172, 397), (40.0, 0.20, 136, 365)),
     *((23.0, 0.32, 149, 378), (8.0, 0.42, 148, 377)),
 )
-_FOREHEAD = ((0.42, 0.50, 103, 332), (0.27, 0.58, 67, 297))
+_FOREHEAD = ((0.45, 0.38, 103, 332), (0.32, 0.42, 67, 297))
 _BROWS = (  # along the brow, edge, mesh
-    *((0.97, 1, 70, 300), (0.75, 1, 63, 293), (0.5, 1, 105, 334), (0.27, 1, 66, 296)),
-    *((0.03, 1, 107, 336), (0.90, -1, 46, 276), (0.70, -1, 53, 283), (0.48, -1, 52, 282)),
-    *((0.25, -1, 65, 295), (0.03, -1, 55, 285)),
+    *((1.00, 1, 70, 300), (0.88, 1, 63, 293), (0.65, 1, 105, 334), (0.37, 1, 66, 296)),
+    *((0.03, 1, 107, 336), (0.98, -1, 46, 276), (0.82, -1, 53, 283), (0.61, -1, 52, 282)),
+    *((0.35, -1, 65, 295), (0.03, -1, 55, 285)),
 )
 _LIDS = (  # across the eye, edge, mesh
     *((1.0, 1, 33, 263), (0.35, 1, 160, 387), (0.0, 1, 159, 386), (-0.35, 1, 158, 385)),
@@ -323,7 +324,7 @@ _IRISES = (  # outwards and up from its centre, mesh
     *((-1, 0, 469, 476), (1, 0, 471, 474)),
 )
 _NOSE = (("root", 168), ("bridge", 6), ("ridge", 195), ("tip", 1), ("base", 2))
-_WINGS = ((0.150, -0.020, 64, 294), (0.095, -0.062, 98, 327))
+_WINGS = ((0.155, -0.040, 64, 294), (0.125, -0.070, 98, 327))
 _LIP_MIDDLE = (("top", 0), ("upper", 13), ("lower", 14), ("bottom", 17))
 _LIPS = (  # across the mouth, line, mesh
     *((1.0, "upper", 61, 291), (0.68, "top", 40, 270), (0.30, "top", 37, 267)),
@@ -351,7 +352,7 @@ def _skull_marks() -> list[Mark]:
     for i, (degrees, z, *mesh) in enumerate(_OUTLINE):
         find = _by_side(_outline, degrees, z)
         marks += _sided(f"outline_{i}", "outline", mesh, "skull", find)
-    marks.append(Mark("forehead", "forehead", 10, "front", partial(_brow_level, 0.0, 0.62)))
+    marks.append(Mark("forehead", "forehead", 10, "front", partial(_brow_level, 0.0, 0.45)))
     for i, (x, y, *mesh) in enumerate(_FOREHEAD):
         marks += _sided(f"forehead_{i}", "forehead", mesh, "front", _mirrored(_brow_level, x, y))
     return marks

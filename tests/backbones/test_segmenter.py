@@ -44,14 +44,20 @@ def test_segmenter_labels_every_pixel(segmenter):
 
 
 @torch.no_grad()
-def test_folded_logits_are_the_pixels_of_every_block(segmenter):
-    image = torch.rand(1, 3, 32, 32) * 2 - 1
-    fold = segmenter.config.fold
-    logits, folded = segmenter(image), segmenter.folded(image)
-    for row in range(fold):
-        for column in range(fold):
-            part = folded[:, row * fold + column :: fold * fold]
-            assert torch.equal(part, logits[:, :, row::fold, column::fold])
+def test_segmenter_looks_at_every_image_at_its_own_resolution():
+    torch.manual_seed(0)
+    shape = SegmenterConfig(REGIONS, fold=4, widths=(8, 8), detail=4, resolution=64)
+    network = Segmenter(shape).eval()
+    image = torch.nn.functional.interpolate(torch.randn(1, 3, 8, 8), size=(64, 64))
+    logits = network(image)
+    assert logits.shape == (1, len(REGIONS), 64, 64)
+    blocks = image.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    large = network(blocks)
+    same = (large[..., ::2, ::2].argmax(1) == logits.argmax(1)).float().mean()
+    assert large.shape[-2:] == (128, 128) and same > 0.8
+    assert network(image[..., :37, :50]).shape[-2:] == (37, 50)
+    with pytest.raises(ValueError, match="multiple of 8"):
+        SegmenterConfig(REGIONS, fold=4, widths=(8, 8), resolution=60)
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from faceedit.backbones.landmarks import Landmarker, LandmarkerConfig
 from faceedit.backbones.segmenter import Segmenter, SegmenterConfig
-from faceedit.hub import load_network, save_network
+from faceedit.hub import WEIGHTS, load_network, save_network
 from faceedit.metrics.image import intersection_over_union
 from faceedit.photo.framing import Framing
 from faceedit.world import LANDMARKS, REGIONS
@@ -53,16 +53,17 @@ class SegmenterOptions:
 
     widths: tuple[int, ...] = (32, 48, 96, 128, 112)
     fold: int = 4
+    detail: int = 16
     photographs: str = ""  # folder of labelled photographs; "" learns from renders only
     held_out: int = -1  # the fold of the photographs that is not learned from; -1 learns from all
     photo_share: float = 0.5  # of the samples
     scenes: str = ""  # folders of pictures to put behind people, joined by ":"
     drawings: str = ""  # folders of further renders, joined by ":"
-    init: str = ""  # folder of a segmenter from which the trunk begins
-    balance: float = 0.25  # a region's pixels weigh ~ (1 / its share of the picture) ** balance
+    init: str = ""  # folder of a segmenter to go on from, larger or not; landmarks beside it too
+    balance: float = 0.4  # a region's pixels weigh ~ (1 / its share of the picture) ** balance
     weight_dice: float = 0.5
     weight_certain: float = 0.02  # of the entropy where photographs leave the region open
-    weight_points: float = 6.0  # mean distance, in distances of the pupils
+    weight_points: float = 4.0  # mean distance, in distances of the pupils
     weight_maps: float = 0.25  # cross-entropy of the landmarks' maps
     weight_seen: float = 0.3
     evaluation_images: int = 1000
@@ -79,14 +80,11 @@ class FaceStep(nn.Module):
     def forward(self, batch: FaceBatch) -> dict[str, Tensor]:
         """Return the terms of the loss."""
         (task,) = self._task
-        options, fold = task.options, self.segmenter.config.fold
+        options = task.options
         down = self.segmenter.descend(batch.image)
         fine = self.segmenter.ascend(down)
-        # Some pixels of every block, others each step: all of them cost as much as the network.
-        row, column = torch.randint(0, fold, (2,)).tolist()
-        folded = self.segmenter.logits(fine)
-        logits = folded[:, row * fold + column :: fold * fold].float()
-        allowed = allowed_regions(batch.bits[:, row::fold, column::fold])
+        logits = self.segmenter.read(batch.image, fine)
+        allowed = allowed_regions(batch.bits)
         terms = region_terms(logits, allowed, batch.photo, task.region_weights)
         points, seen, maps = self.landmarks.read(fine, down[-1])
         terms |= point_terms(points, seen, maps, batch)
@@ -190,12 +188,23 @@ class SegmenterTask(Task):
         if device.type == "cpu":
             keep_freed_memory()
         shape = {"fold": self.options.fold, "widths": self.options.widths, "resolution": SIDE}
-        self.segmenter = Segmenter(SegmenterConfig(PARSED, **shape))
+        self.segmenter = Segmenter(SegmenterConfig(PARSED, detail=self.options.detail, **shape))
         self.landmarks = Landmarker(LandmarkerConfig(LANDMARKS, **shape))
         for name in ("stem", "down", "lateral", "up"):  # one trunk while both are trained
             setattr(self.landmarks, name, getattr(self.segmenter, name))
         if self.options.init:
-            begin_from(self.segmenter, load_network(Segmenter, ROOT / self.options.init))
+            self._begin_from(ROOT / self.options.init)
+
+    def _begin_from(self, folder: Path) -> None:
+        """Go on from a segmenter, and from landmarks if some lie beside it."""
+        begin_from(self.segmenter, load_network(Segmenter, folder))
+        beside = folder.parent / "landmarks"
+        if (beside / WEIGHTS).is_file():
+            former = load_network(Landmarker, beside)
+            for name in ("maps", "usual"):
+                getattr(self.landmarks, name).load_state_dict(getattr(former, name).state_dict())
+            with torch.no_grad():
+                self.landmarks.seen.copy_(former.seen)
 
     def modules(self) -> dict[str, nn.Module]:
         """Both networks."""
@@ -347,6 +356,9 @@ def begin_from(network: Segmenter, trained: Segmenter) -> None:
         nn.init.zeros_(network.lateral[level].weight)
         nn.init.zeros_(network.lateral[level].bias)
         nn.init.dirac_(network.up[level][0].weight)
+    if network.config.detail and not old.detail:
+        nn.init.zeros_(network.correction.weight)
+        nn.init.zeros_(network.correction.bias)
     current = network.state_dict()
     for name, tensor in moved.items():
         _copy_corner(current[name], tensor, zero_rest=name.endswith("weight"))
