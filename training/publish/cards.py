@@ -34,6 +34,7 @@ PARTS = {
     "encoder": "e4e: a picture to its code in w_plus",
     "generator": "StyleGAN2; `attribute_mapping` beside it gives the code of any attributes",
     "identity": "IR-SE face recognition, for losses",
+    "landmarks": "131 named points of a face",
     "segmenter": "the regions of a face",
 }
 OURS = Paper(
