@@ -5,7 +5,8 @@ flags. Otherwise the networks are: this writes `hub_cards/benchmark/networks.jso
 `docs/networks.md`, and prints the table. What has no weights yet is skipped and named. Networks
 that are not measured this time (`--only`) keep their numbers as long as their weights, the judges'
 and the world are those of the numbers. `--sheets` writes the pictures of `docs/sheets/`.
-`--photographs DIR` prints what the networks make of a folder of labelled photographs.
+`--photographs DIR` prints what the networks make of a folder of labelled photographs, with
+`--sheets` it draws them as well.
 """
 
 from __future__ import annotations
@@ -78,11 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         if typed.photographs:
-            from training.measures import photographs
-
-            root = Path(typed.photographs)
-            report = photographs.measure_photographs(root, setting.base, setting.judges)
-            print(photographs.table(report))
+            _photographs(setting, Path(typed.photographs), ROOT / typed.sheet_dir, typed.sheets)
             return 0
         if typed.networks or not typed.sheets:
             results, page = ROOT / typed.results, ROOT / typed.table
@@ -96,6 +93,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _photographs(setting: Setting, root: Path, sheets: Path, draw: bool) -> None:
+    """Print the table of photographs, and draw their sheet."""
+    from training.measures import photographs
+    from training.measures.photograph_sheet import photograph_sheet
+
+    report = photographs.measure_photographs(root, setting.base, setting.judges)
+    print(photographs.table(report))
+    if draw:
+        path = sheets / "photographs.jpg"
+        photograph_sheet(root, setting.base, photographs.SIDE).save(path, quality=82)
+        print(f"wrote {path}")
 
 
 def _benchmark(words: Sequence[str], script: str | None) -> int:
