@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.types import Sentence
-from faceedit.words.named_edits import WORDINGS, EditNames, choose, parse, readable
+from faceedit.words.named_edits import EditNames, choose, parse, readable
+from faceedit.words.statements import WORDINGS
 from faceedit.world import SPECS
 
 HEADS = (AttributeHead("smile", -1, 1), AttributeHead("hair_color", 0, 1, ("brown", "red")))

@@ -21,6 +21,7 @@ from faceedit.backbones import Backbones
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.types import Sentence
 from faceedit.words.sentence import embed, in_turn
+from faceedit.words.statements import Wordings
 from faceedit.words.wishes import wishes
 
 logger = logging.getLogger(__name__)
@@ -30,93 +31,6 @@ CHUNK = 32  # faces drawn and read at once
 CLEAR_SHARE = 0.3  # of the faces, at each end, that a continuous attribute plainly holds for or not
 LEAST_SHARE = 0.02  # of the faces that count as positive for a value that is hardly ever seen
 SURE = 20.0  # the log odds that a hard label stands for
-
-Wordings = tuple[tuple[str, str], ...]  # (key, sentence); a key may come with many sentences
-
-_TEXTS = {  # key -> wordings; "name+" and "name-" are the ends of a number, "name=a|b" its values
-    "smile+": "a smiling face | a happy face | a big smile | laughing",
-    "smile-": "a sad face | a frowning face | frowning",
-    "mouth_open+": "an open mouth | a surprised face",
-    "mouth_open-": "a closed mouth",
-    "eye_open-": "closed eyes | sleeping",
-    "eye_open+": "wide open eyes",
-    "brow_raise+": "raised eyebrows",
-    "brow_raise-": "knitted eyebrows | an angry face",
-    "femininity+": "a woman | a female face",
-    "femininity-": "a man | a male face",
-    "age+": "an old face | an elderly person | wrinkles",
-    "age-": "a young face | a young person",
-    "skin_tone+": "dark skin",
-    "skin_tone-": "pale skin | light skin",
-    "freckles+": "freckles",
-    "face_width+": "a wide face",
-    "face_width-": "a narrow face | a slim face",
-    "jaw_width+": "a square jaw",
-    "jaw_width-": "a narrow jaw",
-    "cheek_fullness+": "chubby cheeks",
-    "cheek_fullness-": "hollow cheeks",
-    "nose_width+": "a wide nose",
-    "nose_width-": "a narrow nose",
-    "nose_length+": "a long nose | a big nose",
-    "nose_length-": "a short nose | a small nose",
-    "eye_size+": "big eyes",
-    "eye_size-": "small eyes",
-    "brow_thickness+": "thick eyebrows | bushy eyebrows",
-    "brow_thickness-": "thin eyebrows",
-    "lip_fullness+": "full lips",
-    "lip_fullness-": "thin lips",
-    "ear_size+": "big ears",
-    "hair_color=black": "black hair",
-    "hair_color=dark brown|brown": "brown hair",
-    "hair_color=blond": "blond hair | golden hair",
-    "hair_color=red": "red hair | ginger hair",
-    "hair_color=grey": "grey hair | silver hair",
-    "hair_color=white": "white hair",
-    "hair_color=blue": "blue hair",
-    "hair_color=pink": "pink hair",
-    "hair_color=green": "green hair",
-    "hair_style=bald": "a bald head | no hair",
-    "hair_style=buzz cut|short|quiff": "short hair | a short haircut",
-    "hair_style=bob": "a bob haircut | chin-length hair",
-    "hair_style=long straight|long wavy": "long hair",
-    "hair_style=long straight": "long straight hair",
-    "hair_style=long wavy": "long wavy hair | wavy hair",
-    "hair_style=afro": "an afro",
-    "hair_style=curly": "curly hair",
-    "hair_style=mohawk": "a mohawk",
-    "hair_style=bun": "hair in a bun",
-    "hair_style=ponytail": "a ponytail",
-    "fringe+": "a fringe | bangs",
-    "hair_volume+": "voluminous hair | thick hair",
-    "eye_color=brown": "brown eyes",
-    "eye_color=green": "green eyes",
-    "eye_color=blue": "blue eyes",
-    "eye_color=grey": "grey eyes",
-    "beard=goatee|full": "a beard | facial hair",
-    "beard=none": "no beard | a clean-shaven face",
-    "beard=stubble": "stubble",
-    "beard=goatee": "a goatee",
-    "beard=full": "a full beard",
-    "moustache+": "a moustache",
-    "lipstick+": "lipstick | make-up",
-    "lipstick-": "no lipstick | no make-up",
-    "eyeshadow+": "eyeshadow",
-    "blush+": "rosy cheeks",
-    "glasses=round|square|sunglasses": "glasses | a face with glasses",
-    "glasses=none": "no glasses | a face without glasses",
-    "glasses=round": "round glasses",
-    "glasses=square": "square glasses",
-    "glasses=sunglasses": "sunglasses",
-    "hat=beanie|headband|cap|sun hat": "a hat",
-    "hat=none": "no hat | a face without a hat",
-    "hat=beanie": "a beanie",
-    "hat=cap": "a cap",
-    "earrings=studs|hoops": "earrings",
-    "earrings=none": "no earrings",
-}
-WORDINGS: Wordings = tuple(
-    (key, text.strip()) for key, texts in _TEXTS.items() for text in texts.split("|")
-)
 
 
 def parse(key: str) -> tuple[str, str]:

@@ -15,6 +15,9 @@ from torch import Tensor
 
 from faceedit.errors import PromptError
 from faceedit.types import Sentence
+from faceedit.words.everyday import in_plain_words
+from faceedit.words.polarity import without_negations
+from faceedit.words.vocabulary import knows
 
 if TYPE_CHECKING:
     from faceedit.backbones.clip import Clip
@@ -50,10 +53,22 @@ def read(
         PromptError: If there are no words in one of the sentences.
     """
     prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
-    wanted = tuple(clean(text) for text in prompts)
+    wanted = tuple(plain(text, clip) for text in prompts)
     shown = clean(neutral, "neutral sentence")
     vectors = embed((*wanted, shown), clip, templates)
     return Sentence(wanted, shown, vectors[:-1], vectors[-1:].expand(len(wanted), -1).contiguous())
+
+
+def plain(prompt: str, clip: Clip) -> str:
+    """Return a sentence as CLIP and the methods get it.
+
+    What is denied is said as its opposite, and words that CLIP has never read are said in others;
+    a sentence without either stays as it is.
+
+    Raises:
+        PromptError: If there are no words in it.
+    """
+    return in_plain_words(without_negations(clean(prompt)), lambda word: knows(word, clip))
 
 
 @torch.no_grad()

@@ -1,0 +1,121 @@
+"""How well a sentence is understood, before anything is edited: nonsense edits heavily, too.
+
+Three things are measured. Words that CLIP has never read as words: its tokenizer spells them letter
+by letter ("galsses"). How far the sentence is from saying only that there is a face. And which of
+the known statements comes nearest, by what it changes in CLIP's eyes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from faceedit.words.everyday import WORDS, words_of
+from faceedit.words.polarity import without_negations
+from faceedit.words.sentence import NEUTRAL, clean, embed, plain
+from faceedit.words.statements import WORDINGS
+from faceedit.words.vocabulary import SHORT, knows, says_nothing, spoken
+
+if TYPE_CHECKING:
+    from faceedit.backbones.clip import Clip
+
+__all__ = ["Understanding", "understand"]
+
+LEAST_CHANGE = 0.05  # 1 - cosine of a sentence and the neutral one; "a person" has less
+CLOSE = 0.72  # difflib's ratio from which on one word may be another misspelt
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """What is made of a sentence.
+
+    Attributes:
+        prompt: As it was given.
+        plain: What CLIP is given instead: negations as opposites, unknown words as known ones.
+        unknown: Words that mean nothing to CLIP.
+        suggestion: The sentence as it may have been meant, or None.
+        nearest: The known statement whose change is most alike.
+        likeness: The cosine of both changes.
+        change: 1 - cosine of the sentence and the neutral one, how much it asks for at all.
+    """
+
+    prompt: str
+    plain: str
+    unknown: tuple[str, ...]
+    suggestion: str | None
+    nearest: str
+    likeness: float
+    change: float
+
+    @property
+    def understood(self) -> bool:
+        """Whether there is no reason to warn."""
+        return not self.unknown and self.change >= LEAST_CHANGE
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell the user, on one line; None where all is understood."""
+        if self.understood:
+            return None
+        hint = f"; did you mean: {self.suggestion}?" if self.suggestion else ""
+        if self.unknown:
+            words = ", ".join(f"'{word}'" for word in self.unknown)
+            verb = "means" if len(self.unknown) == 1 else "mean"
+            return f"{words} {verb} nothing to this model, so the edit may be about anything{hint}"
+        return f"{self.prompt!r} asks for nothing that a face could change"
+
+
+def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding:
+    """Measure how well a sentence is understood.
+
+    Args:
+        prompt: What is wanted.
+        clip: Who reads it.
+        neutral: What the photo shows already.
+    """
+    said = plain(prompt, clip)
+    unknown = tuple(dict.fromkeys(w for w in words_of(said) if not knows(w, clip)))
+    if not words_of(said):  # signs and numbers
+        unknown = (said,)
+    suggestion = _suggestion(said, unknown) if unknown else None
+    vectors = embed([clean(said), neutral], clip)
+    change = 0.0 if says_nothing(said) else 1 - float(vectors[0] @ vectors[1])
+    likeness = _changes(vectors[:1], vectors[1:]) @ _known(clip, neutral).T
+    best = int(likeness.argmax())
+    return Understanding(
+        prompt, said, unknown, suggestion, WORDINGS[best][1], float(likeness[0, best]), change
+    )
+
+
+_known_changes: weakref.WeakKeyDictionary[Clip, dict[str, Tensor]] = weakref.WeakKeyDictionary()
+
+
+def _known(clip: Clip, neutral: str) -> Tensor:
+    """Return what every known statement changes, [statements, d], found once for each CLIP."""
+    found = _known_changes.setdefault(clip, {})
+    if neutral not in found:
+        vectors = embed([*(text for _, text in WORDINGS), neutral], clip)
+        found[neutral] = _changes(vectors[:-1], vectors[-1:])
+    return found[neutral]
+
+
+def _changes(vectors: Tensor, neutral: Tensor) -> Tensor:
+    return F.normalize(vectors - neutral, dim=-1)
+
+
+def _suggestion(said: str, unknown: tuple[str, ...]) -> str | None:
+    """Return the sentence with its unknown words as they may have been meant."""
+    known = sorted(word for word in {*spoken(), *WORDS} if len(word) > SHORT)
+    meant = said
+    for word in unknown:
+        close = difflib.get_close_matches(word, known, n=1, cutoff=CLOSE)
+        if not close:
+            return None
+        meant = re.sub(rf"\b{re.escape(word)}\b", close[0], meant)
+    return without_negations(meant)

@@ -1,0 +1,60 @@
+"""Which words a CLIP has read as words: its tokenizer spells all others in pieces."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING
+
+from faceedit.words.everyday import words_of
+from faceedit.words.statements import WORDINGS
+
+if TYPE_CHECKING:
+    from faceedit.backbones.clip import Clip
+
+__all__ = ["GRAMMAR", "SHORT", "knows", "says_nothing", "spoken"]
+
+SHORT = 2  # letters; such tokens are pieces of words as often as words
+
+
+def knows(word: str, clip: Clip) -> bool:
+    """Whether a word, or each part of one with hyphens, means something to a CLIP."""
+    return all(_knows_part(part, clip) for part in re.split(r"['-]", word) if part)
+
+
+def _knows_part(part: str, clip: Clip) -> bool:
+    if part in spoken():
+        return True
+    return len(part) > SHORT and len(clip.tokenizer.tokenize(part)) == 1
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a sentence has no word that could say anything of a face."""
+    return not set(words_of(text)) - GRAMMAR
+
+
+@functools.cache
+def spoken() -> frozenset[str]:
+    """Return the words of all statements that this package makes itself."""
+    words = {part for _, text in WORDINGS for w in words_of(text) for part in w.split("-")}
+    return frozenset(words | GRAMMAR | CAPTIONS)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Words between those that say something, and short ones that a tokenizer may spell.
+GRAMMAR = _words(
+    "a an and are as at be but by for from has have he her him his i in is it its like me more "
+    "most much my no not of off on one or our she so some than that the their them they this to too up "
+    "very was we wear wearing wears who with without you your all any both each just only out over "
+    "really slightly bit little lot person people someone face s t looks look made"
+)
+# Words of captions that are too rare for a small tokenizer to have whole.
+CAPTIONS = _words(
+    "baseball blunt brighter brim brimmed broader button cheeked chubbier closer colder colour "
+    "cropped eared fewer fine fuller happier higher hoop hoops larger lighter narrower nosed older "
+    "pair paler peaked plump pointed ring rosier sadder sharp shoulder skinned slimmer smaller "
+    "sports straw strong stud summer sun sunken tall tapered thinner volume waves widely"
+)
