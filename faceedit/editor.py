@@ -22,7 +22,7 @@ from faceedit.library import Library
 from faceedit.method import EditMethod
 from faceedit.method_repo import push_repo
 from faceedit.methods import method_class
-from faceedit.photo import Framing, Photo, align, crop_quad, load_photo
+from faceedit.photo import Framing, Photo, align, crop_quad, keep_outside, load_mask, load_photo
 from faceedit.photo.regions import read_regions, region_mask
 from faceedit.photograph import Outcome, Photographs
 from faceedit.portrait import Portrait, Step, after, pasted
@@ -37,9 +37,11 @@ from faceedit.types import (
     read_output,
 )
 from faceedit.words.sentence import read
+from faceedit.words.understanding import understand
 
 BASE = "faceedit/portraits-128"
 NOT_PARSED = "this base has no network that finds the regions of a photo; the face was pasted in"
+VISIBLE = 2 / 255  # of a mask; what it lets through below this cannot be seen
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
 
 
@@ -314,7 +316,7 @@ class FaceEditor:
             mask=edited.mask,
             face=edited.to_pil(),
             changed=None if outcome is None else outcome.changed,
-            notes=() if outcome is None else outcome.notes,
+            notes=(*self._doubts(request, source), *(() if outcome is None else outcome.notes)),
             scores=self._scores(source, edited, sentence),
             seconds=time.perf_counter() - start,
             step=Step(portrait, source, edited, None if outcome is None else outcome.image),
@@ -327,10 +329,21 @@ class FaceEditor:
         if portrait.photo is None or portrait.aligned is None or output is Output.CHARACTER:
             return None
         if output is Output.PASTED:
-            return Outcome(pasted(portrait, source, edited))
+            image = pasted(portrait, source, edited)
+            if mask is not None and read_regions(mask) is None:
+                image = keep_outside(portrait.photo, image, load_mask(mask))
+            return Outcome(image)
         if self.backbones.segmenter is None:
             return Outcome(pasted(portrait, source, edited), notes=(NOT_PARSED,))
         return self._photographs.carried(portrait, source, edited, self.backbones, mask)
+
+    def _doubts(self, request: EditRequest, source: Face) -> tuple[str, ...]:
+        """Return what the user should know of the request: words and masks of little effect."""
+        doubt = understand(request.prompt, self.backbones.clip, request.neutral).warning
+        found = [] if doubt is None else [doubt]
+        if source.mask is not None and float(source.mask.max()) < VISIBLE:
+            found.append("the mask allows no change on this face, so nothing was edited")
+        return tuple(found)
 
     def _mask(self, mask: Any, portrait: Portrait) -> torch.Tensor:
         """Return where an edit may act, [1, 1, h, w] in [0, 1], from region names or a picture."""
@@ -441,14 +454,14 @@ def _precision(dtype: torch.dtype | None) -> torch.dtype | None:
 
 def _aligned_mask(mask: Any, portrait: Portrait) -> torch.Tensor:
     """Return the part of a photo's mask that lies on its aligned face, [1, 1, h, w] in [0, 1]."""
-    drawn = load_photo(mask)
+    drawn = load_mask(mask)
     photo = portrait.photo or portrait.face.to_pil()
     if drawn.size != photo.size:
         given, needed = "{} x {}".format(*drawn.size), "{} x {}".format(*photo.size)
         raise RequestError(f"the mask has {given} px and the photo {needed}; they must be equal")
     if portrait.aligned is not None:
-        drawn = crop_quad(drawn, portrait.aligned.quad, portrait.aligned.size)
-    return to_tensor(drawn.convert("L")).add(1).div(2)[:, :1].to(portrait.face.image)
+        drawn = crop_quad(drawn.convert("RGB"), portrait.aligned.quad, portrait.aligned.size)
+    return to_tensor(drawn.convert("RGB")).add(1).div(2)[:, :1].to(portrait.face.image)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from faceedit.hub.remote import SENT, has_card, send
 from faceedit.method import EditMethod
 from faceedit.notes import short_card
 from faceedit.version import __version__
-from faceedit.words.sentence import NEUTRAL, clean, embed
+from faceedit.words.sentence import NEUTRAL, clean, embed, plain
 
 if TYPE_CHECKING:
     from faceedit.backbones import Backbones
@@ -222,9 +222,11 @@ def nearest_variant(prompt: str, folder: Path, clip: Clip) -> str | None:
     if not variants:
         return None
     sentences = list(variants)
-    if clean(prompt) in variants:
-        return variants[clean(prompt)]
-    vectors = embed([NEUTRAL, clean(prompt), *sentences], clip)
+    wanted = plain(prompt, clip)
+    for said in (clean(prompt), wanted):
+        if said in variants:
+            return variants[said]
+    vectors = embed([NEUTRAL, wanted, *sentences], clip)
     changes = F.normalize(vectors[1:] - vectors[:1], dim=-1)
     likeness = changes[1:] @ changes[0]
     best = int(likeness.argmax())

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from faceedit.backbones import Backbones
-from faceedit.photo import load_photo
+from faceedit.photo import load_mask
 from faceedit.photo.regions import REACH, labels_of, read_regions
 from faceedit.portrait import Portrait
 from faceedit.transfer import Readers, Scene, View, carry, read_scene
@@ -69,7 +69,7 @@ class Photographs:
         if mask is not None and (names := read_regions(mask)) is not None:
             limit = _grown(scene.view, labels_of(names, scene.view.regions))
         elif mask is not None:
-            allowed = np.asarray(load_photo(mask).convert("L"))
+            allowed = np.asarray(load_mask(mask))
         before, after = np.asarray(source.to_pil()), np.asarray(edited.to_pil())
         result = carry(scene, before, after, readers, limit=limit, allowed=allowed)
         changed = Image.fromarray(result.changed.astype(np.uint8) * 255)

@@ -124,7 +124,7 @@ class EditResult:
     changed: PIL.Image.Image | None = (
         None  # "L", as large as the photo: 0 where it stayed as it was
     )
-    notes: tuple[str, ...] = ()  # plain sentences: what could not be carried on to the photo
+    notes: tuple[str, ...] = ()  # plain sentences: what is not as it was asked for
     scores: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     step: Any = field(default=None, repr=False, compare=False)  # where the next edit goes on from

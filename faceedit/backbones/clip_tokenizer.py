@@ -59,6 +59,10 @@ class ClipTokenizer:
         encoded = self.backend.encode_batch(list(sentences), add_special_tokens=False)
         return [list(one.ids) for one in encoded]
 
+    def has_word(self, word: str) -> bool:
+        """Whether a word, in small letters, is one token: others are spelt in pieces."""
+        return self.backend.token_to_id(f"{word}</w>") is not None
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text that tokens spell."""
         return str(self.backend.decode(list(tokens))).replace("</w>", " ").strip()

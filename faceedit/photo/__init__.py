@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from faceedit.photo.cropping import crop_quad
     from faceedit.photo.detection import DetectedFace, detect_faces
     from faceedit.photo.framing import Framing, face_quad
+    from faceedit.photo.masks import keep_outside, load_mask
     from faceedit.photo.pasting import paste_back
     from faceedit.photo.reading import MAX_SIDE, Photo, load_photo
 
@@ -25,6 +26,8 @@ __all__ = [
     "crop_quad",
     "detect_faces",
     "face_quad",
+    "keep_outside",
+    "load_mask",
     "load_photo",
     "paste_back",
 ]
@@ -39,6 +42,8 @@ _HOMES = {
     "crop_quad": "cropping",
     "detect_faces": "detection",
     "face_quad": "framing",
+    "keep_outside": "masks",
+    "load_mask": "masks",
     "load_photo": "reading",
     "paste_back": "pasting",
 }

@@ -25,7 +25,7 @@ FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF"
 BACKGROUND = (192, 192, 192)  # a neutral grey behind transparent pixels
 
 
-def load_photo(photo: Photo) -> Image.Image:
+def load_photo(photo: Photo, *, background: tuple[int, int, int] = BACKGROUND) -> Image.Image:
     """Return a photo as an upright RGB image of at most `MAX_SIDE` px a side.
 
     The camera's rotation (EXIF) and colour profile are applied; transparency is laid over grey;
@@ -34,6 +34,7 @@ def load_photo(photo: Photo) -> Image.Image:
     Args:
         photo: A path, a PIL image, or an array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] with
             integers in [0, 255] (uint16: [0, 65535]) or floats in [0, 1].
+        background: The colour behind transparent pixels.
 
     Raises:
         PhotoError: If it cannot be read; the message says what was given and what to do.
@@ -53,7 +54,7 @@ def load_photo(photo: Photo) -> Image.Image:
         image = image.copy()
         with contextlib.suppress(Exception):  # a damaged EXIF block does not spoil the picture
             image = ImageOps.exif_transpose(image)
-        image = _to_rgb(image)
+        image = _to_rgb(image, background)
         image.info = {}  # the camera's place and profile, which no longer fit what is saved
     except PhotoError:
         raise
@@ -75,13 +76,14 @@ def _open(path: str | Path) -> Image.Image:
     if str(path).startswith(("http://", "https://")):
         raise PhotoError(f"'{path}' is a web address; download the photo first")
     try:
-        if file.is_dir():
-            raise PhotoError(f"'{path}' is a folder; name one photo in it")
-        data = file.read_bytes()
+        folder = file.is_dir()
+        data = b"" if folder else file.read_bytes()
     except FileNotFoundError:
         raise PhotoError(f"there is no file '{path}'; check the path and its spelling") from None
     except (OSError, ValueError) as error:
         raise PhotoError(f"'{path}' cannot be read ({error}); check the path") from error
+    if folder:
+        raise PhotoError(f"'{path}' is a folder; name one photo in it")
     if not data:
         raise PhotoError(f"'{file.name}' is empty (0 bytes); use another copy of the photo")
     try:
@@ -164,7 +166,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     """Return a decoded picture of any mode as 8-bit RGB in sRGB."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_8_bit(image)
@@ -172,7 +174,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = _to_srgb(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        below = Image.new("RGBA", image.size, (*background, 255))
         image = Image.alpha_composite(below, image)
     return image.convert("RGB") if image.mode != "RGB" else image
 

@@ -21,6 +21,7 @@ from faceedit.backbones import Backbones
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.types import Sentence
 from faceedit.words.sentence import embed, in_turn
+from faceedit.words.statements import WORDINGS as WORDINGS
 from faceedit.words.statements import Wordings
 from faceedit.words.wishes import wishes
 

@@ -1,8 +1,9 @@
 """How well a sentence is understood, before anything is edited: nonsense edits heavily, too.
 
-Three things are measured. Words that CLIP has never read as words: its tokenizer spells them letter
-by letter ("galsses"). How far the sentence is from saying only that there is a face. And which of
-the known statements comes nearest, by what it changes in CLIP's eyes.
+Two things tell. Words that CLIP has never read as words: its tokenizer spells them in pieces
+("galsses"). And how far the sentence is from saying only that there is a face. Which known
+statement comes nearest tells what a sentence was taken for, but not whether it was understood:
+nonsense is about as near to one as sense is.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from torch import Tensor
 
 from faceedit.words.everyday import WORDS, words_of
 from faceedit.words.polarity import without_negations
-from faceedit.words.sentence import NEUTRAL, clean, embed, plain
+from faceedit.words.sentence import NEUTRAL, embed, plain
 from faceedit.words.statements import WORDINGS
 from faceedit.words.vocabulary import SHORT, knows, says_nothing, spoken
 
 if TYPE_CHECKING:
     from faceedit.backbones.clip import Clip
 
-__all__ = ["Understanding", "understand"]
+__all__ = ["Understanding", "nearest_statement", "understand"]
 
-LEAST_CHANGE = 0.05  # 1 - cosine of a sentence and the neutral one; "a person" has less
+LEAST_CHANGE = 0.002  # 1 - cosine of a sentence and the neutral one; it asks for nothing below
 CLOSE = 0.72  # difflib's ratio from which on one word may be another misspelt
 
 
@@ -40,8 +41,6 @@ class Understanding:
         plain: What CLIP is given instead: negations as opposites, unknown words as known ones.
         unknown: Words that mean nothing to CLIP.
         suggestion: The sentence as it may have been meant, or None.
-        nearest: The known statement whose change is most alike.
-        likeness: The cosine of both changes.
         change: 1 - cosine of the sentence and the neutral one, how much it asks for at all.
     """
 
@@ -49,8 +48,6 @@ class Understanding:
     plain: str
     unknown: tuple[str, ...]
     suggestion: str | None
-    nearest: str
-    likeness: float
     change: float
 
     @property
@@ -63,12 +60,12 @@ class Understanding:
         """What to tell the user, on one line; None where all is understood."""
         if self.understood:
             return None
+        if not self.unknown:
+            return f"{self.prompt!r} asks for nothing that a face could change"
+        words = ", ".join(f"'{word}'" for word in self.unknown)
+        verb = "means" if len(self.unknown) == 1 else "mean"
         hint = f"; did you mean: {self.suggestion}?" if self.suggestion else ""
-        if self.unknown:
-            words = ", ".join(f"'{word}'" for word in self.unknown)
-            verb = "means" if len(self.unknown) == 1 else "mean"
-            return f"{words} {verb} nothing to this model, so the edit may be about anything{hint}"
-        return f"{self.prompt!r} asks for nothing that a face could change"
+        return f"{words} {verb} nothing to this model, so the edit may be about anything{hint}"
 
 
 def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding:
@@ -80,17 +77,23 @@ def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding
         neutral: What the photo shows already.
     """
     said = plain(prompt, clip)
-    unknown = tuple(dict.fromkeys(w for w in words_of(said) if not knows(w, clip)))
-    if not words_of(said):  # signs and numbers
+    unknown = tuple(dict.fromkeys(word for word in words_of(said) if not knows(word, clip)))
+    if re.search(r"\d", said) and says_nothing(said):  # numbers
         unknown = (said,)
     suggestion = _suggestion(said, unknown) if unknown else None
-    vectors = embed([clean(said), neutral], clip)
-    change = 0.0 if says_nothing(said) else 1 - float(vectors[0] @ vectors[1])
-    likeness = _changes(vectors[:1], vectors[1:]) @ _known(clip, neutral).T
+    change = 0.0
+    if not says_nothing(said):
+        wanted, shown = embed([said, neutral], clip)
+        change = 1 - float(wanted @ shown)
+    return Understanding(prompt, said, unknown, suggestion, change)
+
+
+def nearest_statement(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> tuple[str, str, float]:
+    """Return the known statement whose change is most alike: its key, its wording, the cosine."""
+    vectors = embed([plain(prompt, clip), neutral], clip)
+    likeness = (_changes(vectors[:1], vectors[1:]) @ _known(clip, neutral).T)[0]
     best = int(likeness.argmax())
-    return Understanding(
-        prompt, said, unknown, suggestion, WORDINGS[best][1], float(likeness[0, best]), change
-    )
+    return *WORDINGS[best], float(likeness[best])
 
 
 _known_changes: weakref.WeakKeyDictionary[Clip, dict[str, Tensor]] = weakref.WeakKeyDictionary()

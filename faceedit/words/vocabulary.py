@@ -25,7 +25,7 @@ def knows(word: str, clip: Clip) -> bool:
 def _knows_part(part: str, clip: Clip) -> bool:
     if part in spoken():
         return True
-    return len(part) > SHORT and len(clip.tokenizer.tokenize(part)) == 1
+    return len(part) > SHORT and clip.tokenizer.has_word(part)
 
 
 def says_nothing(text: str) -> bool:
@@ -47,9 +47,10 @@ def _words(text: str) -> frozenset[str]:
 # Words between those that say something, and short ones that a tokenizer may spell.
 GRAMMAR = _words(
     "a an and are as at be but by for from has have he her him his i in is it its like me more "
-    "most much my no not of off on one or our she so some than that the their them they this to too up "
-    "very was we wear wearing wears who with without you your all any both each just only out over "
-    "really slightly bit little lot person people someone face s t looks look made"
+    "most much my no not of off on one or our she so some than that the their them they this to "
+    "too up very was we wear wearing wears who with without you your all any both each just only "
+    "out over really slightly bit little lot person people someone face s t looks look made photo "
+    "picture portrait image human head somebody anybody"
 )
 # Words of captions that are too rare for a small tokenizer to have whole.
 CAPTIONS = _words(

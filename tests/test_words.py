@@ -1,0 +1,182 @@
+"""What a sentence wants and what it denies, everyday words, and words that mean nothing."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from faceedit.words.everyday import in_plain_words, words_of
+from faceedit.words.polarity import Wish, denies, read_wishes, without_negations
+from faceedit.words.sentence import plain, read
+from faceedit.words.understanding import nearest_statement, understand
+from faceedit.words.vocabulary import SHORT, spoken
+from training.benchmark.wordings import DENIED, EVERYDAY, MEANINGLESS, NOT
+
+TOKENIZER = Path("hub_cards/portraits-128/clip/tokenizer.json")
+OPPOSITES = {
+    "beard": "a clean-shaven face",
+    "facial hair": "a clean-shaven face",
+    "moustache": "no moustache",
+    "glasses": "without glasses",
+    "sunglasses": "without glasses",
+    "hat": "no hat",
+    "smile": "not smiling",
+    "earrings": "no earrings",
+    "lipstick": "no lipstick",
+    "freckles": "no freckles",
+    "fringe": "no fringe",
+}
+
+
+@pytest.fixture(scope="module")
+def knows():
+    """Whether the base's own tokenizer has a word whole."""
+    vocabulary = json.loads(TOKENIZER.read_text(encoding="utf-8"))["model"]["vocab"]
+
+    def part_is_known(part: str) -> bool:
+        return part in spoken() or (len(part) > SHORT and f"{part}</w>" in vocabulary)
+
+    return lambda word: all(part_is_known(part) for part in re.split(r"['-]", word) if part)
+
+
+@pytest.mark.parametrize("way", NOT)
+@pytest.mark.parametrize(("bare", "named"), [(bare, named) for bare, named, _ in DENIED])
+def test_every_way_to_say_not_asks_for_the_opposite(way, bare, named):
+    said = without_negations(way.format(bare=bare, a=named))
+    assert OPPOSITES[bare] in said.split(", ")
+    assert said.replace("red hair, ", "") == OPPOSITES[bare]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("not bearded", "a clean-shaven face"),
+        ("beardless", "a clean-shaven face"),
+        ("shave his beard off", "a clean-shaven face"),
+        ("make-up free", "no make-up"),
+        ("unsmiling", "not smiling"),
+        ("he isn't smiling", "not smiling"),
+        ("stop smiling", "not smiling"),
+        ("no hair", "a bald head"),
+        ("he isn't bald", "short hair"),
+        ("hair that is not red", "brown hair"),
+        ("not old", "a young face"),
+        ("not clean-shaven", "a full beard"),
+        ("neither glasses nor a hat", "without glasses, no hat"),
+        ("no hat, beard or glasses", "no hat, a clean-shaven face, without glasses"),
+        ("get rid of her glasses and hat", "without glasses, no hat"),
+        ("remove the hat and add red hair", "no hat, red hair"),
+        ("no beard and red hair", "a clean-shaven face, red hair"),
+        ("red hair, not smiling", "red hair, not smiling"),
+        ("a woman without a hat", "no hat"),
+        ("without a fringe, with glasses", "no fringe, glasses"),
+        # twice denied is wanted
+        ("not without glasses", "glasses"),
+        ("don't remove the glasses", "glasses"),
+        ("not beardless", "beard"),
+        ("not only a hat but also glasses", "a hat and glasses"),
+    ],
+)
+def test_negations_are_read_once_for_all_methods(prompt, said):
+    assert without_negations(prompt) == said
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["red hair", "a woman with glasses", "Clean-shaven", "a nose ring", "unhappy",
+     "an unshaven man", "a cap on the head", "note the nose", "a knotted scarf", "a hat on"],
+)  # fmt: skip
+def test_a_sentence_that_denies_nothing_stays_as_it_is(prompt):
+    assert not denies(prompt)
+    assert without_negations(prompt) == prompt
+
+
+def test_wishes_say_what_is_wanted_and_what_is_not():
+    assert read_wishes("a man with red hair, not smiling and without a hat or glasses") == [
+        Wish("red hair"),
+        Wish("smiling", present=False),
+        Wish("hat", present=False),
+        Wish("glasses", present=False),
+    ]
+
+
+def test_the_sentence_that_methods_get_denies_nothing(backbones):
+    sentence = read("red hair but no beard", "a face", backbones.clip)
+    assert sentence.prompt == ("red hair, a clean-shaven face",)
+    opposite = read("red hair, a clean-shaven face", "a face", backbones.clip)
+    assert sentence.target.equal(opposite.target)
+    assert plain("red hair", backbones.clip) == "red hair"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("auburn hair", "red hair"),
+        ("make his hair ginger", "ginger hair"),
+        ("a redhead", "red hair"),
+        ("specs", "glasses"),
+        ("put glasses on him", "glasses"),
+        ("please make her smile", "smile"),
+        ("give him a beard", "a beard"),
+        ("salt and pepper hair", "grey hair"),
+        ("a crew cut", "a buzz cut"),
+        ("five o'clock shadow", "stubble"),
+        ("grinning", "smiling broadly"),
+        ("turn him into a woman", "a woman"),
+        ("dark-skinned", "dark skin"),
+        ("mouth wide open", "open mouth"),
+        ("spectacles", "spectacles"),
+        ("this person has copper hair", "this person has red hair"),
+    ],
+)
+def test_unknown_names_are_said_in_plain_words(prompt, said, knows):
+    assert in_plain_words(prompt, knows) == said
+
+
+def test_nine_of_ten_everyday_wordings_have_known_words_only(knows):
+    unknown = [
+        text
+        for text, _ in EVERYDAY
+        if not all(knows(w) for w in words_of(in_plain_words(without_negations(text), knows)))
+    ]
+    assert len(EVERYDAY) >= 150
+    assert len(unknown) <= 0.05 * len(EVERYDAY), unknown
+
+
+def test_meaningless_words_are_not_known(knows):
+    assert len(MEANINGLESS) >= 30
+    for text in MEANINGLESS:
+        words = words_of(in_plain_words(text, knows))
+        assert not words or not all(knows(word) for word in words), text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("xyzzyq", "'xyzzyq' means nothing"),
+        ("rote Haare", "'rote', 'haare' mean nothing"),
+        ("galsses", "did you mean: glasses?"),
+        ("red hiar", "did you mean: red hair?"),
+        ("no galsses", "did you mean: without glasses?"),
+        ("12345 a", "means nothing"),
+        ("a person", "asks for nothing"),
+    ],
+)
+def test_what_is_not_understood_is_said_with_a_suggestion(prompt, words, backbones):
+    found = understand(prompt, backbones.clip)
+    assert not found.understood
+    assert words in str(found.warning)
+
+
+def test_what_is_understood_is_not_warned_of(backbones):
+    for prompt in ("red hair", "no beard", "specs"):
+        found = understand(prompt, backbones.clip)
+        assert found.understood and found.warning is None
+    assert found.plain == "glasses"
+
+
+def test_the_nearest_known_statement_is_found(backbones):
+    key, text, likeness = nearest_statement("a bald head", backbones.clip)
+    assert (key, text) == ("hair_style=bald", "a bald head")
+    assert likeness == pytest.approx(1, abs=1e-4)
