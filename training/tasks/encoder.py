@@ -13,7 +13,6 @@ off a photo it fills in with what portraits are like.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,10 +21,9 @@ from typing import Any, ClassVar
 
 import PIL.Image
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit.backbones.attributes import AttributeReader, encode
+from faceedit.backbones.attributes import AttributeReader
 from faceedit.backbones.encoder import Encoder, EncoderConfig
 from faceedit.backbones.identity import Identity
 from faceedit.backbones.segmenter import Segmenter
@@ -45,11 +43,11 @@ from training.config import ConfigError, TrainConfig
 from training.data.augment import Augmentation, augment, replace_region, some_rows
 from training.data.shards import WorldBatch, WorldShards
 from training.memory import keep_freed_memory
-from training.photographs.lessons import Lesson, PhotoLessons, attribute_of_columns
 from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
 from training.tasks.attribute_mapping import attributes_off_w, load_attribute_mapping
-from training.tasks.attributes import HEADS, Balance, lens, reading_losses
+from training.tasks.attributes import Balance, reading_losses
+from training.tasks.encoder_photographs import PhotoTeacher
 from training.tasks.generator import (
     FLAT,
     feature_distance,
@@ -78,7 +76,6 @@ CAMERA = Augmentation(
 )
 NEW_BACKGROUND = 0.6  # share of the photographed pictures
 NEW_CLOTHES = 0.4
-READ_NUMBER = 4.0  # weight of a number's squared error beside a choice's cross-entropy
 POPULATION = 4096  # people who tell how far w spreads, and which values are rare
 RARE_POWER = 0.8  # a value's weight in what is read ~ (1 / frequency) ** RARE_POWER
 
@@ -148,9 +145,8 @@ class EncoderStep(nn.Module):
         (task,) = self._task
         options = task.options
         lesson, rendered = None, batch.image
-        if task.lessons is not None:
-            batch = task.lessons.changed(batch, options.covered, options.other_place)
-            lesson = task.lessons.draw(options.photo_batch_size)
+        if task.teacher is not None:
+            batch, lesson = task.teacher.batch(batch)
         image, unknown = photograph(batch, options.photographed)
         seen = image if lesson is None else torch.cat([image, lesson.image])
         code, code_photo = self.encoder(seen).split([len(image), len(seen) - len(image)])
@@ -161,8 +157,8 @@ class EncoderStep(nn.Module):
             "said": options.weight_said * (off @ task.reading).square().mean(),
             "delta": options.weight_delta * delta_w.norm(dim=2).mean() / task.spread,
         }
-        if lesson is not None:
-            terms |= self.photo_terms(lesson, code_photo)
+        if task.teacher is not None and lesson is not None:
+            terms |= task.teacher.terms(lesson, code_photo)
         if task.former is not None:
             same = (image == rendered).flatten(1).all(1)
             with torch.no_grad():
@@ -171,24 +167,6 @@ class EncoderStep(nn.Module):
             terms["hold"] = options.weight_hold * moved
         if task.size:
             terms |= self.image_terms(batch, code, unknown)
-        return terms
-
-    def photo_terms(self, lesson: Lesson, code: Tensor) -> dict[str, Tensor]:
-        """Return how far codes of photographs are from their characters'."""
-        (task,) = self._task
-        options = task.options
-        off = code - task.exact(lesson.attributes)
-        counts = lesson.weights[:, task.columns] / task.columns_each
-        said = (off @ task.reading).square()
-        terms = {
-            "photo_w": options.weight_photo_w * (off @ task.scales).square().mean(),
-            "photo_said": options.weight_photo_said * (said * counts[:, None]).mean(),
-        }
-        if task.size == task.generator.config.resolution and options.weight_photo_drawn:
-            drawn = task.generator.synthesis(code)
-            drawn = augment(drawn, lens(1.0))
-            error = character_error(task.reader.raw(drawn), lesson)
-            terms["photo_drawn"] = options.weight_photo_drawn * error
         return terms
 
     def image_terms(self, batch: WorldBatch, code: Tensor, unknown: Tensor) -> dict[str, Tensor]:
@@ -242,21 +220,6 @@ def seen_distance(seen: Tensor, reader: AttributeReader, real: Tensor) -> Tensor
     with torch.no_grad():
         wanted = reader.pooled(real).float()
     return (seen.float() - wanted).abs().mean() / wanted.abs().mean()
-
-
-def character_error(raw: dict[str, Tensor], lesson: Lesson) -> Tensor:
-    """Return how far what was read off drawn portraits is from what photographs show; a scalar."""
-    errors, names = [], list(SPECS)
-    for head in HEADS:
-        i = names.index(head.name)
-        true, weight = lesson.attributes.values[:, i], lesson.weights[:, i]
-        if head.values:
-            loss = F.cross_entropy(raw[head.name], true.round().long(), reduction="none")
-            loss = loss / math.log(len(head.values))
-        else:
-            loss = READ_NUMBER * (raw[head.name] - encode(head, true)).square().sum(1)
-        errors.append((weight * loss).mean())
-    return torch.stack(errors).mean()
 
 
 def leveling(w: Tensor, power: float) -> Tensor:
@@ -315,9 +278,9 @@ class EncoderTask(Task):
             raise ConfigError(f"{folder} does not exist; train it first: --task generator")
         self.generator = _frozen(load_network(Generator, folder), device)
         self.attribute_mapping = _frozen(load_attribute_mapping(folder), device)
-        self.segmenter = self._reads("segmenter", Segmenter, self.options.weight_feature)
-        self.identity = self._reads("identity", Identity, self.options.weight_identity)
-        self.reader = self._reads("attributes", AttributeReader, self.options.weight_attributes)
+        self.segmenter = self.reads("segmenter", Segmenter, self.options.weight_feature)
+        self.identity = self.reads("identity", Identity, self.options.weight_identity)
+        self.reader = self.reads("attributes", AttributeReader, self.options.weight_attributes)
         more = more_readers(self.options.readers, device)
         self.readers = [] if self.reader is None else [self.reader, *more]
         self.encoder = Encoder(self._encoder_config())
@@ -330,9 +293,7 @@ class EncoderTask(Task):
         self.scales = leveling(w, self.options.level_w)
         self.reading = attributes_off_w(self.attribute_mapping)
         self.balance = Balance(sample_attributes(POPULATION, seed=0).values, RARE_POWER)
-        self.lessons = self._lessons() if self.options.photographs else None
-        self.columns = attribute_of_columns()
-        self.columns_each = torch.bincount(self.columns).clamp(max=2)[self.columns]
+        self.teacher = PhotoTeacher(self) if self.options.photographs else None
         self.size = 0  # px of the drawn portrait; 0: none is drawn
         self.data: WorldShards
 
@@ -343,21 +304,6 @@ class EncoderTask(Task):
         former: Encoder = _frozen(copy.deepcopy(self.encoder), self.device)
         return former
 
-    def _lessons(self) -> PhotoLessons:
-        """Return what photographs teach, with the encoder as it is now filling what is not known.
-
-        Raises:
-            ConfigError: If there is no encoder to go on from, or the folder cannot be used.
-        """
-        o = self.options
-        if not o.start:
-            raise ConfigError("photographs need an encoder to go on from: give start too")
-        size = self.generator.config.resolution
-        lessons = PhotoLessons(Path(o.photographs), size, o.fold, o.folds)
-        segmenter = self._reads("segmenter", Segmenter, 1.0)
-        lessons.prepare(self.encoder.eval(), segmenter, self.reading, self.attribute_mapping)
-        return lessons
-
     @torch.no_grad()
     def exact(self, attributes: FaceAttributes) -> Tensor:
         """Return the exact w of people, [n, 1, w_dim]."""
@@ -365,7 +311,7 @@ class EncoderTask(Task):
             w: Tensor = self.attribute_mapping(attributes)[:, None]
         return w
 
-    def _reads(self, name: str, network: type[nn.Module], weight: float) -> Any:
+    def reads(self, name: str, network: type[nn.Module], weight: float) -> Any:
         """Load a frozen network of the base, if its term counts."""
         if weight == 0:
             return None
@@ -440,7 +386,7 @@ class EncoderTask(Task):
     def enter(self, phase: Phase) -> None:
         """Set the size of the drawn portrait."""
         self.size = 0 if phase.name == "w" else int(phase.name.split()[0])
-        if self.lessons is not None:  # statistics of renders and photographs mixed fit neither
+        if self.teacher is not None:  # statistics of renders and photographs mixed fit neither
             for module in self.encoder.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
