@@ -13,15 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from faceedit.backbones import load_backbones
+from faceedit.backbones import load_backbones, load_component
 from faceedit.hub import read_base
 from faceedit.photo.framing import Framing
 from training.config import ConfigError
+from training.photographs.likeness import (
+    CHARACTER_MEASURES,
+    character_scores,
+    read_characters,
+    skin_rank,
+)
 from training.photographs.measure import (
     EYES_AND_MOUTH,
     find_points,
     point_errors,
     region_scores,
+    to_image,
 )
 from training.photographs.portraits import LabelledPhoto, PortraitFolder, SkippedPhotoError
 
@@ -46,7 +53,7 @@ class Row:
     title: str
     bar: float | None = None
     higher: bool = True
-    summary: Callable[[Sequence[Scores]], float] | None = None
+    summary: Callable[[Sequence[Scores]], float | None] | None = None
 
 
 ROWS: dict[str, Row] = {
@@ -61,6 +68,8 @@ ROWS: dict[str, Row] = {
     "bare": Row("no covering found where a head is bare, share of photographs"),
     "points": Row("landmarks: mean error of 25 points / distance of the pupils", 0.05, False),
     "eye_points": Row("landmarks: mean error of eyes and mouth", 0.035, False),
+    **{m.name: Row(f"inverted portrait: {m.name}", m.bar) for m in CHARACTER_MEASURES},
+    "skin tone": Row("inverted portrait: skin tone, rank correlation", 0.88, summary=skin_rank),
 }
 GROUPS: dict[str, Callable[[Mapping[str, object]], str]] = {
     "skin": lambda label: str(label["skin"]),
@@ -172,8 +181,21 @@ def regions_and_points(base: Path, judges: Path) -> Reader:
     return read
 
 
+def characters(base: Path, judges: Path) -> Reader:
+    """Return what compares the portrait that a base draws for a photograph with its labels."""
+    networks = load_backbones(base, ["encoder", "generator"])
+    judge = load_component("attributes", judges / "attributes")
+
+    def read(photo: LabelledPhoto, path: Path) -> Scores:
+        del path
+        (reading,) = read_characters(to_image(photo), networks.encoder, networks.generator, judge)
+        return character_scores(photo.labels, reading)
+
+    return read
+
+
 LEAST_COVERING = 0.01  # of the picture: a head counts as covered from there on
-READERS: tuple[Callable[[Path, Path], Reader], ...] = (regions_and_points,)
+READERS: tuple[Callable[[Path, Path], Reader], ...] = (regions_and_points, characters)
 
 
 def table(report: Report) -> str:

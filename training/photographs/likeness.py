@@ -6,18 +6,23 @@ photographs (`portraits` says the layout).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
 from faceedit.world.attributes import BEARDS, GLASSES, HAIR_COLORS, HAIR_STYLES, HATS
 
-__all__ = ["CHARACTER_MEASURES", "SKINS", "CharacterMeasure", "character_scores", "read_characters"]
+__all__ = [
+    "CHARACTER_MEASURES",
+    "CharacterMeasure",
+    "character_scores",
+    "read_characters",
+    "skin_rank",
+]
 
 SKINS = ("very light", "light", "medium", "brown", "dark")
 SMILES = ("slight smile", "smile with teeth", "laugh")
@@ -136,19 +141,19 @@ def read_characters(image: Tensor, encoder: Any, generator: Any, reader: Any) ->
     return found
 
 
-def character_scores(
-    labels: Sequence[Label], readings: Sequence[Reading]
-) -> dict[str, tuple[float, int]]:
-    """Return the share of right answers to each measure, and of how many; NaN of none.
+def character_scores(label: Label, reading: Reading) -> dict[str, float]:
+    """Return 1 or 0 for each measure that applies, and both skin tones, for `skin_rank`."""
+    answers = {measure.name: measure.right(label, reading) for measure in CHARACTER_MEASURES}
+    scores = {name: float(answer) for name, answer in answers.items() if answer is not None}
+    if label["skin"] in SKINS:
+        scores["skin tone"] = reading["skin_tone"]
+        scores["skin seen"] = float(SKINS.index(label["skin"]))
+    return scores
 
-    The last is the rank correlation of skin tones.
-    """
-    scores = {}
-    for measure in CHARACTER_MEASURES:
-        answers = [measure.right(a, b) for a, b in zip(labels, readings, strict=True)]
-        known = [answer for answer in answers if answer is not None]
-        scores[measure.name] = (float(np.mean(known)) if known else float("nan"), len(known))
-    pairs = zip(labels, readings, strict=True)
-    skins = [(SKINS.index(a["skin"]), b["skin_tone"]) for a, b in pairs if a["skin"] in SKINS]
-    rank = float(spearmanr(*zip(*skins, strict=True))[0]) if len(skins) > 2 else float("nan")
-    return scores | {"skin tone, rank correlation": (rank, len(skins))}
+
+def skin_rank(scores: Iterable[Mapping[str, float]]) -> float | None:
+    """Return the rank correlation of drawn and seen skin tones; None where they do not differ."""
+    pairs = [(row["skin seen"], row["skin tone"]) for row in scores if "skin seen" in row]
+    if len({seen for seen, _ in pairs}) < 2:
+        return None
+    return float(spearmanr(*zip(*pairs, strict=True))[0])
