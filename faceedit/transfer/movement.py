@@ -20,7 +20,7 @@ LIPS = ("outer_upper_lip", "inner_upper_lip", "inner_lower_lip", "outer_lower_li
 # Below the first value a change is noise, above the second all of it counts (unit: eye distance;
 # of the eyes: the ratio of their openness).
 GAP, LIFT, WIDTH, SHIFT = (0.022, 0.05), (0.02, 0.05), (0.05, 0.10), (0.03, 0.06)
-BROW, NOSE, OUTLINE, LID = (0.012, 0.03), (0.04, 0.08), (0.06, 0.12), (0.10, 0.20)
+BROW, NOSE, OUTLINE, LID = (0.018, 0.04), (0.04, 0.08), (0.06, 0.12), (0.10, 0.20)
 LARGEST_GAP, LARGEST_LIFT, LARGEST_NARROWING, LARGEST_WIDENING = 0.27, 0.15, 0.15, 0.14
 LARGEST_BROW, LARGEST_SHIFT, LARGEST_OUTLINE, WIDEST_EYE = 0.12, 0.05, 0.14, 1.35
 STATE_SHARE = 0.7  # of the difference between the drawn and the real face's state that is made up
@@ -194,8 +194,8 @@ def _brow_shifts(before: Curves, after: Curves) -> dict[str, np.ndarray]:
         change = np.mean([after[edge] - before[edge] for edge in edges], 0)
         along = np.linspace(-1, 1, len(change))
         change = np.stack([np.polyval(np.polyfit(along, column, 1), along) for column in change.T])
+        meant = counts(float(np.hypot(*change.mean(1))), BROW)
         change = np.asarray(saturated(change.T * (0.5, 1.4), LARGEST_BROW))
-        meant = counts(float(np.hypot(*change.T).mean()), BROW)
         if meant:
             found |= dict.fromkeys(edges, change * meant)
     return found
