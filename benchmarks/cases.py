@@ -253,7 +253,7 @@ def _edits(editor: FaceEditor, quick: bool) -> Iterator[Case]:
     """Yield one edit by each method that is here; for a trial, by the quickest one."""
     face, names = editor.sample(0), editor.available()
     if quick:
-        names = [name for name in names if name == "styleclip_global"] or names[:1]
+        names = [name for name in names if name == "clip_regression"] or names[:1]
     for name in names:
         folder = hub.find_local(repo_of(name), editor.base_folder)
         variants = read_variants(folder) if folder is not None else {}

@@ -48,7 +48,7 @@ def _measure(base: Path) -> dict[str, Any]:
     editor = FaceEditor.from_pretrained(base)
     loaded = time.perf_counter()
     name = next(iter(editor.available()), "styleclip_optimization")
-    name = "styleclip_global" if "styleclip_global" in editor.available() else name
+    name = "clip_regression" if "clip_regression" in editor.available() else name
     editor.edit(editor.sample(0), PROMPT, method=name)
     return {
         "import": imported - start,

@@ -44,7 +44,7 @@ class Compose:
         face_index: int | None = None,
         prompt: str = "",
         region: str = "",
-        method: str = "styleclip_global",
+        method: str = "clip_regression",
         strength: float = 1.0,
         chain: Chain | None = None,
     ) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ class Strength:
         face_index: int | None = None,
         prompt: str = "",
         region: str = "",
-        method: str = "styleclip_global",
+        method: str = "clip_regression",
         strength: float = 1.0,
         seed: float = 0,
         whole: bool = False,
@@ -107,7 +107,7 @@ class Strength:
         face_index: int | None = None,
         prompt: str = "",
         region: str = "",
-        method: str = "styleclip_global",
+        method: str = "clip_regression",
     ) -> list[tuple[str, str]]:
         """Edit one face with one method at five strengths, from -1 to 2.
 
@@ -176,7 +176,7 @@ def build(page: Strength, inputs: Inputs) -> gr.Dropdown:
     # For programs only: the same edit with every setting, one method, one picture.
     picture, facts = gr.Image(visible="hidden"), gr.JSON(visible="hidden")
     seed, whole = gr.Number(0, label="seed", visible="hidden"), gr.Checkbox(visible="hidden")
-    any_method = gr.Textbox("styleclip_global", label="method", visible="hidden")
+    any_method = gr.Textbox("clip_regression", label="method", visible="hidden")
     any_strength = gr.Number(1.0, label="strength", visible="hidden")
     gr.Button(visible="hidden").click(
         GPU(page.edit),

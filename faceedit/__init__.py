@@ -1,7 +1,7 @@
 """Edit a face with a sentence: published text-driven methods, one file each, side by side.
 
     from faceedit import FaceEditor
-    editor = FaceEditor.from_pretrained("faceedit/styleclip-global")
+    editor = FaceEditor.from_pretrained("faceedit/clip-regression")
     editor.edit("photo.jpg", "red hair").image.save("edited.png")
 
 Importing the package is cheap: PyTorch is loaded when one of the public names is first used.

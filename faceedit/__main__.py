@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="faceedit",
         description="Edit a face with a sentence.",
-        epilog='example: faceedit edit photo.jpg "red hair" --method styleclip_global -o out.png',
+        epilog='example: faceedit edit photo.jpg "red hair" --method clip_regression -o out.png',
     )
     parser.add_argument("--version", action="version", version=f"faceedit {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

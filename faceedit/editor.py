@@ -100,7 +100,7 @@ class FaceEditor:
         """Load an editor from a method's repo or from the base that methods share.
 
         Args:
-            name: "faceedit/styleclip-global", "faceedit/portraits-128", another repo or a folder.
+            name: "faceedit/clip-regression", "faceedit/portraits-128", another repo or a folder.
                 Bundled copies are found first, then folders, then the Hub.
             base: An editor whose networks are to be shared instead of loaded again.
             device: Where to compute, like "cuda"; None is the CPU, or where `base` computes.

@@ -16,6 +16,7 @@ from faceedit.method import EditMethod
 from faceedit.method_repo import (
     find_variant,
     load_method,
+    method_of,
     nearest_variant,
     read_variants,
     repo_of,
@@ -84,7 +85,7 @@ class Library:
         """
         folder = hub.find_repo(name, download)
         is_base = hub.read_config(folder).get("kind") == "base"
-        wanted = None if is_base else method_class(hub.method_of(folder))
+        wanted = None if is_base else method_class(method_of(folder))
         others = replace(download, revision=None)  # the revision was of the repo that was named
         if shared is None:
             base_folder = folder if is_base else hub.find_base(folder, download)

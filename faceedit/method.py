@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.errors import RequestError
 from faceedit.types import Face, Latent, Sentence, Space
@@ -22,16 +24,28 @@ OBSERVERS = frozenset({"identity", "segmenter", "attributes"})
 class MethodConfig:
     """Settings of a method; a method's file derives its own from this. Saved as `method_config`.
 
+    A config has its fields under three headings: sizes, the paper's, ours. The defaults are the
+    paper's. A config that takes some of the shared additions has a field `additions` and names them
+    in `takes`.
+
     Attributes:
         strength_scale: What a user's strength is multiplied by, so that strength 1 has about the
             same effect with every method. `training.benchmark.calibrate` measures it; 1 is the
             paper's edit.
-        added_later: The fields that weights may lack because they are older; these have defaults.
     """
 
-    added_later: ClassVar[frozenset[str]] = frozenset({"strength_scale"})
+    takes: ClassVar[frozenset[str]] = frozenset()  # fields of `Additions`
 
     strength_scale: float = field(default=1.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Accept additions as a mapping, as recipes and config.json write them, and check them."""
+        given = getattr(self, "additions", None)
+        if isinstance(given, Mapping):
+            given = Additions(**given)
+            object.__setattr__(self, "additions", given)
+        if given is not None:
+            given.require(self.takes, type(self).__name__)
 
 
 class EditMethod(nn.Module, ABC):
@@ -53,12 +67,15 @@ class EditMethod(nn.Module, ABC):
         self.config = config
 
     @classmethod
-    def build(cls, backbones: Backbones, **settings: Any) -> Self:
-        """Return a method that has learned nothing yet, sized for these networks.
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the settings that these networks' sizes decide."""
+        del backbones
+        return {}
 
-        Methods whose weights depend on the networks' sizes fill those settings in here.
-        """
-        return cls(cls.config_class(**settings))
+    @classmethod
+    def build(cls, backbones: Backbones, **settings: Any) -> Self:
+        """Return a method that has learned nothing yet, sized for these networks."""
+        return cls(cls.config_class(**{**cls.sizes(backbones), **settings}))
 
     @classmethod
     def edit_needs(cls) -> frozenset[str]:

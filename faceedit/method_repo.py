@@ -21,6 +21,7 @@ import torch.nn.functional as F
 
 from faceedit import hub
 from faceedit.errors import RepoError, RequestError
+from faceedit.former_settings import LACKED, present_name, present_settings
 from faceedit.hub.remote import SENT, has_card, send
 from faceedit.method import EditMethod
 from faceedit.notes import short_card
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from faceedit.backbones.clip import Clip
 
 logger = logging.getLogger(__name__)
+
+FORMER_FORMAT = 1  # whose settings had other names
 
 # Cosines between what a prompt and what a learned sentence change in "a face".
 SAME = 0.9  # from here on they say the same in other words
@@ -85,14 +88,31 @@ def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
     Raises:
         RepoError: If a file is missing or damaged, or belongs to another method.
     """
+    name = method_of(folder)
+    if name != method_class.name:
+        raise RepoError(f"{folder} holds {name!r}, not {method_class.name!r}")
     config = hub.read_config(folder)
-    if config.get("method") != method_class.name:
-        raise RepoError(f"{folder} holds {config.get('method')!r}, not {method_class.name!r}")
-    settings = hub.build_config(method_class.config_class, config.get("method_config", {}), folder)
-    method = method_class(settings)
+    values, lacked = config.get("method_config", {}), frozenset[str]()
+    if config.get("format_version") == FORMER_FORMAT:
+        values = present_settings(name, values, folder)
+        lacked = LACKED.get(name, frozenset()) | {"strength_scale"}
+    method = method_class(hub.build_config(method_class.config_class, values, folder, lacked))
     if method.state_dict():
         hub.load_weights(method, folder)
     return method.eval().requires_grad_(False)
+
+
+def method_of(folder: Path) -> str:
+    """Return the name of the method that a folder holds.
+
+    Raises:
+        RepoError: If it holds none.
+    """
+    config = hub.read_config(folder)
+    name = hub.method_of(folder)
+    if config.get("format_version") == FORMER_FORMAT:
+        return present_name(name, config.get("method_config", {}))
+    return name
 
 
 def repo_of(name: str, owner: str = hub.OWNER) -> str:
@@ -128,7 +148,7 @@ def write_repo(
 def write_card(folder: Path, repo_id: str) -> None:
     """Write a short README.md into a method's repo."""
     base = str(hub.read_config(folder)["base_model_name_or_path"])
-    card = short_card(hub.method_of(folder), base, repo_id)
+    card = short_card(method_of(folder), base, repo_id)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ Speed = Literal["fast", "optimized", "diffusion"]
 
 # What is used where no method is named: the first that is here and fits the base.
 # docs/benchmark.md says why the first; the last works with any generator.
-PREFERRED = ("counterfactual", "styleclip_global")
+PREFERRED = ("counterfactual", "clip_regression", "styleclip_global")
 
 SPEED_WORDS: dict[Speed, str] = {
     "fast": "at once: one pass through the networks",
@@ -192,6 +192,30 @@ DOODL = Paper(
 
 _NOTES = (
     MethodNote(
+        name="clip_regression",
+        title="CLIP regression",
+        paper=None,
+        section="",
+        kind="fitted",
+        speed="fast",
+        space="s",
+        how_it_works=(
+            "Beforehand, a ridge regression learns how the style channels of random faces go with "
+            "what CLIP sees of them.",
+            "The sentence, minus a neutral one, is a direction in the same CLIP space.",
+            "The channels that go that way are picked; the others stay.",
+            "Each picked channel moves as far as faces differ there, the same for every face.",
+            "CLIP looks at several lengths of that step and takes the best for each face.",
+        ),
+        good_for="a first try of any sentence; hair colours, curls, beards, smiles, old faces",
+        limits=(
+            "One direction for all faces: it does not see whether the face has the attribute.",
+            "Too much strength turns hair and hats into something between the two.",
+            "Small things that CLIP hardly sees (freckles, round or square glasses) hardly move.",
+        ),
+        builds_on=(DELTAEDIT, STYLECLIP),
+    ),
+    MethodNote(
         name="styleclip_global",
         title="StyleCLIP global directions",
         paper=STYLECLIP,
@@ -200,21 +224,21 @@ _NOTES = (
         speed="fast",
         space="s",
         how_it_works=(
-            "Beforehand it is measured how each style channel of the generator goes with what CLIP "
-            "sees: the paper moves one channel at a time, the weights here compare random faces.",
+            "Beforehand, each style channel of the generator is moved alone, around some faces, "
+            "and CLIP says what that changes in the picture.",
             "The sentence, minus a neutral one, is a direction in the same CLIP space.",
-            "The channels that go that way are picked; the others stay.",
+            "The channels whose change goes that way are picked; the others stay.",
             "Each picked channel moves in proportion to how well it fits, the same for every face.",
             "Nothing is trained for a sentence, so any sentence works at once and strength is a "
             "plain multiple.",
         ),
-        good_for="a first try of any sentence; hair colours, curls, beards, smiles, old faces",
+        good_for="comparing with the paper; clip_regression does better with a small CLIP",
         limits=(
             "One direction for all faces: it does not see whether the face has the attribute.",
-            "Too much strength turns hair and hats into something between the two.",
+            "A channel moved alone leaves the faces that a small generator draws, so that CLIP "
+            "judges pictures that look like no face.",
             "Small things that CLIP hardly sees (freckles, round or square glasses) hardly move.",
         ),
-        builds_on=(DELTAEDIT,),
     ),
     MethodNote(
         name="styleclip_mapper",

@@ -31,7 +31,7 @@ def make_method(name: str, backbones: Backbones) -> EditMethod:
     wanted = METHODS[name]
     names = {field.name for field in dataclasses.fields(wanted.config_class)}
     # An untrained segmenter sees a little of every region everywhere, so nothing is held by it.
-    few = {"steps": FEW_STEPS, "weight_outside": 0.0}
+    few = {"steps": FEW_STEPS, "additions": {}, "images": 8}
     settings = {name: value for name, value in few.items() if name in names}
     method = wanted.build(backbones, **settings)
     if wanted.kind == "fitted":

@@ -205,15 +205,17 @@ def test_contrast_moves_towards_the_end_that_is_asked_for(corpus):
     assert ((high - low) * (ends[0] - ends[1])).sum() > 0
 
 
-@pytest.mark.parametrize("equal_push", [False, True])
-def test_equal_push_moves_a_weak_sentence_as_far_as_a_strong_one(corpus, equal_push):
-    settings = PaeSettings(Projection.CONTRAST, equal_push=equal_push)
+@pytest.mark.parametrize("normalize_text_direction", [False, True])
+def test_a_normalized_direction_moves_a_weak_sentence_as_far_as_a_strong_one(
+    corpus, normalize_text_direction
+):
+    settings = PaeSettings(Projection.CONTRAST, normalize_text_direction=normalize_text_direction)
     basis = pae.make_basis([corpus], settings.projection, 3)
     image, neutral = (F.normalize(torch.randn(1, 32), dim=-1) for _ in range(2))
     strong = corpus.positive.mean(0, keepdim=True)
     weak = neutral + 0.3 * (strong - neutral)
     far, near = (pae.pae_target(image, t, neutral, basis, settings) for t in (strong, weak))
-    assert torch.allclose(far, near, atol=1e-5) == equal_push
+    assert torch.allclose(far, near, atol=1e-5) == normalize_text_direction
 
 
 def test_text_mass_near_zero_does_not_blow_the_target_up():
@@ -260,7 +262,7 @@ def test_there_are_corpora_for_at_least_ten_characteristics():
 )
 def test_words_choose_their_own_characteristic(prompt, wanted, backbones):
     text = embed([prompt], backbones.clip)[0]
-    assert set(pae.choose(prompt, text, backbones.clip, embed)) == wanted
+    assert set(pae.choose(prompt, text, backbones.clip)) == wanted
 
 
 def test_other_words_are_nearest_to_the_corpus_that_holds_them(corpus):
@@ -270,12 +272,12 @@ def test_other_words_are_nearest_to_the_corpus_that_holds_them(corpus):
 
 
 def test_other_words_choose_the_nearest_characteristic(corpora_of_two, backbones):
-    assert pae.choose("?", corpora_of_two, backbones.clip, embed, fit=0.5) == ("one",)
+    assert pae.choose("?", corpora_of_two, backbones.clip, fit=0.5) == ("one",)
 
 
 def test_warns_where_no_characteristic_fits(corpora_of_two, backbones, caplog):
     with caplog.at_level(logging.WARNING, logger="faceedit.losses.pae"):
-        assert pae.choose("racing car", corpora_of_two, backbones.clip, embed, fit=1.5) == ()
+        assert pae.choose("racing car", corpora_of_two, backbones.clip, fit=1.5) == ()
     assert "no characteristic fits 'racing car'" in caplog.text
 
 
@@ -283,7 +285,7 @@ def test_warns_where_no_characteristic_fits(corpora_of_two, backbones, caplog):
 def corpora_of_two(corpus, monkeypatch) -> torch.Tensor:
     """Two known corpora instead of ours; returns a text that is one of the first's prompts."""
     other = EmbeddedCorpus(*(-rows for rows in (corpus.positive, corpus.negative, corpus.neutral)))
-    monkeypatch.setattr(pae, "read_corpora", lambda clip, embed: {"one": corpus, "two": other})
+    monkeypatch.setattr(pae, "read_corpora", lambda clip: {"one": corpus, "two": other})
     return corpus.positive[1]
 
 
@@ -312,7 +314,7 @@ def sentence(backbones) -> Sentence:
 @pytest.mark.parametrize("projection", list(Projection))
 def test_sentence_gets_one_unit_target_for_each_image(projection, face, sentence, backbones):
     settings = PaeSettings(projection=projection)
-    aim = pae.pae_sentence(sentence, face.image, backbones.clip, embed, settings)
+    aim = pae.pae_sentence(sentence, face.image, backbones.clip, settings)
     assert aim.prompt == sentence.prompt * 2
     assert aim.target.shape == (2, backbones.clip.embed_dim)
     assert torch.allclose(aim.target.norm(dim=-1), torch.ones(2), atol=1e-5)
@@ -320,16 +322,16 @@ def test_sentence_gets_one_unit_target_for_each_image(projection, face, sentence
 
 
 def test_no_images_give_no_targets(face, sentence, backbones):
-    aim = pae.pae_sentence(sentence, face.image[:0], backbones.clip, embed)
+    aim = pae.pae_sentence(sentence, face.image[:0], backbones.clip)
     assert aim.target.shape == (0, backbones.clip.embed_dim)
 
 
 def test_each_prompt_has_its_own_subspace(face, backbones):
     both = read(["red hair", "glasses"], "a face", backbones.clip)
-    aim = pae.pae_sentence(both, face.image, backbones.clip, embed)
+    aim = pae.pae_sentence(both, face.image, backbones.clip)
     for i, prompt in enumerate(both.prompt):
         alone = read(prompt, "a face", backbones.clip)
-        wanted = pae.pae_sentence(alone, face.image[i : i + 1], backbones.clip, embed)
+        wanted = pae.pae_sentence(alone, face.image[i : i + 1], backbones.clip)
         assert torch.allclose(aim.target[i], wanted.target[0], atol=1e-5)
 
 
@@ -337,7 +339,7 @@ def test_each_prompt_has_its_own_subspace(face, backbones):
 def test_target_is_usable_in_every_method_that_reads_clip(name, face, sentence, backbones):
     method = make_method(name, backbones)
     source = to_space(face, method.space, backbones)
-    aim = pae.pae_sentence(sentence, face.image, backbones.clip, embed)
+    aim = pae.pae_sentence(sentence, face.image, backbones.clip)
     edited = method.edit(source, aim, backbones)
     assert edited.image.isfinite().all()
     assert not torch.equal(edited.latent.code, source.latent.code)

@@ -259,7 +259,7 @@ def test_an_inversion_can_be_interrupted(pipe, picture, monkeypatch):
         ({"resolution": 17}, "multiples of 2"),
         ({"grad_mode": "quick"}, "grad_mode is 'quick'"),
         ({"target": "picture"}, "target is 'picture'"),
-        ({"start": "end"}, "start is 'end'"),
+        ({"start_noise": "end"}, "start_noise is 'end'"),
         ({"eta": -1}, "eta is -1"),
         ({"weights": {"beauty": 1}}, "no term beauty"),
         ({"callback_on_step_end_tensor_inputs": ["noise"]}, "a callback cannot be given"),
@@ -293,7 +293,7 @@ def test_prompts_must_fit_the_images(pipe, picture):
     with pytest.raises(FaceEditError, match="no words"):
         pipe(picture, "", **FEW)
     with pytest.raises(RequestError, match="needs an image"):
-        edit(pipe, None, start="ddim")
+        edit(pipe, None, start_noise="ddim")
 
 
 # The published sizes ------------------------------------------------------------------------------

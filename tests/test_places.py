@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from faceedit.losses.outside import change_outside, places_of, rarity, shown
+from faceedit.losses.outside import change_outside, places_of, region_weights, shown
 from faceedit.words.corpora import CORPORA, PLACES, Place
 from faceedit.world import REGIONS
 
@@ -54,8 +54,8 @@ def test_a_change_counts_where_the_place_is_not():
 def test_a_place_reaches_as_far_as_it_may_and_where_it_is_after_the_edit():
     tinted = picture(0, 1)
     tinted[..., 2:4] += 0.5
-    assert outside(tinted, Place(("hair",), reach=0.1)) == pytest.approx(0, abs=1e-6)
-    assert outside(tinted, Place(("hair",), reach=0.05)) > 0
+    assert outside(tinted, Place(("hair",), margin=0.1)) == pytest.approx(0, abs=1e-6)
+    assert outside(tinted, Place(("hair",), margin=0.05)) > 0
     assert outside(picture(0, 1, 8), Place(("hair",))) == pytest.approx(0, abs=1e-6)
 
 
@@ -83,7 +83,7 @@ def test_every_picture_has_its_own_place():
 
 
 def test_a_pixel_of_a_small_region_counts_more():
-    counts = rarity(ByColor(), picture(0))  # hair is a twentieth of it, skin the rest
+    counts = region_weights(ByColor(), picture(0))  # hair is a twentieth of it, skin the rest
     assert counts.mean().item() == pytest.approx(1)
     assert (counts[..., 0] / counts[..., 1]).mean().item() == pytest.approx(19**0.5, rel=1e-3)
     skin = change_outside(picture(0), picture(0, 5), torch.zeros(1, 1, 20, 20), counts)
@@ -93,6 +93,6 @@ def test_a_pixel_of_a_small_region_counts_more():
 def test_places_are_those_of_corpora_and_of_the_worlds_regions():
     assert set(PLACES) < set(CORPORA)
     for place in PLACES.values():
-        assert set(place.regions) <= set(REGIONS) and 0 <= place.reach < 0.2
+        assert set(place.regions) <= set(REGIONS) and 0 <= place.margin < 0.2
     assert places_of(["hat", "glasses"]) == (PLACES["hat"], PLACES["glasses"])
     assert places_of(["hat", "gender"]) == places_of([]) == ()

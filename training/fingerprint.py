@@ -41,6 +41,7 @@ NEUTRAL = (
     "faceedit/version.py",
     "faceedit/notes.py",
     "faceedit/method_repo.py",
+    "faceedit/former_settings.py",
     "faceedit/metrics/*",
     "faceedit/world/render.py",
     "faceedit/world/sdf.py",

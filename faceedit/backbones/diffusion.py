@@ -8,9 +8,9 @@ The network is diffusers' `UNet2DModel`, the schedule that of its `DDIMScheduler
 imported only where a folder is read. Images never are clamped on the way, or inversion would not
 invert.
 
-Notation (here -> paper): level -> alpha_t (the cumulative product, diffusers' `alphas_cumprod`),
-noise -> epsilon_theta, clean -> f_theta (the predicted x_0), earlier -> t - 1 (the next cleaner
-timestep).
+Notation (here -> paper): alpha_bar -> alpha_t (the cumulative product, diffusers'
+`alphas_cumprod`), noise -> epsilon_theta, clean -> f_theta (the predicted x_0), earlier -> t - 1
+(the next cleaner timestep).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Trajectory:
     """Images made noisy step by step; denoising from `end` goes back along them."""
 
     images: tuple[Tensor, ...]  # k + 1 tensors [n, 3, h, w], the clean ones first
-    times: tuple[int, ...]  # k timesteps; images[i + 1] is at the level of times[i]
+    times: tuple[int, ...]  # k timesteps; images[i + 1] is at the noise of times[i]
     corrections: tuple[Tensor, ...] = ()
     # k tensors: what the DDIM step from images[i + 1] misses images[i] by. Adding them makes
     # unguided denoising exact, and a guided one keeps what the network cannot draw.
@@ -81,9 +81,9 @@ class Diffusion(nn.Module):
         self.prediction = str(settings.get("prediction_type", "epsilon"))
         self.count = int(settings.get("num_train_timesteps", 1000))
         self.offset = int(settings.get("steps_offset", 0))
-        self.levels = [float(level) for level in scheduler.alphas_cumprod.double()]
-        self.clean_level = 1.0 if settings.get("set_alpha_to_one", True) else self.levels[0]
-        if min(self.levels) <= 0:
+        self.alpha_bars = [float(value) for value in scheduler.alphas_cumprod.double()]
+        self.clean_alpha_bar = 1.0 if settings.get("set_alpha_to_one", True) else self.alpha_bars[0]
+        if min(self.alpha_bars) <= 0:
             raise ValueError("the schedule ends in pure noise (zero SNR); it cannot be inverted")
         if self.prediction not in ("epsilon", "v_prediction", "sample"):
             raise ValueError(f"prediction_type {self.prediction!r} is not known")
@@ -101,9 +101,9 @@ class Diffusion(nn.Module):
         """What the side of an image must be a multiple of."""
         return int(2 ** (len(self.unet.config.block_out_channels) - 1))
 
-    def level(self, time: int) -> float:
+    def alpha_bar(self, time: int) -> float:
         """Return the share of the clean image's variance at a timestep; below 0 it is clean."""
-        return self.levels[time] if time >= 0 else self.clean_level
+        return self.alpha_bars[time] if time >= 0 else self.clean_alpha_bar
 
     def estimate(self, image: Tensor, time: int) -> Estimate:
         """Ask the network about images [n, 3, h, w] at a timestep."""
@@ -112,8 +112,9 @@ class Diffusion(nn.Module):
 
     def split(self, output: Tensor, image: Tensor, time: int) -> Estimate:
         """Turn what the network said of images into noise and clean images, in float32."""
-        output, image, level = output.float(), image.float(), self.level(time)
-        signal, spread = level**0.5, (1 - level) ** 0.5
+        output, image = output.float(), image.float()
+        alpha_bar = self.alpha_bar(time)
+        signal, spread = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
         if self.prediction == "epsilon":
             return Estimate(output, (image - spread * output) / signal)
         if self.prediction == "v_prediction":
@@ -136,15 +137,15 @@ class Diffusion(nn.Module):
             good = [n for n in (10, 20, 25, 40, 50, 100, 200) if self.count % n == 0]
             raise RequestError(
                 f"{steps} steps do not divide the {self.count} of the schedule, so inversion and "
-                f"sampling would visit different levels; try one of {good}"
+                f"sampling would visit other timesteps; try one of {good}"
             )
         gap = self.count // steps
         return [index * gap + self.offset for index in range(max(1, round(depth * steps)))]
 
     def noised(self, clean: Tensor, noise: Tensor, time: int) -> Tensor:
-        """Return the image at a timestep's level."""
-        level = self.level(time)
-        return level**0.5 * clean + (1 - level) ** 0.5 * noise
+        """Return the image at a timestep's noise."""
+        alpha_bar = self.alpha_bar(time)
+        return alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * noise
 
     def cleaner(
         self,
@@ -155,7 +156,7 @@ class Diffusion(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the image of the next cleaner timestep; eta > 0 adds fresh noise (equation 12)."""
-        before, now = self.level(earlier), self.level(time)
+        before, now = self.alpha_bar(earlier), self.alpha_bar(time)
         sigma = eta * ((1 - before) / (1 - now)) ** 0.5 * max(0.0, 1 - now / before) ** 0.5
         image = before**0.5 * estimate.clean + (1 - before - sigma**2) ** 0.5 * estimate.noise
         if sigma > 0:
@@ -164,18 +165,18 @@ class Diffusion(nn.Module):
 
     def noisier(self, image: Tensor, noise: Tensor, earlier: int, time: int) -> Tensor:
         """Return the image at `time` from which `noise` leads to `image` at `earlier`."""
-        before = self.level(earlier)
+        before = self.alpha_bar(earlier)
         clean = (image - (1 - before) ** 0.5 * noise) / before**0.5
         return self.noised(clean, noise, time)
 
     def noisy_again(
         self, image: Tensor, earlier: int, time: int, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Return images of a cleaner timestep at the level of `time`, by noise drawn anew.
+        """Return images of a cleaner timestep with the noise of `time`, by noise drawn anew.
 
         Every image of a batch gets the same noise, as if it were alone.
         """
-        ratio = self.level(time) / self.level(earlier)
+        ratio = self.alpha_bar(time) / self.alpha_bar(earlier)
         noise = draw_noise((1, *image.shape[1:]), generator).to(image)
         return ratio**0.5 * image + (1 - ratio) ** 0.5 * noise
 
@@ -249,7 +250,7 @@ class Diffusion(nn.Module):
 
 
 def exact(scheduler: Any) -> Any:
-    """Return a `DDIMScheduler` of the same levels that neither clamps nor skips: it can invert."""
+    """Return a `DDIMScheduler` of the same noise that neither clamps nor skips: it can invert."""
     from diffusers import DDIMScheduler
 
     return DDIMScheduler.from_config(
@@ -305,7 +306,7 @@ def reconstruct(
 
     Args:
         diffusion: The network and its schedule.
-        noisy: [n, 3, h, w] at the level of `depth`; Gaussian noise for depth 1.
+        noisy: [n, 3, h, w] with the noise of `depth`; Gaussian noise for depth 1.
         steps: Steps that the whole schedule would take.
         depth: Share of them to go back.
 

@@ -35,6 +35,8 @@ FeatureHook = Callable[[int, Tensor], Tensor]
 class GeneratorConfig:
     """Size of a generator; the defaults are the official FFHQ network (configuration F)."""
 
+    added_later: ClassVar[frozenset[str]] = frozenset({"tied_layers"})
+
     resolution: int = 1024  # px, a power of two, at least 8
     z_dim: int = 512
     w_dim: int = 512
@@ -43,6 +45,7 @@ class GeneratorConfig:
     channel_base: int = 32768  # channels(r) = min(channel_base / r, channel_max)
     channel_max: int = 512
     conv_clamp: float | None = None  # limit of every activation; NVIDIA's fp16 networks use 256
+    tied_layers: bool = False  # trained with one w for all its layers: edits should move them alike
 
     def __post_init__(self) -> None:
         """Refuse a resolution that the network cannot have."""

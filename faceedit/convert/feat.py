@@ -41,16 +41,9 @@ def from_ganvinci(
         feature_channels=tuple(channels[:-1]),
         layers=(first, end),
         blend_layer=end - 1,
-        alpha=alpha,
+        displacement_scale=alpha,
         mask_threshold=mask_threshold,
-        mask_cut="hard",
-        blend_skip=False,
-        blend_downstream=False,
-        blend_image=False,
-        weight_latent_l2=0.8,
-        weight_area=0.005,
         weight_tv=1e-5 * 4 * 2 ** ((end) // 2),  # theirs is of the sum, ours of the length
-        weight_identity=0.0,
     )
     method = Feat(config)
     w_dim = config.w_dim

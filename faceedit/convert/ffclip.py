@@ -64,7 +64,4 @@ def _config(ours: Mapping[str, Tensor]) -> FfClipConfig:
         w_dim=w_dim,
         text_dim=w_dim,
         blocks=1 + max(int(key.split(".")[2]) for key in ours),
-        layer_codes=False,
-        readout=False,
-        text="embedding",
     )

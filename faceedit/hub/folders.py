@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from faceedit.errors import RepoError
 
-FORMAT_VERSION = 1  # of the folders; raised when an older faceedit could not read a newer folder
+FORMAT_VERSION = 2  # of the folders; raised when an older faceedit could not read a newer folder
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 FULL_HALF = torch.finfo(torch.float16).max
@@ -83,12 +83,15 @@ def method_of(folder: Path) -> str:
 
 
 def build_config(
-    config_class: type[AnyConfig], values: Mapping[str, Any], folder: Path
+    config_class: type[AnyConfig],
+    values: Mapping[str, Any],
+    folder: Path,
+    lacked: frozenset[str] = frozenset(),
 ) -> AnyConfig:
     """Rebuild a config dataclass from JSON; every key must be known, every field be there.
 
-    Fields named in the class's `added_later` may be missing, because the weights may be older; they
-    get their defaults.
+    Fields named in `lacked`, or in the class's `added_later`, may be missing, because the weights
+    may be older; they get their defaults.
 
     Raises:
         RepoError: If a key is unknown or missing, or a value has the wrong type.
@@ -96,7 +99,7 @@ def build_config(
     where = folder / CONFIG
     known = fields(config_class)  # type: ignore[arg-type]
     names = [field.name for field in known]
-    later: frozenset[str] = getattr(config_class, "added_later", frozenset())
+    later = lacked | getattr(config_class, "added_later", frozenset())
     values = {field.name: field.default for field in known if field.name in later} | dict(values)
     unknown, missing = sorted(set(values) - set(names)), [n for n in names if n not in values]
     if unknown or missing:

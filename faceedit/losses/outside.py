@@ -1,6 +1,6 @@
 """Where a characteristic of a face shows, and a term that holds the picture everywhere else.
 
-A sentence about hair has no business in the eyes. CLIP hardly sees a shifted eye or a tinted wall,
+An edit of the hair should not change the eyes. CLIP hardly sees a shifted eye or a tinted wall,
 so a descent along its distance moves them for nothing; a segmenter tells where they are. After the
 "background" terms of ManiCLIP (arXiv:2210.00445) and FFCLIP (arXiv:2210.07883), which hold what is
 background in both pictures; here the sentence decides what is held.
@@ -19,21 +19,21 @@ from torch import Tensor
 
 from faceedit.words.corpora import PLACES, Place
 
-__all__ = ["Held", "change_outside", "places_of", "rarity", "shown"]
+__all__ = ["PreservedRegion", "change_outside", "places_of", "region_weights", "shown"]
 
 logger = logging.getLogger(__name__)
 SMALLEST_REGION = 1e-3  # share of the picture; smaller regions count no more than this one
 
 
 @dataclass(frozen=True)
-class Held:
+class PreservedRegion:
     """What the edits of images must leave: all but where their characteristics show."""
 
     segmenter: Any
     image: Tensor  # before, [n, 3, h, w], RGB in [-1, 1]
     places: Sequence[tuple[Place, ...]]  # where what each edit is about shows
-    free: Tensor  # [n, 1, h, w] in [0, 1], where that is in the image and may grow to
-    counts: Tensor  # [n, 1, h, w], how much each pixel counts, see `rarity`
+    editable: Tensor  # [n, 1, h, w] in [0, 1], where that is in the image and may grow to
+    weights: Tensor  # [n, 1, h, w], how much each pixel counts, see `region_weights`
 
     @classmethod
     def of(
@@ -50,16 +50,16 @@ class Held:
             logger.warning("the base has no segmenter: nothing is held outside of what is edited")
             return None
         places = [places_of(names) for names in characteristics]
-        free = shown(segmenter, image, places, grown=True)
-        return cls(segmenter, image, places, free, rarity(segmenter, image))
+        editable = shown(segmenter, image, places, grown=True)
+        return cls(segmenter, image, places, editable, region_weights(segmenter, image))
 
-    def free_in(self, edited: Tensor) -> Tensor:
+    def editable_in(self, edited: Tensor) -> Tensor:
         """Return where edited images may differ, [n, 1, h, w]: where it shows before or after."""
-        return torch.maximum(self.free, shown(self.segmenter, edited, self.places))
+        return torch.maximum(self.editable, shown(self.segmenter, edited, self.places))
 
     def change(self, edited: Tensor) -> Tensor:
         """Return how much each edit changed what is held, [n]."""
-        return change_outside(self.image, edited, self.free_in(edited), self.counts)
+        return change_outside(self.image, edited, self.editable_in(edited), self.weights)
 
 
 def places_of(characteristics: Sequence[str]) -> tuple[Place, ...]:
@@ -83,7 +83,7 @@ def shown(
         segmenter: Names the regions; a place of which it knows none is everywhere.
         image: At least one, [n, 3, h, w], RGB in [-1, 1].
         places: Of each image, or one list for all; an empty one is everywhere.
-        grown: Whether to count what is around a place, as far as it reaches.
+        grown: Whether to count what is around a place, up to its margin.
     """
     chances, regions = segmenter(image).softmax(dim=1), segmenter.config.regions
     masks = []
@@ -93,15 +93,15 @@ def shown(
         for place in chosen:
             labels = [regions.index(name) for name in place.regions if name in regions]
             here = seen[:, labels or slice(None)].sum(dim=1, keepdim=True)
-            reach = round(place.reach * seen.shape[-1]) if grown else 0
-            here = F.max_pool2d(here, 2 * reach + 1, stride=1, padding=reach)
+            margin = round(place.margin * seen.shape[-1]) if grown else 0
+            here = F.max_pool2d(here, 2 * margin + 1, stride=1, padding=margin)
             mask = torch.maximum(mask, here)
         masks.append(mask)
     return torch.cat(masks)
 
 
 @torch.no_grad()
-def rarity(segmenter: Any, image: Tensor) -> Tensor:
+def region_weights(segmenter: Any, image: Tensor) -> Tensor:
     """Return how much each pixel counts, [n, 1, h, w] with mean 1: more in a small region.
 
     An eye is a hundredth of what a wall is, and says more about a face. A pixel counts by the root
@@ -113,18 +113,18 @@ def rarity(segmenter: Any, image: Tensor) -> Tensor:
     """
     chances = segmenter(image).softmax(dim=1)
     share = chances.mean(dim=(2, 3), keepdim=True).clamp(min=SMALLEST_REGION)
-    counts = (chances / share.sqrt()).sum(dim=1, keepdim=True)
-    return counts / counts.mean(dim=(2, 3), keepdim=True)
+    weights = (chances / share.sqrt()).sum(dim=1, keepdim=True)
+    return weights / weights.mean(dim=(2, 3), keepdim=True)
 
 
-def change_outside(source: Tensor, edited: Tensor, free: Tensor, counts: Tensor) -> Tensor:
+def change_outside(source: Tensor, edited: Tensor, editable: Tensor, weights: Tensor) -> Tensor:
     """Return how much each edit changed what it should leave, the mean over pixels, [n].
 
     Args:
         source: Images before, [n, 3, h, w], RGB in [-1, 1].
         edited: After the edit.
-        free: Where they may differ, [n, 1, h, w] in [0, 1].
-        counts: How much each pixel counts, [n, 1, h, w], see `rarity`.
+        editable: Where they may differ, [n, 1, h, w] in [0, 1].
+        weights: How much each pixel counts, [n, 1, h, w], see `region_weights`.
     """
     change = (edited - source).abs().mean(dim=1, keepdim=True)
-    return (counts * (1 - free) * change).mean(dim=(1, 2, 3))
+    return (weights * (1 - editable) * change).mean(dim=(1, 2, 3))

@@ -18,17 +18,17 @@ direction of the sentence:
 CLIP's distance to `sentence.target` can use it.
 
 Differs from the official code: it adds all of e_T where the paper adds P_W(e_T)
-(`PaeSettings.text`), and a sum of d_k near 0 cannot blow the target up (`mass`).
+(`PaeSettings.added_text`), and a sum of d_k near 0 cannot blow the target up (`mass`).
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, Self
 from weakref import WeakKeyDictionary
 
 import torch
@@ -38,9 +38,9 @@ from torch import Tensor
 from faceedit.backbones.clip import Clip
 from faceedit.types import Sentence
 from faceedit.words.corpora import CORPORA, Corpus
+from faceedit.words.sentence import embed
 
 logger = logging.getLogger(__name__)
-Embed = Callable[[Sequence[str], Clip], Tensor]  # prompts -> unit [n, d], like `sentence.embed`
 
 IMAGE_NORM = 10.0  # length of ViT-B/32's image embeddings: what the plain form's alpha refers to
 SMALLEST_MASS = 0.2  # share of sum |d_k| below which sum d_k is no measure of the text's mass
@@ -67,25 +67,22 @@ _READ: WeakKeyDictionary[Clip, dict[str, EmbeddedCorpus]] = WeakKeyDictionary()
 
 
 @torch.no_grad()
-def read_corpora(
-    clip: Clip, embed: Embed, names: Sequence[str] | None = None
-) -> dict[str, EmbeddedCorpus]:
+def read_corpora(clip: Clip, names: Sequence[str] | None = None) -> dict[str, EmbeddedCorpus]:
     """Return corpora as this CLIP sees them; each is read once, and forgotten with the CLIP.
 
     Args:
         clip: Reads the prompts.
-        embed: Must frame prompts just as the sentence was framed, so `sentence.embed`.
         names: Which of CORPORA; None = all.
     """
     known = _READ.setdefault(clip, {})
     wanted = tuple(CORPORA) if names is None else tuple(names)
     for name in wanted:
         if name not in known:
-            known[name] = embed_corpus(CORPORA[name], clip, embed)
+            known[name] = embed_corpus(CORPORA[name], clip)
     return {name: known[name] for name in wanted}
 
 
-def embed_corpus(corpus: Corpus, clip: Clip, embed: Embed) -> EmbeddedCorpus:
+def embed_corpus(corpus: Corpus, clip: Clip) -> EmbeddedCorpus:
     """Return a corpus as this CLIP sees it."""
     lists = (corpus.positive, corpus.negative, corpus.neutral)
     vectors = embed([prompt for prompts in lists for prompt in prompts], clip)
@@ -97,9 +94,7 @@ _FILLERS = {"a", "an", "the", "of", "in", "on", "to", "with", "and", "is", "has"
 _FILLERS |= {"wearing", "wears", "person", "face"}
 
 
-def choose(
-    prompt: str, text: Tensor, clip: Clip, embed: Embed, fit: float = FIT
-) -> tuple[str, ...]:
+def choose(prompt: str, text: Tensor, clip: Clip, fit: float = FIT) -> tuple[str, ...]:
     """Return the characteristics that a sentence is about; none where no corpus fits.
 
     A corpus whose own words are in the sentence is about it, so "a woman with red hair" has two.
@@ -109,13 +104,12 @@ def choose(
         prompt: The sentence's words.
         text: Its unit embedding, [d].
         clip: Reads the prompts.
-        embed: `sentence.embed`.
         fit: The least cosine.
     """
     named = tuple(name for name, corpus in CORPORA.items() if _is_named(prompt, corpus))
     if named:
         return named
-    fits = fitness(text, read_corpora(clip, embed))
+    fits = fitness(text, read_corpora(clip))
     best = max(fits, key=lambda name: fits[name])
     if fits[best] >= fit:
         logger.info("the prompt %r is read as one about %s", prompt, best)
@@ -290,11 +284,21 @@ class PaeSettings:
 
     projection: Projection = Projection.SPAN
     alpha: float = 2.0  # augmenting power; the paper's control of the strength
-    equal_push: bool = False  # CONTRAST: alpha is the length of what is added, see `pae_target`
+    normalize_text_direction: bool = (
+        False  # CONTRAST: alpha is the length of what is added, see `pae_target`
+    )
     alpha_plain: float = 8.0  # where there is no subspace; in units of e_T beside IMAGE_NORM e_I
     components: int = 10  # rows of a PCA or contrast basis, at most
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by `choose`
-    text: Literal["projected", "full"] = "projected"  # what is added: P_W(e_T), or e_T as the code
+    added_text: Literal["projected", "full"] = (
+        "projected"  # what is added: P_W(e_T), or e_T as the code
+    )
+
+    @classmethod
+    def of(cls, config: Any) -> Self:
+        """Return the settings that a method's config holds under the same names."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: getattr(config, name) for name in names if hasattr(config, name)})
 
     def __post_init__(self) -> None:
         """Accept a projection's name, and refuse characteristics that do not exist."""
@@ -308,7 +312,6 @@ def pae_sentence(
     sentence: Sentence,
     image: Tensor,
     clip: Clip,
-    embed: Embed,
     settings: PaeSettings | None = None,
     bases: Sequence[Tensor | None] | None = None,
 ) -> Sentence:
@@ -321,7 +324,6 @@ def pae_sentence(
         sentence: Embeddings of one text, or of one for each image.
         image: The images before the edit, [n, 3, h, w], RGB in [-1, 1].
         clip: The CLIP of the sentence.
-        embed: `sentence.embed`.
         settings: The defaults if None.
         bases: What `sentence_bases` returns, if it has been asked already.
     """
@@ -333,7 +335,7 @@ def pae_sentence(
         seen = clip.encode_image(image)
     n = max(len(seen), len(sentence.target))
     seen, text = seen.expand(n, -1), sentence.target.expand(n, -1)
-    bases = bases or sentence_bases(sentence, clip, embed, settings)
+    bases = bases or sentence_bases(sentence, clip, settings)
     neutral = sentence.neutral_embedding.expand(n, -1)
     rows = []
     for i in range(n):
@@ -352,7 +354,8 @@ def pae_target(
     Without a basis it is e_I + alpha e_T, the plain form of the official code. A contrast basis
     holds differences of texts, so there it is e_I + alpha P_W(e_T - e_neutral). How long that
     difference is says how far apart a CLIP holds two texts and nothing about faces: ours holds "an
-    old face" two fifths as far from "a face" as sunglasses. `equal_push` makes its length 1.
+    old face" two fifths as far from "a face" as sunglasses. `normalize_text_direction` makes its
+    length 1.
 
     Args:
         image: e_I, [n, d].
@@ -366,20 +369,20 @@ def pae_target(
     basis, alpha = basis.to(image), settings.alpha
     if settings.projection is Projection.CONTRAST:
         push = project(text - neutral, basis)
-        push = F.normalize(push, dim=-1) if settings.equal_push else push
+        push = F.normalize(push, dim=-1) if settings.normalize_text_direction else push
         return F.normalize(image + alpha * push, dim=-1)
-    along = text if settings.text == "full" else project(text, basis)
+    along = text if settings.added_text == "full" else project(text, basis)
     if settings.projection in (Projection.SPAN, Projection.PCA):
         return F.normalize(augment_axes(image, basis, alpha, along, text), dim=-1)
     return F.normalize(augment(image, basis, alpha, along, mass(text, basis)), dim=-1)
 
 
 def sentence_characteristics(
-    sentence: Sentence, clip: Clip, embed: Embed, settings: PaeSettings
+    sentence: Sentence, clip: Clip, settings: PaeSettings
 ) -> list[tuple[str, ...]]:
     """Return the characteristics that each of a sentence's prompts is about."""
     return [
-        settings.characteristics or choose(prompt, text, clip, embed)
+        settings.characteristics or choose(prompt, text, clip)
         for prompt, text in zip(sentence.prompt, sentence.target, strict=False)
     ]
 
@@ -387,7 +390,6 @@ def sentence_characteristics(
 def sentence_bases(
     sentence: Sentence,
     clip: Clip,
-    embed: Embed,
     settings: PaeSettings,
     characteristics: Sequence[tuple[str, ...]] | None = None,
 ) -> list[Tensor | None]:
@@ -396,7 +398,6 @@ def sentence_bases(
     Args:
         sentence: What is asked for.
         clip: Reads the corpora.
-        embed: `sentence.embed`.
         settings: How a basis is made.
         characteristics: What `sentence_characteristics` returns, if it has been asked already.
     """
@@ -404,9 +405,9 @@ def sentence_bases(
         return [None]
     made: dict[tuple[str, ...], Tensor | None] = {(): None}
     bases = []
-    for names in characteristics or sentence_characteristics(sentence, clip, embed, settings):
+    for names in characteristics or sentence_characteristics(sentence, clip, settings):
         if names not in made:
-            corpora = list(read_corpora(clip, embed, names).values())
+            corpora = list(read_corpora(clip, names).values())
             made[names] = make_basis(corpora, settings.projection, settings.components)
         bases.append(made[names])
     return bases

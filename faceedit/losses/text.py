@@ -19,13 +19,13 @@ from faceedit.words.sentence import NEUTRAL, embed
 # "direction": 1 - cos(E_I(y) - E_I(x), E_T(t) - E_T(neutral)), StyleGAN-NADA, arXiv:2108.00946,
 #     with two changes that `text_distance` explains.
 # "pae": 1 - <E_I(y), PAE(x, t)>, arXiv:2210.03919.
-Aim = Literal["global", "direction", "pae"]
+ClipLoss = Literal["global", "direction", "pae"]
 _COMMON: WeakKeyDictionary[Clip, Tensor] = WeakKeyDictionary()
 WHOLE_CHANGE = 0.5  # of an embedding: about what one attribute makes; see `text_distance`
 
 
 def text_distance(
-    aim: Aim,
+    clip_loss: ClipLoss,
     source: Tensor,
     edited: Tensor,
     sentence: Sentence,
@@ -42,17 +42,17 @@ def text_distance(
     no change and less only for one that can be seen.
 
     Args:
-        aim: Which term.
+        clip_loss: Which term.
         source: Images before the edit, [n, 3, h, w], RGB in [-1, 1]; no gradient reaches them.
         edited: After it, same shape.
         sentence: Its embeddings are [n, d] or [1, d], of unit length.
         clip: E_I and E_T.
         settings: Of the "pae" target; the defaults if None.
     """
-    if aim == "global":
+    if clip_loss == "global":
         return losses.clip_distance(clip, edited, sentence)
-    if aim == "pae":
-        target = pae_sentence(sentence, source, clip, embed, settings)
+    if clip_loss == "pae":
+        target = pae_sentence(sentence, source, clip, settings)
         return losses.clip_distance(clip, edited, target)
     with torch.no_grad():
         before = clip.encode_image(source)
@@ -78,7 +78,7 @@ def common_direction(clip: Clip) -> Tensor:
     computed once for a CLIP, and forgotten with it.
     """
     if clip not in _COMMON:
-        corpora = read_corpora(clip, embed).values()
+        corpora = read_corpora(clip).values()
         said = torch.cat([corpus.prompts for corpus in corpora]).mean(dim=0)
         _COMMON[clip] = F.normalize(said - embed([NEUTRAL], clip)[0], dim=-1)
     return _COMMON[clip]

@@ -4,6 +4,7 @@ from faceedit.errors import UnknownMethodError
 from faceedit.method import EditMethod
 from faceedit.methods.clip_pae import ClipPae
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion
+from faceedit.methods.clip_regression import ClipRegression
 from faceedit.methods.counterfactual import CounterfactualEditor
 from faceedit.methods.feat import Feat
 from faceedit.methods.ffclip import FfClip
@@ -21,6 +22,7 @@ METHODS: dict[str, type[EditMethod]] = {
     for method in (
         ClipPae,
         ClipPaeDiffusion,
+        ClipRegression,
         CounterfactualEditor,
         Feat,
         FfClip,

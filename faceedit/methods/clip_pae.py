@@ -8,26 +8,27 @@ power; the rest is in `faceedit.losses.pae`, where the target is made.
 Differs from the paper: the code moves in w_plus from the inverted photo, with StyleCLIP's learning
 rate ramp and tens of steps, where the official demo moves z for 10,000; the target is made once for
 a face and not anew at each step, on which it does not depend. The identity and latent terms are
-those of the official code's options; `one_offset` moves all layers alike; `weight_outside` holds
+those of the official code's options; `tied_layers` moves all layers alike; `weight_outside` holds
 the picture where the characteristic does not show (`faceedit.losses.outside`), which a small CLIP
 hardly sees. `strength` goes along the straight line to the optimum; `alpha` is the paper's own
 control and asks for a new descent. A descent from the photo often ends beside what is asked for:
 CLIP's slopes lead black hair to blue when it should be red. It may begin further on
-(`start="direction"`), along what faces that differ so in CLIP's eyes have in common in w
+(`init="direction"`), along what faces that differ so in CLIP's eyes have in common in w
 (`faceedit.optimization.directions`, fitted).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.losses import terms as losses
-from faceedit.losses.outside import Held
+from faceedit.losses.outside import PreservedRegion
 from faceedit.losses.pae import (
     PaeSettings,
     consistency_distance,
@@ -39,50 +40,44 @@ from faceedit.losses.pae import (
 from faceedit.losses.text import common_direction
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.optimization.codes import descend, layer_gate, w_plus_unit
-from faceedit.optimization.directions import regressed_directions
+from faceedit.optimization.directions import best_step, regressed_directions
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.sentence import embed
 
 CHUNK = 64  # images drawn and encoded at once while fitting
 
 
 @dataclass(frozen=True)
 class ClipPaeConfig(MethodConfig):
-    """Settings of the target and of the descent.
+    """Settings of the target and of the descent."""
 
-    `weight_outside` asks the base's segmenter; where there is none, a warning says so.
-    """
+    takes = frozenset({"tied_layers", "weight_outside"})
 
+    # Sizes
     w_dim: int = 512
     embed_dim: int = 512  # of CLIP
-    added_later = MethodConfig.added_later | {
-        "one_offset", "weight_outside", "equal_push", "w_dim", "embed_dim", "start", "lengths",
-        "price", "ridge",
-    }  # fmt: skip
-
+    # The paper's
     target: Literal["pae", "text"] = "pae"  # "text": the sentence itself, the paper's baseline
     projection: str = "span"  # a `pae.Projection`
     alpha: float = 2.0  # augmenting power
-    equal_push: bool = False  # of a contrast: alpha is its length, however weak the sentence's is
-    alpha_plain: float = 8.0  # the same where no characteristic fits the sentence
     components: int = 10  # of a PCA or contrast basis, at most
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words
-    text: Literal["projected", "full"] = "projected"
-    steps: int = 60
-    learning_rate: float = 0.05  # Adam's, in official units (`faceedit.optimization.codes`)
-    patience: int | None = 15  # steps without gain after which the descent ends
-    layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
-    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
-    start: Literal["source", "direction"] = "source"  # of the descent; "direction" has to be fitted
-    lengths: tuple[float, ...] = (0.0, 0.2, 0.4, 0.55, 0.75, 1.1)  # of the first step, RMS in units
-    price: float = 0.026  # gain in cosine that a length of 1 has to bring
-    ridge: float = 0.3  # of the fit; share of the mean variance of CLIP's entries
+    added_text: Literal["projected", "full"] = "projected"
     weight_clip: float = 1.0
     weight_latent_l2: float = 1.0  # of the mean square offset in official units
     weight_identity: float = 0.5
     weight_consistency: float = 0.0  # 0.1 holds what is outside the subspace still more firmly
     weight_diversity: float = 0.0  # 0.01 drives the variations in a batch of one face apart
-    weight_outside: float = 0.0  # of change where the characteristic does not show
+    # Ours
+    additions: Additions = Additions()
+    normalize_text_direction: bool = False  # of a contrast: alpha is then its length
+    steps: int = 60
+    learning_rate: float = 0.05  # Adam's, in official units (`faceedit.optimization.codes`)
+    patience: int | None = 15  # steps without gain after which the descent ends
+    layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
+    init: Literal["source", "direction"] = "source"  # of the descent; "direction" is fitted
+    step_sizes: tuple[float, ...] = (0.0, 0.2, 0.4, 0.55, 0.75, 1.1)  # of the first, RMS in units
+    step_penalty: float = 0.026  # gain in cosine that a size of 1 has to bring
+    ridge: float = 0.3  # of the fit; share of the mean variance of CLIP's entries
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ class Goal:
     sentence: Sentence  # with the target that is descended to
     bases: list[Tensor | None]  # of the subspace of each prompt's characteristic
     seen: Tensor  # [n, d], the source's own unit embedding
-    held: Held | None = None  # where what each prompt is about does not show
+    held: PreservedRegion | None = None  # where what each prompt is about does not show
 
 
 class ClipPae(EditMethod):
@@ -104,28 +99,19 @@ class ClipPae(EditMethod):
     space = Space.W_PLUS
     needs = frozenset({"generator", "clip", "identity"})
 
-    directions: Tensor  # [w_dim, d], official units of w by CLIP's view; where a start is fitted
+    directions: Tensor  # [w_dim, d], official units of w by CLIP's view; where an init is fitted
 
     def __init__(self, config: ClipPaeConfig) -> None:
         super().__init__(config)
-        if config.start == "direction":
+        if config.init == "direction":
             self.register_buffer("directions", torch.zeros(config.w_dim, config.embed_dim))
-        self.settings = PaeSettings(
-            projection=config.projection,  # type: ignore[arg-type]  # a name is turned into one
-            alpha=config.alpha,
-            equal_push=config.equal_push,
-            alpha_plain=config.alpha_plain,
-            components=config.components,
-            characteristics=config.characteristics,
-            text=config.text,
-        )
+        self.settings = PaeSettings.of(config)
 
     @classmethod
-    def build(cls, backbones: Backbones, **settings: Any) -> Self:
-        """Return the method for this generator and CLIP; a start by a direction is not fitted."""
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks."""
         generator = backbones.require("generator", cls.name)
-        sizes = {"w_dim": generator.config.w_dim, "embed_dim": backbones.clip.embed_dim}
-        return cls(ClipPaeConfig(**{**sizes, **settings}))
+        return {"w_dim": generator.config.w_dim, "embed_dim": backbones.clip.embed_dim}
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
@@ -146,7 +132,7 @@ class ClipPae(EditMethod):
         config = self.config
         code = descend(
             start, unit, score, config.steps, config.learning_rate,
-            patience=config.patience, shared=config.one_offset,
+            patience=config.patience, shared=config.additions.ties(generator),
             first=self.first_offset(source, goal, sentence, backbones),
         )  # fmt: skip
         code = start + strength * (code - start)
@@ -159,23 +145,24 @@ class ClipPae(EditMethod):
     ) -> Tensor | None:
         """Return where the descent begins, [n, 1, w_dim] in official units; None = at the source.
 
-        As far along the sentence's direction as brings the image nearest to the goal, less the
-        price of the way. The weights that hold the face have no say in it: they pull back later.
+        As far along the sentence's direction as brings the image nearest to the goal, less a
+        penalty for the way. The weights that hold the face have no say in it: they pull back later.
         """
-        if self.config.start == "source":
+        if self.config.init == "source":
             return None
         code, generator = source.latent.code, backbones.generator
         delta_t = (sentence.target - sentence.neutral_embedding).to(self.directions)
         along = delta_t @ self.directions.T  # [n, w_dim]
         along = along / along.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-8)
-        lengths = torch.tensor(self.config.lengths).to(code)
-        offsets = (lengths[:, None] * along[:, None]).expand(len(code), -1, -1)  # [n, lengths, w]
+        sizes = torch.tensor(self.config.step_sizes).to(code)
+        offsets = (sizes[:, None] * along[:, None]).expand(len(code), -1, -1)  # [n, sizes, w]
         unit = layer_gate(self.config.layers, generator).to(code) * w_plus_unit(generator).to(code)
-        codes = code[:, None] + offsets[:, :, None] * unit  # [n, lengths, num_ws, w_dim]
-        images = generator.synthesis(codes.flatten(0, 1))
-        seen = backbones.clip.encode_image(images).unflatten(0, codes.shape[:2])
-        fit = (seen * goal.sentence.target[:, None]).sum(dim=-1) - self.config.price * lengths
-        return offsets[torch.arange(len(code)), fit.argmax(dim=1)][:, None]
+        codes = code[:, None] + offsets[:, :, None] * unit  # [n, sizes, num_ws, w_dim]
+        best = best_step(
+            codes, sizes, generator.synthesis, goal.sentence.target, backbones.clip,
+            self.config.step_penalty,
+        )  # fmt: skip
+        return offsets[torch.arange(len(code)), best][:, None]
 
     @torch.no_grad()
     def fit(self, latents: Tensor, labels: Tensor | None, backbones: Backbones) -> None:
@@ -185,8 +172,8 @@ class ClipPae(EditMethod):
             ValueError: If the settings say that descents begin at the source.
         """
         del labels
-        if self.config.start == "source":
-            raise ValueError('start="source" needs no fit; set start="direction"')
+        if self.config.init == "source":
+            raise ValueError('init="source" needs no fit; set init="direction"')
         clip = backbones.clip
         images = (backbones.generator.synthesis(part) for part in latents.split(CHUNK))
         seen = torch.cat([clip.encode_image(part) for part in images])
@@ -205,13 +192,13 @@ class ClipPae(EditMethod):
         clip, config = backbones.clip, self.config
         bases: list[Tensor | None] = [None]  # no subspace
         names, held = None, None
-        if config.weight_outside:
-            names = sentence_characteristics(sentence, clip, embed, self.settings)
-            held = Held.of(backbones.segmenter, source.image, names)
+        if config.additions.weight_outside:
+            names = sentence_characteristics(sentence, clip, self.settings)
+            held = PreservedRegion.of(backbones.segmenter, source.image, names)
         if config.target == "pae" or config.weight_consistency or config.weight_diversity:
-            bases = sentence_bases(sentence, clip, embed, self.settings, names)
+            bases = sentence_bases(sentence, clip, self.settings, names)
         if config.target == "pae":
-            sentence = pae_sentence(sentence, source.image, clip, embed, self.settings, bases)
+            sentence = pae_sentence(sentence, source.image, clip, self.settings, bases)
         with torch.no_grad():
             return Goal(sentence, bases, clip.encode_image(source.image), held)
 
@@ -231,7 +218,9 @@ class ClipPae(EditMethod):
                 backbones.identity, source.image, edited.image
             )
         if goal.held is not None:
-            terms["outside"] = config.weight_outside * goal.held.change(edited.image).mean()
+            terms["outside"] = (
+                config.additions.weight_outside * goal.held.change(edited.image).mean()
+            )
         if config.weight_consistency:
             distance = consistency_distance(after, goal.seen, goal.bases)
             terms["consistency"] = config.weight_consistency * distance

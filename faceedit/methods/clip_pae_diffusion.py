@@ -30,6 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.backbones.diffusion import (
     ITERATIONS,
@@ -39,7 +40,7 @@ from faceedit.backbones.diffusion import (
     resize,
 )
 from faceedit.errors import RequestError
-from faceedit.losses.outside import Held
+from faceedit.losses.outside import PreservedRegion
 from faceedit.losses.pae import PaeSettings, pae_sentence, sentence_characteristics
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.optimization.guidance import (
@@ -51,60 +52,59 @@ from faceedit.optimization.guidance import (
 )
 from faceedit.optimization.noise import descend_noise
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.sentence import embed
 
 Target = Literal["pae", "text", "directional"]
-Start = Literal["ddim", "sdedit", "noise"]
+StartNoise = Literal["ddim", "sdedit", "noise"]
+SMALLEST_CUTOUT = 0.7  # share of the side: smaller crops show CLIP no face
 SPARE = 0.02  # change of a pixel, root mean square over channels, that costs little
 DETAIL_FADES = 0.12  # change of a pixel's mean over its channels that takes its detail to 1 / e
 
 
 @dataclass(frozen=True)
 class ClipPaeDiffusionConfig(MethodConfig):
-    """Settings of the target, of the draft, of the run and of the score."""
+    """Settings of the target, of the draft, of the run and of the score.
 
-    added_later = MethodConfig.added_later | {
-        "draft_iterations", "draft_steps", "draft_depth", "draft_rate", "weight_outside",
-    }  # fmt: skip
+    The paper names no recipe for diffusion. The defaults of the target are its own in kind; all
+    others are ours, and those of what ships.
+    """
+
+    takes = frozenset({"weight_outside"})
+
+    # Sizes
+    resolution: int | None = None  # px to denoise at; None = what the network was trained with
+    # The paper's: the target
     target: Target = "pae"  # "text": the sentence itself; "directional": its difference to neutral
     projection: str = "contrast"  # a `pae.Projection`
     alpha: float = 4.0  # augmenting power
-    alpha_plain: float = 8.0  # the same where no characteristic fits the sentence
     components: int = 10  # of a PCA or contrast basis, at most
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words
-    text: Literal["projected", "full"] = "projected"
-    start: Start = "ddim"  # inverted, noised at random, or pure noise (a new face)
+    added_text: Literal["projected", "full"] = "projected"
+    # Of guided diffusion, see `faceedit.optimization.guidance`
+    start_noise: StartNoise = "ddim"  # inverted, noised at random, or pure noise (a new face)
     steps: int = 25  # of the whole schedule
     depth: float = 0.6  # share of them that an edit goes through, in (0, 1]
-    iterations: int = ITERATIONS  # network calls a step of inversion
-    resolution: int | None = None  # px to denoise at; None = what the network was trained with
+    iterations: int = ITERATIONS  # network calls per step of inversion
     eta: float = 0.0
     mode: GradientMode = "full"
     scale: float = 4.0
     inner_steps: int = 2
-    guidance_start: float = 0.0
-    guidance_stop: float = 0.9
-    blend: bool = False
-    max_rms: float = 0.05
-    repeats: int = (
-        2  # times that a noise level is gone through, see `faceedit.optimization.guidance`
-    )
+    repeats: int = 2  # times that a noise level is gone through
     repeat_stop: float = 0.4
     blur: float = 0.01  # of what is scored, by how noisy it still is
-    draft_iterations: int = 20  # of descent along the inverted noise, before; see `noise_descent`
+    cutouts: int = 4  # crops that CLIP sees; the first is the whole image
+    # Ours
+    additions: Additions = Additions(weight_outside=3.0)
+    draft_iterations: int = 20  # of descent along the inverted noise, before; 0 makes no draft
     draft_steps: int = 10  # of the whole schedule, in a draft
     draft_depth: float = 0.8  # share of them that a draft goes through, in (0, 1]
-    draft_rate: float = 0.2  # change of the noise an iteration
+    draft_rate: float = 0.2  # change of the noise per iteration
     unchanged: float = 0.08  # a place that changed by less is the source's, of values in [-1, 1]
     changed: float = 0.2  # one that changed by more is the edit's
-    cutouts: int = 4  # crops that CLIP sees; the first is the whole image
-    smallest_cutout: float = 0.7  # share of the side
     weight_clip: float = 2.0
     weight_identity: float = 0.15
     weight_pixels: float = 0.4  # mean change: little everywhere costs as much as much in one place
     weight_range: float = 0.05  # mean square of what lies outside [-1, 1]
     weight_smooth: float = 0.3  # mean square difference of neighbours, beyond the source's
-    weight_outside: float = 3.0  # of change where the characteristic does not show
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Goal:
     image: Tensor | None  # the source at full size, [n, 3, H, W]; None = a new face
     small: Tensor | None  # the source as the denoiser draws, [n, 3, h, w]
     seen: Tensor | None  # its unit embedding, [n, d]
-    held: Held | None = None  # where what each prompt is about does not show
+    held: PreservedRegion | None = None  # where what each prompt is about does not show
 
 
 class ClipPaeDiffusion(EditMethod):
@@ -130,12 +130,12 @@ class ClipPaeDiffusion(EditMethod):
 
     def __init__(self, config: ClipPaeDiffusionConfig) -> None:
         super().__init__(config)
-        for setting, known in (("target", Target), ("start", Start)):
+        for setting, known in (("target", Target), ("start_noise", StartNoise)):
             if getattr(config, setting) not in get_args(known):
                 given, names = getattr(config, setting), ", ".join(get_args(known))
                 raise RequestError(f"{setting} is {given!r}; choose from {names}")
-        if config.cutouts < 1 or not 0 < config.smallest_cutout <= 1:
-            raise RequestError("cutouts must be at least 1, and their smallest share in (0, 1]")
+        if config.cutouts < 1:
+            raise RequestError(f"cutouts is {config.cutouts}; it must be at least 1")
         if config.draft_iterations < 0:
             given = config.draft_iterations
             raise RequestError(f"draft_iterations is {given}; it must be at least 0 (no draft)")
@@ -144,14 +144,7 @@ class ClipPaeDiffusion(EditMethod):
                 f"unchanged is {config.unchanged} and changed {config.changed}; "
                 "they need 0 <= unchanged < changed"
             )
-        self.settings = PaeSettings(
-            projection=config.projection,  # type: ignore[arg-type]  # a name is turned into one
-            alpha=config.alpha,
-            alpha_plain=config.alpha_plain,
-            components=config.components,
-            characteristics=config.characteristics,
-            text=config.text,
-        )
+        self.settings = PaeSettings.of(config)
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
@@ -178,12 +171,12 @@ class ClipPaeDiffusion(EditMethod):
         if image is None:
             return Goal(sentence, None, None, None)
         clip, held = backbones.clip, None
-        if self.config.weight_outside:
-            names = sentence_characteristics(sentence, clip, embed, self.settings)
-            held = Held.of(backbones.segmenter, image, names)
+        if self.config.additions.weight_outside:
+            names = sentence_characteristics(sentence, clip, self.settings)
+            held = PreservedRegion.of(backbones.segmenter, image, names)
         with torch.no_grad():
             if self.config.target == "pae":
-                sentence = pae_sentence(sentence, image, clip, embed, self.settings)
+                sentence = pae_sentence(sentence, image, clip, self.settings)
             seen = clip.encode_image(image)
         small = resize(image, self._size(backbones.diffusion))
         return Goal(sentence, image, small, seen, held)
@@ -217,7 +210,7 @@ class ClipPaeDiffusion(EditMethod):
 
         def score(small: Tensor) -> Tensor:
             image = self._drawn(goal, small)
-            crops = cutouts(image, config.cutouts, config.smallest_cutout, boxes)
+            crops = cutouts(image, config.cutouts, boxes)
             terms = self._terms(image, goal, backbones, crops)
             return torch.stack(list(terms.values())).sum(dim=0)
 
@@ -230,10 +223,6 @@ class ClipPaeDiffusion(EditMethod):
             mode=config.mode,
             scale=strength * config.scale,
             inner_steps=config.inner_steps,
-            start=config.guidance_start,
-            stop=config.guidance_stop,
-            blend=config.blend,
-            max_rms=config.max_rms,
             repeats=config.repeats,
             repeat_stop=config.repeat_stop,
             blur=config.blur,
@@ -248,7 +237,7 @@ class ClipPaeDiffusion(EditMethod):
     @property
     def drafts(self) -> bool:
         """Whether a draft is made first: of photos that were inverted."""
-        return self.config.draft_iterations > 0 and self.config.start == "ddim"
+        return self.config.draft_iterations > 0 and self.config.start_noise == "ddim"
 
     def _draft(
         self,
@@ -290,7 +279,7 @@ class ClipPaeDiffusion(EditMethod):
         region = changed_share(draft, goal.small, config.unchanged, config.changed)
         region = F.avg_pool2d(F.max_pool2d(region, 3, 1, 1), 3, 1, 1, count_include_pad=False)
         if goal.held is not None:
-            region = region * resize(goal.held.free_in(self.view(goal, draft)), size)
+            region = region * resize(goal.held.editable_in(self.view(goal, draft)), size)
         if mask is not None:
             region = region * mask
         noise = draw_noise((1, *draft.shape[1:]), generator).to(draft)
@@ -304,7 +293,7 @@ class ClipPaeDiffusion(EditMethod):
         generator: torch.Generator | None = None,
         after_step: Callable[[int], None] | None = None,
     ) -> Trajectory:
-        """Return the source at every level, from clean to where the run starts.
+        """Return the source at every timestep, from clean to where the run starts.
 
         Args:
             goal: What `goal` returned.
@@ -317,18 +306,19 @@ class ClipPaeDiffusion(EditMethod):
                 from noise.
         """
         config = self.config
-        if config.start == "ddim" and goal.small is not None:
+        if config.start_noise == "ddim" and goal.small is not None:
             plan = config.steps, config.depth, config.iterations
             return diffusion.inverted(goal.small, *plan, after_step)
-        if goal.small is None and config.start != "noise":
-            raise RequestError(f"start {config.start!r} needs an image; without one use 'noise'")
+        if goal.small is None and config.start_noise != "noise":
+            given = config.start_noise
+            raise RequestError(f"start_noise {given!r} needs an image; without one use 'noise'")
         size, n = self._size(diffusion), len(goal.sentence.target)
         clean = torch.zeros(n, 3, size, size) if goal.small is None else goal.small
         clean = clean.to(goal.sentence.target)
         noise = draw_noise(clean.shape, generator).to(clean)
-        times = diffusion.plan(config.steps, 1.0 if config.start == "noise" else config.depth)
+        times = diffusion.plan(config.steps, 1.0 if config.start_noise == "noise" else config.depth)
         images = [clean, *(diffusion.noised(clean, noise, time) for time in times)]
-        if config.start == "noise":
+        if config.start_noise == "noise":
             images[-1] = noise
         return Trajectory(tuple(images), tuple(times))
 
@@ -348,13 +338,13 @@ class ClipPaeDiffusion(EditMethod):
 
     def _drawn(self, goal: Goal, small: Tensor) -> Tensor:
         """Return the same with every small change that the denoiser made: what is scored."""
-        if goal.image is None or goal.small is None or self.config.start == "noise":
+        if goal.image is None or goal.small is None or self.config.start_noise == "noise":
             return small if goal.image is None else resize(small, goal.image.shape[-1])
         return keep_detail(small, goal.small, goal.image)
 
     def _settled(self, goal: Goal, small: Tensor) -> Tensor:
         """Return what the denoiser drew with the source where it hardly changed."""
-        if goal.small is None or self.config.start == "noise":
+        if goal.small is None or self.config.start_noise == "noise":
             return small
         return keep_unchanged(small, goal.small, self.config.unchanged, self.config.changed)
 
@@ -369,7 +359,7 @@ class ClipPaeDiffusion(EditMethod):
             "clip": config.weight_clip * distances.mean(dim=0),
             "range": config.weight_range * beyond.square().mean((1, 2, 3)),
         }
-        if goal.image is None or config.start == "noise":
+        if goal.image is None or config.start_noise == "noise":
             return terms
         change = image - goal.image
         amount = (change.square().mean(dim=1) + SPARE**2).sqrt() - SPARE
@@ -383,7 +373,7 @@ class ClipPaeDiffusion(EditMethod):
             after = backbones.identity.embed(image)
             terms["identity"] = config.weight_identity * (1 - (after * before).sum(dim=-1))
         if goal.held is not None:
-            terms["outside"] = config.weight_outside * goal.held.change(image)
+            terms["outside"] = config.additions.weight_outside * goal.held.change(image)
         return terms
 
     def _clip_distance(self, crop: Tensor, goal: Goal, backbones: Backbones) -> Tensor:
@@ -439,12 +429,12 @@ def keep_detail(small: Tensor, before: Tensor, source: Tensor) -> Tensor:
     return smooth + change + (source - smooth) * (-(amount / DETAIL_FADES).square()).exp()
 
 
-def cutouts(image: Tensor, count: int, smallest: float, generator: torch.Generator) -> list[Tensor]:
-    """Return crops of images: the whole, then random squares of at least a share of the side."""
+def cutouts(image: Tensor, count: int, generator: torch.Generator) -> list[Tensor]:
+    """Return crops of images: the whole, then random squares of at least SMALLEST_CUTOUT."""
     side = image.shape[-1]
     crops = [image]
     for draws in torch.rand(count - 1, 3, generator=generator).tolist():
-        size = max(1, round(side * (smallest + (1 - smallest) * draws[0])))
+        size = max(1, round(side * (SMALLEST_CUTOUT + (1 - SMALLEST_CUTOUT) * draws[0])))
         top, left = (round(draw * (side - size)) for draw in draws[1:])
         crops.append(image[..., top : top + size, left : left + size])
     return crops

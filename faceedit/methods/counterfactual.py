@@ -8,45 +8,47 @@ world. Parts that are others' ideas: sentences modulate features as in Perez et 
 Reasoning with a General Conditioning Layer", AAAI 2018, arXiv:1709.07871; learning displacements
 between codes without images is close to Lyu et al., "DeltaEdit", CVPR 2023, arXiv:2303.06285.
 Notation: A(a) is the code of attributes a; the true edit of a person to a' is A(a') - A(a), and
-delta = f(w_plus, sentence, level) is what is learned of it.
+delta = f(w_plus, sentence, target_strength) is what is learned of it.
 
 The network reads what the face is, c = P(w_plus), lets the sentence change that, d = Q(c, t), and
 returns M(c + d) - M(c) with one map M, so that no change of c is no edit by construction.
 
 A sentence of several wishes ("red hair and glasses") is split (`faceedit.words.wishes`). Its delta
 is the sum of one step a wish, each asked of the face that the ones before have made: a network of
-this size learns single wishes better than their combinations (`in_turn`). Training does not split.
+this size learns single wishes better than their combinations (`sequential`). Training does not
+split.
 
-The edit is w_plus + strength * delta up to strength 1. What is to be taken away (strength -1) is
-another question than what is to be added, for a face that shows it already: its answer is the step
-that most likely led there. What is meant by more than 1 is another question, too: twice the age is
-an older face, but twice the step to green eyes are no green eyes any more. Strength 2 is asked for
-what has a scale at the end of it, and for the rest hardly further than 1 (`reach`); what has no
-scale, such as a goatee, should only be seen more clearly, and a reader of attributes (of the base,
-no judge) tells whether it is (`unseen`). Hence `level` (-1, 1 or 2) is an input, and the edit is
-linear in strength from 0 to -1, from 0 to 1 and from there on.
+The edit is w_plus + strength * delta up to strength 1. Removing an attribute (strength -1) is not
+the reverse of adding it: for a face that shows it already, the answer is the step that most likely
+led there. More than 1 is not simply further on: twice the age is an older face, but twice the step
+to green eyes does not give green eyes. Strength 2 is asked for what has a scale at the end of it,
+and for the rest hardly further than 1 (`learned_overdrive`); what has no scale, such as a goatee,
+should only be seen more clearly, and a reader of attributes (of the base, no judge) tells whether
+it is (`unseen`). Hence `target_strength` (-1, 1 or 2) is an input, and the edit is linear in
+strength from 0 to -1, from 0 to 1 and from there on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.losses import terms as losses
 from faceedit.losses.true_edits import Meaning, disturbed, image_distance, unseen
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.optimization.codes import w_plus_unit
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.sentence import in_turn
+from faceedit.words.sentence import wish_sequence
 from faceedit.words.wishes import one_wish, wishes
 
 REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was chosen for
-LEVELS = 3  # coarse, medium and fine layers; within one, an encoder's codes hardly differ
+LAYER_GROUPS = 3  # coarse, medium and fine layers; within one, an encoder's codes hardly differ
 SMOOTH = 1e-3  # the norm of a miss is rounded off below this, in deviations
 
 
@@ -62,14 +64,17 @@ class Counterfactual(Sentence):
 class CounterfactualConfig(MethodConfig):
     """Sizes and loss weights."""
 
-    added_later = MethodConfig.added_later | {"reach", "weight_unseen", "weight_disturbed"}
+    takes = frozenset({"sequential"})
+
+    # Sizes
     w_dim: int = 256
     embed_dim: int = 128  # of CLIP
+    # Ours: there is no paper
+    additions: Additions = Additions(sequential=True)
     width: int = 320
     blocks: int = 3
     traits: int = 128  # numbers of c
-    reach: bool = False  # what more than 1 means is learned; False: as far again as 1
-    in_turn: bool = True  # split sentences of several wishes, except in training
+    learned_overdrive: bool = False  # what more than 1 means is learned; False: as far again as 1
     weight_code: float = 1.0  # distance to the true code, where it is known
     weight_image: float = 1.0  # and to the true image, where edits are drawn
     weight_outside: float = 3.0  # how much more a pixel counts that should not move
@@ -105,16 +110,16 @@ class Words(nn.Module):
         self.first = nn.Linear(config.embed_dim + 1, config.width)
         self.second = nn.Linear(config.width, config.width)
 
-    def forward(self, target: Tensor, level: Tensor) -> Tensor:
-        """Sentence embeddings [n, embed_dim] and levels [n, 1] -> [n, width]."""
-        x = torch.cat([target * self.scale, level], dim=-1)
+    def forward(self, target: Tensor, target_strength: Tensor) -> Tensor:
+        """Sentence embeddings [n, embed_dim] and target strengths [n, 1] -> [n, width]."""
+        x = torch.cat([target * self.scale, target_strength], dim=-1)
         return F.silu(self.second(F.silu(self.first(x))))
 
 
-def by_level(code: Tensor) -> Tensor:
-    """Return the mean codes of the coarse, medium and fine layers, [n, LEVELS * w_dim]."""
-    levels = code.tensor_split(LEVELS, dim=1)
-    return torch.cat([level.mean(dim=1) for level in levels], dim=-1)
+def by_layer_group(code: Tensor) -> Tensor:
+    """Return the mean codes of the coarse, medium and fine layers, [n, LAYER_GROUPS * w_dim]."""
+    groups = code.tensor_split(LAYER_GROUPS, dim=1)
+    return torch.cat([group.mean(dim=1) for group in groups], dim=-1)
 
 
 class Factored(nn.Module):
@@ -125,7 +130,7 @@ class Factored(nn.Module):
         width, traits = config.width, config.traits
         self.words = Words(config)
         self.read = nn.Sequential(
-            nn.Linear(LEVELS * config.w_dim, width), nn.SiLU(), nn.Linear(width, traits)
+            nn.Linear(LAYER_GROUPS * config.w_dim, width), nn.SiLU(), nn.Linear(width, traits)
         )
         self.enter = nn.Linear(traits, width)
         self.blocks = nn.ModuleList(FilmBlock(width) for _ in range(config.blocks))
@@ -139,10 +144,10 @@ class Factored(nn.Module):
             nn.Linear(width, config.w_dim),
         )
 
-    def forward(self, code: Tensor, target: Tensor, level: Tensor) -> Tensor:
+    def forward(self, code: Tensor, target: Tensor, target_strength: Tensor) -> Tensor:
         """Whitened codes [n, num_ws, w_dim] -> whitened displacements in w, [n, w_dim]."""
-        words = self.words(target, level)
-        traits = self.read(by_level(code))
+        words = self.words(target, target_strength)
+        traits = self.read(by_layer_group(code))
         x = self.enter(traits)
         for block in self.blocks:
             x = block(x, words)
@@ -164,47 +169,49 @@ class CounterfactualEditor(EditMethod):
         self.delta = Factored(config)
 
     @classmethod
-    def build(cls, backbones: Backbones, **settings: Any) -> Self:
-        """Size the method for a generator and a CLIP."""
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks."""
         generator = backbones.require("generator", cls.name)
-        sizes = {
-            "w_dim": generator.config.w_dim,
-            "embed_dim": backbones.require("clip", cls.name).embed_dim,
-        }
-        return cls(CounterfactualConfig(**{**sizes, **settings}))
+        clip = backbones.require("clip", cls.name)
+        return {"w_dim": generator.config.w_dim, "embed_dim": clip.embed_dim}
 
     def displacement(
-        self, w_plus: Tensor, sentence: Sentence, backbones: Backbones, level: float = 1.0
+        self,
+        w_plus: Tensor,
+        sentence: Sentence,
+        backbones: Backbones,
+        target_strength: float = 1.0,
     ) -> Tensor:
-        """Return delta, the whole step of a level, the same in every layer: [n, 1, w_dim].
+        """Return delta, the whole step to a strength, the same in every layer: [n, 1, w_dim].
 
         Args:
             w_plus: [n, num_ws, w_dim].
             sentence: With n targets, or one for all.
             backbones: The generator tells the mean w and how far each entry spreads; CLIP reads
                 the wishes of a sentence that is split.
-            level: 1 to bring about what is said, 2 to overdo it, -1 for the step that a negative
-                strength takes back.
+            target_strength: 1 to bring about what is said, 2 to overdo it, -1 for the step that a
+                negative strength takes back.
         """
         generator = backbones.generator
         deviation = w_plus_unit(generator).to(w_plus) / 2
         code = (w_plus - generator.w_avg.to(w_plus)) / deviation
         total = torch.zeros_like(code[:, :1])
-        levels, sign = code.new_full((len(code), 1), level), 1.0 if level > 0 else -1.0
-        split = wishes if self.config.in_turn and not self.training else one_wish
-        for wish, asked in in_turn(sentence, split, backbones.clip):
+        sign = 1.0 if target_strength > 0 else -1.0
+        strengths = code.new_full((len(code), 1), target_strength)
+        split = wishes if self.config.additions.sequential and not self.training else one_wish
+        for wish, asked in wish_sequence(sentence, split, backbones.clip):
             target = wish.target.to(code).expand(len(code), -1)
-            step = self.delta(code + sign * total, target, levels)
+            step = self.delta(code + sign * total, target, strengths)
             total = total + asked.to(code) * step[:, None]
         return total * deviation
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
-        """Return G(w_plus + strength * delta); beyond strength 1, what leads on to level 2."""
+        """Return G(w_plus + strength * delta); beyond strength 1, what leads on to strength 2."""
         config, w_plus = self.config, source.latent.code
         delta = self.displacement(w_plus, sentence, backbones, 1.0 if strength >= 0 else -1.0)
-        if config.reach and strength > 1:
+        if config.learned_overdrive and strength > 1:
             further = self.displacement(w_plus, sentence, backbones, 2.0) - delta
             code = w_plus + delta + (strength - 1) * further
         else:

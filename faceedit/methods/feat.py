@@ -7,28 +7,25 @@ Notation (here -> paper): code -> w, LatentMapper -> the latent mapper, Attentio
 module, mask -> the attention map m (1 where the edit acts), blend_layer -> the layer where original
 and modified features are blended.
 Differs from the paper:
-* One model reads the sentence and edits by any, where the paper trains one a sentence: the text
-  shifts and scales the mapper's hidden layers and the attention's channels. `text_dim=0` is the
-  paper's.
-* All layers may be moved alike, by their displacements' sum (`one_offset`), for a generator that
-  has seen only one w for all its layers.
-* The map is exactly 0 and 1 at its ends (`mask_threshold`, `mask_cut`), already in training, and
-  its gradient is the sigmoid's everywhere, so that a region that was shut can open again.
-* The skip (toRGB) image is blended too (`blend_skip`), features are blended at all layers from
-  `blend_layer` on (`blend_downstream`), and the image at last (`blend_image`): outside the mask
-  not one pixel changes, by construction.
-* A sentence of several wishes may be taken apart (`in_turn`, not in training): the displacement is
-  the sum of one a wish, each asked of the code that the ones before have made, and the map is the
-  largest of the wishes' maps.
+* One model may read the sentence and edit by any, where the paper trains one per sentence: the
+  text shifts and scales the mapper's hidden layers and the attention's channels (`text_dim`).
+* All layers may be moved alike, by their displacements' sum (`tied_layers`).
+* The map may be exactly 0 and 1 at its ends already in training (`mask_cut="ramp"`); its gradient
+  is the sigmoid's everywhere, so that a region that was shut can open again.
+* The skip (toRGB) image may be blended too (`blend_skip`), features are blended at all layers from
+  `blend_layer` on (`blend_downstream`), and the image at last (`blend_image`): then not one pixel
+  changes outside of the mask, by construction.
+* A sentence of several wishes may be taken apart (`sequential`, not in training): the displacement
+  is the sum of one a wish, each asked of the code that the ones before have made, and the map is
+  the largest of the wishes' maps.
 * The attention sums 1x1 convolutions of each layer's features, each resized with few channels,
   where the re-implementation joins them all; without text the map's logit is linear in the
   features, and the sum is exactly that.
 * Codes are given to the mapper, and moved, in units of twice each entry's deviation over random
   faces (`centre`, `unit`); the map's boundary is measured in image sides, so that weights suit
   every resolution. Noise is fixed, so both passes have the same.
-* The CLIP term compares the change of the image with the difference of the texts (`aim`), where the
-  paper's looks at the edited image alone. Area and total variation weigh more than in the paper,
-  because a small CLIP's cosines spread wider than OpenAI's; a term keeps the person.
+* The CLIP term may compare the change of the image with the difference of the texts (`clip_loss`);
+  a term may keep the person (`weight_identity`).
 """
 
 from __future__ import annotations
@@ -42,15 +39,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.backbones.layers import LayerwiseLinear, upsample
 from faceedit.losses import terms as losses
 from faceedit.losses.pae import PaeSettings
-from faceedit.losses.text import Aim, text_direction, text_distance
+from faceedit.losses.text import text_direction, text_distance
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.optimization.codes import w_plus_unit
+from faceedit.optimization.codes import add_units, set_units
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.sentence import in_turn
+from faceedit.words.sentence import wish_sequence
 from faceedit.words.wishes import one_wish, wishes
 
 SMALL = 0.04  # spread of an untrained displacement: the first edits are hardly visible
@@ -61,32 +59,32 @@ FIRST_LOGIT = 1.0  # of an untrained map: mostly open, so that the mapper has so
 class FeatConfig(MethodConfig):
     """Settings of mapper, attention and blending, and of their training."""
 
-    added_later = MethodConfig.added_later | {"in_turn", "one_offset"}
+    takes = frozenset({"sequential", "tied_layers", "clip_loss", "pae_alpha"})
+
+    # Sizes
     num_ws: int = 18
     w_dim: int = 512
-    text_dim: int = 512  # 0: one sentence a set of weights, as in the paper
-    text_norm: float = 10.0  # length of the text at the input; ViT-B/32's embeddings have about 10
     feature_channels: tuple[int, ...] = ()  # of each styled convolution; the image comes last
-    mapper_width: int = 0  # of the mapper's hidden layer; 0: w_dim, as in the paper
-    attention_channels: int = 32  # C; where there is no text, the sum needs only one
-    in_turn: bool = False  # split sentences of several wishes, except in training
-    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
+    # The paper's
     layers: tuple[int, int] = (0, 8)  # the w layers [first, end) that the mapper moves
     blend_layer: int = 7  # of `feature_hook`, so from 0; the paper's layer minus 1
-    alpha: float = 0.5  # displacement a unit of the mapper's output
-    mask_temperature: float = 1.0  # inside the sigmoid
-    mask_threshold: float = 0.2  # below it the map is 0
-    mask_cut: Literal["ramp", "hard"] = "ramp"  # "hard": sigmoid or 0, without a gradient for it
-    blend_skip: bool = True
-    blend_downstream: bool = True
-    blend_image: bool = True
-    aim: Aim = "direction"  # "global" is the paper's; see `faceedit.losses.text`
-    pae_alpha: float = 2.0  # where the aim is "pae"
+    displacement_scale: float = 0.5  # displacement per unit of the mapper's output
+    mask_threshold: float = 0.0  # below it the map is 0
+    attention_channels: int = 32  # C; where there is no text, the sum needs only one
     weight_clip: float = 1.0
     weight_latent_l2: float = 0.8
-    weight_area: float = 0.1  # 0.005 is the paper's
-    weight_tv: float = 0.004  # of the boundary's length in image sides; 6.4e-4 is the paper's
-    weight_identity: float = 0.2  # the paper's loss has no such term
+    weight_area: float = 0.005
+    weight_tv: float = 6.4e-4  # of the boundary's length in image sides
+    # Ours
+    additions: Additions = Additions()
+    text_dim: int = 0  # of one model for all sentences; 0: one sentence per set of weights
+    text_norm: float = 10.0  # length of the text at the input; ViT-B/32's embeddings have about 10
+    mapper_width: int = 0  # of the mapper's hidden layer; 0: w_dim
+    mask_cut: Literal["ramp", "hard"] = "hard"  # "ramp": from 0 to 1, and its gradient everywhere
+    blend_skip: bool = False
+    blend_downstream: bool = False
+    blend_image: bool = False
+    weight_identity: float = 0.0
 
 
 class LatentMapper(nn.Module):
@@ -139,7 +137,7 @@ class Attention(nn.Module):
 
 
 class Feat(EditMethod):
-    """Edit with G(w + alpha M(w, t)), its features blended with those of G(w) by the map."""
+    """Edit with G(w + scale M(w, t)), its features blended with those of G(w) by the map."""
 
     name = "feat"
     kind = "trained"
@@ -157,12 +155,11 @@ class Feat(EditMethod):
         self.mapper = LatentMapper(end - first, config.w_dim, width, config.text_dim)
         sources = (*config.feature_channels, 3)
         self.attention = Attention(sources, config.attention_channels, config.text_dim)
-        self.register_buffer("centre", torch.zeros(config.w_dim))
-        self.register_buffer("unit", torch.ones(config.w_dim))
+        add_units(self, config.w_dim)
 
     @classmethod
-    def build(cls, backbones: Backbones, **settings: Any) -> Self:
-        """Return one that has learned nothing yet, sized for these networks.
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks.
 
         All layers are moved, and features are blended from the last convolution at a quarter of
         the image's resolution on, unless the settings say otherwise.
@@ -170,7 +167,7 @@ class Feat(EditMethod):
         generator = backbones.require("generator", cls.name)
         config = generator.config
         quarter = max(0, len(config.resolutions) - 3)
-        sizes = {
+        return {
             "num_ws": generator.num_ws,
             "w_dim": config.w_dim,
             "text_dim": backbones.require("clip", cls.name).embed_dim,
@@ -178,9 +175,12 @@ class Feat(EditMethod):
             "layers": (0, generator.num_ws),
             "blend_layer": 2 * quarter,
         }
-        method = cls(FeatConfig(**{**sizes, **settings}))
-        method.centre.copy_(generator.w_avg)
-        method.unit.copy_(w_plus_unit(generator))
+
+    @classmethod
+    def build(cls, backbones: Backbones, **settings: Any) -> Self:
+        """Return one that has learned nothing yet, in the sizes and units of these networks."""
+        method = super().build(backbones, **settings)
+        set_units(method, backbones.generator)
         return method
 
     # The edit -------------------------------------------------------------------------------------
@@ -191,9 +191,11 @@ class Feat(EditMethod):
         """Return the blend of G(w) and G(w + strength * displacement), and the map as its mask."""
         generator, config = backbones.generator, self.config
         before, turns = source.latent.code, self._turns(sentence, backbones)
+        tied = config.additions.ties(generator)
         moved = torch.zeros_like(before)
         for wish, asked in turns:
-            moved = moved + asked.to(before) * self.displacement(before + moved, wish)
+            step = self.displacement(before + moved, wish, tied)
+            moved = moved + asked.to(before) * step
         after = before + strength * moved
         features, image = trace(generator, before)
         mask = self._attend_all(features, image, turns)
@@ -232,13 +234,17 @@ class Feat(EditMethod):
             edited = replace(edited, image=torch.lerp(source.image, edited.image, mask))
         return replace(edited, mask=mask)
 
-    def displacement(self, code: Tensor, sentence: Sentence) -> Tensor:
+    def displacement(self, code: Tensor, sentence: Sentence, tied: bool = False) -> Tensor:
         """Return how the mapper moves codes, [n, num_ws, w_dim]; 0 where it may not."""
         first, end = self.config.layers
         with torch.autocast(code.device.type, enabled=False):
             x = (code.float()[:, first:end] - self.centre) / self.unit
-            moved = self.config.alpha * self.unit * self.mapper(x, self._text(sentence, len(x)))
-            if self.config.one_offset:  # a sum that spreads as one layer's: a mean starts too small
+            moved = (
+                self.config.displacement_scale
+                * self.unit
+                * self.mapper(x, self._text(sentence, len(x)))
+            )
+            if tied:  # a sum that spreads as one layer's: a mean starts too small
                 alike = moved.sum(dim=1, keepdim=True) / math.sqrt(moved.shape[1])
                 moved = alike.expand_as(moved)
             rest = (0, 0, first, self.config.num_ws - end)
@@ -252,7 +258,7 @@ class Feat(EditMethod):
             sources = [x.float() for x in (*features, image)]
             side = min(feature_side(config.blend_layer), image.shape[-1])  # of the map
             logit = self.attention(sources, text, side)
-            soft = torch.sigmoid(logit / config.mask_temperature)
+            soft = torch.sigmoid(logit)
             if config.mask_cut == "hard":
                 return torch.where(soft < config.mask_threshold, torch.zeros_like(soft), soft)
             low = config.mask_threshold
@@ -271,8 +277,8 @@ class Feat(EditMethod):
 
     def _turns(self, sentence: Sentence, backbones: Backbones) -> list[tuple[Sentence, Tensor]]:
         """Return the sentence's wishes and whom each is asked of, see `faceedit.words.sentence`."""
-        split = wishes if self.config.in_turn and not self.training else one_wish
-        return in_turn(sentence, split, backbones.clip)
+        split = wishes if self.config.additions.sequential and not self.training else one_wish
+        return wish_sequence(sentence, split, backbones.clip)
 
     def _attend_all(
         self, features: Sequence[Tensor], image: Tensor, turns: list[tuple[Sentence, Tensor]]
@@ -316,9 +322,10 @@ class Feat(EditMethod):
         config = self.config
         first, end = config.layers
         moved = (edited.latent.code - source.latent.code)[:, first:end] / self.unit
-        settings = PaeSettings(alpha=config.pae_alpha)
+        settings = PaeSettings(alpha=config.additions.pae_alpha)
+        clip_loss = config.additions.clip_loss
         distance = text_distance(
-            config.aim, source.image, edited.image, sentence, backbones.clip, settings
+            clip_loss, source.image, edited.image, sentence, backbones.clip, settings
         )
         terms = {
             "clip": config.weight_clip * distance,

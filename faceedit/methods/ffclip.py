@@ -9,22 +9,19 @@ Differs from the paper:
 * Codes enter, and offsets leave, in units of twice each entry's deviation over random faces
   (`centre`, `unit`), which is 1 for official generators; official weights have centre 0 and unit 1.
 * A random face has the same w in all layers, and the paper's module then gives all layers the same
-  offset; the official training inverts photographs instead. Each layer gets a learned code
-  (`layer_codes`), and the offset is read off by a linear map a layer (`readout`), which also lets
-  it be negative. Both are absent from official weights.
-* All layers may be given the mean of their offsets (`one_offset`). A generator that has seen only
-  one w for all its layers draws faces along it; an offset a layer leads to pictures that please
-  CLIP, with twice as much changed beside.
-* The text is the difference to the neutral sentence (`text`), of fixed length.
+  offset; the official training inverts photographs instead. Each layer may get a learned code
+  (`layer_codes`), and the offset be read off by a linear map per layer (`readout`), which also
+  lets it be negative. Both are absent from official weights.
+* All layers may be given the mean of their offsets (`tied_layers`).
+* The text may be the difference to the neutral sentence (`text_input`), of fixed length.
 * A sentence of several wishes may be split (`faceedit.words.wishes`) and fulfilled wish by wish,
-  each asked of the code that the ones before have made (`in_turn`); the paper asks for all at once.
-* The CLIP term compares the change of the image with the difference of the texts (`aim`); the
-  paper's looks at the edited image alone, by which a small CLIP changes more than was asked.
-* Loss weights are for a small CLIP, whose cosines spread wider than OpenAI's, and for means over
-  the batch, where the official code sums the CLIP term and averages the others. The background is
+  each asked of the code that the ones before have made (`sequential`); the paper asks for all at
+  once.
+* The CLIP term may compare the change of the image with the difference of the texts (`clip_loss`);
+  the paper's looks at the edited image alone, by which a small CLIP changes more than was asked.
+* All terms are means over the batch, where the official code sums the CLIP term. The background is
   what the segmenter calls so (or clothes) in both images, where the official code holds all but
   the hair.
-* `arch="per_layer"` is the module as summaries of the paper describe it; see `PerLayerModulation`.
 """
 
 from __future__ import annotations
@@ -37,47 +34,47 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.backbones.layers import LayerwiseLinear, PixelNorm
 from faceedit.losses import terms as losses
 from faceedit.losses.pae import PaeSettings
-from faceedit.losses.text import Aim, text_direction, text_distance
+from faceedit.losses.text import text_direction, text_distance
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.optimization.codes import w_plus_unit
+from faceedit.optimization.codes import add_units, set_units
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.sentence import in_turn
+from faceedit.words.sentence import wish_sequence
 from faceedit.words.wishes import one_wish, wishes
 
 SMALL = 0.02  # spread of an untrained offset, in units: the first edits are hardly visible
 GROUPS = (4, 8)  # where the medium and the fine layers begin
+KEPT_REGIONS = ("background", "cloth")  # what nobody asks to change; the face is the edit's
 
 
 @dataclass(frozen=True)
 class FfClipConfig(MethodConfig):
     """Settings of the module and of its training."""
 
-    added_later = MethodConfig.added_later | {"in_turn", "one_offset"}
-    arch: Literal["ffclip", "per_layer"] = "ffclip"
+    takes = frozenset({"sequential", "tied_layers", "clip_loss", "pae_alpha"})
+
+    # Sizes
     num_ws: int = 18
     w_dim: int = 512
     text_dim: int = 512
+    # The paper's
     blocks: int = 4
-    heads: int = 8  # of each attention of "per_layer"
-    in_turn: bool = False  # split sentences of several wishes, except in training
-    layer_codes: bool = True
-    readout: bool = True
-    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
-    text: Literal["direction", "embedding"] = "direction"
-    text_norm: float = 10.0  # length of the text at the input; ViT-B/32's embeddings have about 10
     injection_scales: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of coarse, medium, fine layers
-    aim: Aim = "direction"  # "global" is the paper's; see `faceedit.losses.text`
-    pae_alpha: float = 2.0  # where the aim is "pae"
-    kept_regions: tuple[str, ...] = ("background", "cloth")
-    weight_clip: float = 1.0
-    weight_identity: float = 0.3  # the official weights, for a weight_clip of 8: 0.9,
-    weight_latent_l1: float = 0.4  # 1.6,
-    weight_background: float = 2.0  # 2.0,
-    weight_clip_image: float = 0.0  # and 1.0
+    text_norm: float = 10.0  # length of the text at the input; ViT-B/32's embeddings have about 10
+    weight_clip: float = 8.0
+    weight_identity: float = 0.9
+    weight_latent_l1: float = 1.6
+    weight_background: float = 2.0
+    weight_clip_image: float = 1.0
+    # Ours
+    additions: Additions = Additions()
+    layer_codes: bool = False
+    readout: bool = False
+    text_input: Literal["direction", "embedding"] = "embedding"  # "direction": from the neutral one
 
 
 class SemanticAlignment(nn.Module):
@@ -191,39 +188,6 @@ class SemanticModulation(nn.Module):
         return offset, torch.stack(reactions, dim=1)
 
 
-class PerLayerModulation(nn.Module):
-    """The module as summaries have it: a linear map and a cross attention for every layer of w.
-
-    Linear map i turns the text into a token, attention i lets layer i of the code look at the
-    tokens, and what it returns is added to that layer. Were layer i shown token i alone, the
-    attention would have nothing to choose from and the code would not matter.
-    """
-
-    def __init__(self, config: FfClipConfig) -> None:
-        super().__init__()
-        num_ws, w_dim = config.num_ws, config.w_dim
-        std = 1 / math.sqrt(config.text_dim)
-        self.tokens = LayerwiseLinear(num_ws, config.text_dim, w_dim, std)
-        attentions = [
-            nn.MultiheadAttention(w_dim, config.heads, batch_first=True) for _ in range(num_ws)
-        ]
-        for attention in attentions:
-            nn.init.normal_(attention.out_proj.weight, std=SMALL / math.sqrt(w_dim))
-        self.attentions = nn.ModuleList(attentions)
-
-    def forward(self, x: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-        """As `SemanticModulation`; a layer's reaction is its share of the offset."""
-        num_ws = len(self.attentions)
-        tokens = self.tokens(text[:, None].expand(-1, num_ws, -1))
-        parts = [
-            attention(x[:, i : i + 1], tokens, tokens, need_weights=False)[0]
-            for i, attention in enumerate(self.attentions)
-        ]
-        offset = torch.cat(parts, dim=1)
-        sizes = offset.norm(dim=-1)
-        return offset, (sizes / sizes.sum(dim=1, keepdim=True).clamp(min=1e-12))[:, None]
-
-
 class FfClip(EditMethod):
     """Edit with w + offset(w, text)."""
 
@@ -238,44 +202,47 @@ class FfClip(EditMethod):
 
     def __init__(self, config: FfClipConfig) -> None:
         super().__init__(config)
-        per_layer = config.arch == "per_layer"
-        self.modulation = PerLayerModulation(config) if per_layer else SemanticModulation(config)
-        self.register_buffer("centre", torch.zeros(config.w_dim))
-        self.register_buffer("unit", torch.ones(config.w_dim))
+        self.modulation = SemanticModulation(config)
+        add_units(self, config.w_dim)
 
     @classmethod
-    def build(cls, backbones: Backbones, **settings: Any) -> Self:
-        """Return one that has learned nothing yet, in the sizes and units of these networks."""
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks."""
         generator = backbones.require("generator", cls.name)
-        sizes = {
+        return {
             "num_ws": generator.num_ws,
             "w_dim": generator.config.w_dim,
             "text_dim": backbones.require("clip", cls.name).embed_dim,
         }
-        method = cls(FfClipConfig(**{**sizes, **settings}))
-        method.centre.copy_(generator.w_avg)
-        method.unit.copy_(w_plus_unit(generator))
+
+    @classmethod
+    def build(cls, backbones: Backbones, **settings: Any) -> Self:
+        """Return one that has learned nothing yet, in the sizes and units of these networks."""
+        method = super().build(backbones, **settings)
+        set_units(method, backbones.generator)
         return method
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
         """Return G(w + strength * offset)."""
-        code = source.latent.code
-        offset = torch.zeros_like(code)
-        split = wishes if self.config.in_turn and not self.training else one_wish
-        for wish, asked in in_turn(sentence, split, backbones.clip):
-            offset = offset + asked.to(code) * self.modulate(code + offset, wish)[0]
+        code, additions = source.latent.code, self.config.additions
+        offset, tied = torch.zeros_like(code), additions.ties(backbones.generator)
+        split = wishes if additions.sequential and not self.training else one_wish
+        for wish, asked in wish_sequence(sentence, split, backbones.clip):
+            offset = offset + asked.to(code) * self.modulate(code + offset, wish, tied)[0]
         code = code + strength * offset
         return Face(backbones.generator(code), Latent(code, self.space), source.mask)
 
-    def modulate(self, code: Tensor, sentence: Sentence) -> tuple[Tensor, Tensor]:
+    def modulate(
+        self, code: Tensor, sentence: Sentence, tied: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Return the offset [n, num_ws, w_dim] and the reactions [n, blocks, num_ws] of w_plus."""
         with torch.autocast(code.device.type, enabled=False):  # the norm over layers needs 24 bits
             x = (code.float() - self.centre) / self.unit
             text = self._text(sentence).to(x).expand(len(x), -1)
             offset, reactions = self.modulation(x, text)
-            if self.config.one_offset:
+            if tied:
                 offset = offset.mean(dim=1, keepdim=True)
             return (offset * self._gates().to(x) * self.unit).to(code), reactions
 
@@ -293,8 +260,11 @@ class FfClip(EditMethod):
         """Return the weighted terms: the sentence comes true, person, code and background stay."""
         config, before, after = self.config, source.image, edited.image
         moved = (edited.latent.code - source.latent.code) / self.unit
-        settings = PaeSettings(alpha=config.pae_alpha)
-        distance = text_distance(config.aim, before, after, sentence, backbones.clip, settings)
+        settings, clip_loss = (
+            PaeSettings(alpha=config.additions.pae_alpha),
+            config.additions.clip_loss,
+        )
+        distance = text_distance(clip_loss, before, after, sentence, backbones.clip, settings)
         terms = {
             "clip": config.weight_clip * distance,
             "latent_l1": config.weight_latent_l1 * moved.abs().mean(),
@@ -305,7 +275,7 @@ class FfClip(EditMethod):
             )
         if config.weight_background:
             terms["background"] = config.weight_background * region_distance(
-                backbones.segmenter, before, after, config.kept_regions
+                backbones.segmenter, before, after, KEPT_REGIONS
             )
         if config.weight_clip_image:
             a, b = backbones.clip.encode_image(before), backbones.clip.encode_image(after)
@@ -315,7 +285,7 @@ class FfClip(EditMethod):
 
     def _text(self, sentence: Sentence) -> Tensor:
         """Return the text as the module reads it, [n, text_dim]."""
-        direction = self.config.text == "direction"
+        direction = self.config.text_input == "direction"
         unit = text_direction(sentence) if direction else sentence.target
         return self.config.text_norm * unit
 

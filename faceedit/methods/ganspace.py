@@ -24,18 +24,21 @@ from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words import named_edits
-from faceedit.words.named_edits import EditNames, Wordings, one_edit_a_wish
+from faceedit.words.named_edits import EditNames, Wordings, one_edit_per_wish
 
-COARSE_END, MEDIUM_END = 4, 8  # first layer of the medium and of the fine level
+COARSE_END, MEDIUM_END = 4, 8  # first layer of the medium and of the fine group
 
 
 @dataclass(frozen=True)
 class GanSpaceConfig(MethodConfig):
     """Settings of the components and their names."""
 
+    # Sizes
     w_dim: int = 512
     embed_dim: int = 512  # of CLIP
+    # The paper's
     num_components: int = 48  # 80 in the official files
+    # Ours
     wordings: Wordings = named_edits.WORDINGS  # (key, sentence): the edits and how they are called
     step: float = 1.0  # of what a named edit shall change
     mode: Literal["offset", "target"] = "offset"  # see `forward`
@@ -68,8 +71,8 @@ def principal_components(w: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]
 def layer_ranges(num_ws: int) -> list[tuple[int, int]]:
     """Return the layers [start, end) on which components are tried: all, coarse, medium, fine."""
     cuts = [0, min(COARSE_END, num_ws), min(MEDIUM_END, num_ws), num_ws]
-    levels = [(a, b) for a, b in pairwise(cuts) if a < b]
-    return list(dict.fromkeys([(0, num_ws), *levels]))
+    groups = [(a, b) for a, b in pairwise(cuts) if a < b]
+    return list(dict.fromkeys([(0, num_ws), *groups]))
 
 
 class GanSpace(EditMethod):
@@ -102,17 +105,16 @@ class GanSpace(EditMethod):
     @classmethod
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
         """Return unfitted components for this generator, as many as it can have."""
-        reader = backbones.require("attributes", cls.name)
         w_dim = backbones.require("generator", cls.name).config.w_dim
-        count = min(settings.pop("num_components", GanSpaceConfig.num_components), w_dim)
-        wanted = settings.pop("wordings", named_edits.WORDINGS)
-        sizes = {
-            "w_dim": w_dim,
-            "embed_dim": backbones.require("clip", cls.name).embed_dim,
-            "num_components": count,
-            "wordings": named_edits.readable(wanted, reader.config.heads),
-        }
-        return cls(GanSpaceConfig(**{**sizes, **settings}))
+        wanted = settings.get("num_components", GanSpaceConfig.num_components)
+        settings["num_components"] = min(wanted, w_dim)
+        settings["wordings"] = named_edits.known(cls.name, backbones, settings.get("wordings"))
+        return super().build(backbones, **settings)
+
+    @classmethod
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks."""
+        return named_edits.sizes(cls.name, backbones)
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
@@ -122,7 +124,7 @@ class GanSpace(EditMethod):
         A sentence of several wishes moves along one component a wish, one after the other.
         """
         step = partial(self._step, strength=strength)
-        edited = one_edit_a_wish(source.latent.code, sentence, backbones.clip, step)
+        edited = one_edit_per_wish(source.latent.code, sentence, backbones.clip, step)
         image = backbones.generator.synthesis(edited)
         return Face(image, Latent(edited, self.space), source.mask)
 

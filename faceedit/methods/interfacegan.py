@@ -25,7 +25,7 @@ from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words import named_edits
-from faceedit.words.named_edits import EditNames, Wordings, one_edit_a_wish
+from faceedit.words.named_edits import EditNames, Wordings, one_edit_per_wish
 
 TRAIN_SHARE = 0.7  # of the faces; the others tell the boundary's accuracy
 LEAST_COSINE = 0.3  # of a boundary and its conditional one, below which a step grows no further
@@ -35,10 +35,13 @@ LEAST_COSINE = 0.3  # of a boundary and its conditional one, below which a step 
 class InterFaceGanConfig(MethodConfig):
     """Settings of the boundaries."""
 
+    # Sizes
     w_dim: int = 512
     embed_dim: int = 512  # of CLIP
-    wordings: Wordings = named_edits.WORDINGS  # (key, sentence): the edits and how they are called
+    # The paper's
     conditions: tuple[str, ...] = ("femininity", "age", "skin_tone", "glasses", "hat", "smile")
+    # Ours
+    wordings: Wordings = named_edits.WORDINGS  # (key, sentence): the edits and how they are called
     step: float = 1.0  # of the way from the mean face to those whom the attribute holds for
     mode: Literal["relative", "absolute"] = "relative"  # see `forward`
     regularization: float = 0.1  # of the squared normal, against the mean squared hinge
@@ -125,14 +128,13 @@ class InterFaceGan(EditMethod):
     @classmethod
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
         """Return unfitted boundaries for what this base's attribute reader reads."""
-        reader = backbones.require("attributes", cls.name)
-        wanted = settings.pop("wordings", named_edits.WORDINGS)
-        sizes = {
-            "w_dim": backbones.require("generator", cls.name).config.w_dim,
-            "embed_dim": backbones.require("clip", cls.name).embed_dim,
-            "wordings": named_edits.readable(wanted, reader.config.heads),
-        }
-        return cls(InterFaceGanConfig(**{**sizes, **settings}))
+        settings["wordings"] = named_edits.known(cls.name, backbones, settings.get("wordings"))
+        return super().build(backbones, **settings)
+
+    @classmethod
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks."""
+        return named_edits.sizes(cls.name, backbones)
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
@@ -142,7 +144,7 @@ class InterFaceGan(EditMethod):
         A sentence of several wishes moves along one boundary a wish, one after the other.
         """
         step = partial(self._step, strength=strength)
-        edited = one_edit_a_wish(source.latent.code, sentence, backbones.clip, step)
+        edited = one_edit_per_wish(source.latent.code, sentence, backbones.clip, step)
         image = backbones.generator.synthesis(edited)
         return Face(image, Latent(edited, self.space), source.mask)
 

@@ -9,7 +9,7 @@ Two ideas keep what the words do not mention. *Decoupling by group sampling*: in
 consists of segments of one category only (hair, or the mouth, ...), which `training` draws from the
 recipe's groups. *The entropy constraint*: an offset should use few entries of the code. Three modes
 of inference: "single" reads the whole sentence at once; "decoupled" splits it into one segment a
-category (`segments`), asks for an offset each and adds them; "sequential" applies what the
+category (`segments`), asks for an offset for each and adds them; "sequential" applies what the
 sentence wishes (`wishes`) one after the other.
 
 Differs from the paper: its network takes one w, repeated for all layers; ours takes the layers of
@@ -17,12 +17,13 @@ w_plus as they are, so that inverted photos fit. Codes and offsets are in units 
 entry's deviation over random faces (`centre`, `unit`), which is 1 for official generators; official
 weights have centre 0 and unit 1. CLIP's embeddings have length 1 here and are multiplied by
 `text_scale`, the usual length of ViT-B/32's. The official code truncates after the offset, which
-multiplies it by 0.7 (`scale`). All layers may move by the mean of their offsets (`one_offset`), for
-a generator that has seen only one w for all its layers. The entropy is summed over 14 x 512 entries
+multiplies it by 0.7 (`scale`). All layers may move by the mean of their offsets (`tied_layers`).
+The entropy is summed over 14 x 512 entries
 there and brought to that count here. The background term leaves out hats, and the face colour term
 glasses and beards, which sentences may ask for. `initial_scale` makes the first offsets small, for
 short trainings. The weights of the terms are official, but cosines of a small CLIP spread wider
-than OpenAI's, so a recipe may raise the others, and choose how the CLIP term compares (`aim`).
+than OpenAI's, so a recipe may raise the others, and choose how the CLIP term compares
+(`clip_loss`).
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.losses import terms as losses
-from faceedit.losses.text import Aim, text_distance
+from faceedit.losses.pae import PaeSettings
+from faceedit.losses.text import text_distance
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.optimization.codes import w_plus_unit
+from faceedit.optimization.codes import add_units, set_units
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.sentence import in_turn
+from faceedit.words.sentence import wish_sequence
 from faceedit.words.wishes import one_wish, segments, wishes
 
 REFERENCE_ENTRIES = 14 * 512  # of the official code: what weight_entropy was chosen for
@@ -56,26 +59,29 @@ FACE = ("skin", "nose", "ear")  # whose colour it shall keep
 class ManiClipConfig(MethodConfig):
     """Settings of ManiCLIP; the defaults are those of the official weights."""
 
-    added_later = MethodConfig.added_later | {"one_offset"}
+    takes = frozenset({"tied_layers", "clip_loss", "pae_alpha"})
+
+    # Sizes
     w_dim: int = 512
     embed_dim: int = 512  # of CLIP
+    # The paper's
     heads: int = 8
     layers: int = 6
     feed_forward: int = 2048
     dropout: float = 0.2
     text_scale: float = 10.0  # length of the sentence's embedding as the network takes it
     scale: float = 0.7  # of the offset; the official truncation
-    initial_scale: float = 1.0  # of the offset before training
     mode: Literal["single", "decoupled", "sequential"] = "single"  # of inference
-    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
     entropy: Literal["minmax", "l1"] = "minmax"  # how sizes of entries become shares
-    aim: Aim = "global"  # of the CLIP term: the paper's; see `faceedit.losses.text`
     weight_clip: float = 1.0
     weight_identity: float = 0.05
     weight_background: float = 1.0
     weight_face_color: float = 0.05
     weight_offset: float = 0.1
     weight_entropy: float = 0.2
+    # Ours
+    additions: Additions = Additions()
+    initial_scale: float = 1.0  # of the offset before training
 
 
 class OffsetTransformer(nn.Module):
@@ -141,18 +147,20 @@ class ManiClip(EditMethod):
     def __init__(self, config: ManiClipConfig) -> None:
         super().__init__(config)
         self.transformer = OffsetTransformer(config)
-        self.register_buffer("centre", torch.zeros(config.w_dim))
-        self.register_buffer("unit", torch.ones(config.w_dim))
+        add_units(self, config.w_dim)
+
+    @classmethod
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks."""
+        generator = backbones.require("generator", cls.name)
+        clip = backbones.require("clip", cls.name)
+        return {"w_dim": generator.config.w_dim, "embed_dim": clip.embed_dim}
 
     @classmethod
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
-        """Return an untrained ManiCLIP, in the units of this generator."""
-        generator = backbones.require("generator", cls.name)
-        clip = backbones.require("clip", cls.name)
-        sizes = {"w_dim": generator.config.w_dim, "embed_dim": clip.embed_dim}
-        method = cls(ManiClipConfig(**{**sizes, **settings}))
-        method.centre.copy_(generator.w_avg)
-        method.unit.copy_(w_plus_unit(generator))
+        """Return one that has learned nothing yet, in the sizes and units of these networks."""
+        method = super().build(backbones, **settings)
+        set_units(method, backbones.generator)
         return method
 
     def forward(
@@ -161,13 +169,13 @@ class ManiClip(EditMethod):
         """Return G(w + strength * scale * offset)."""
         code = source.latent.code
         moved = (code - self.centre) / self.unit
-        offset = torch.zeros_like(code)
+        offset, tied = torch.zeros_like(code), self.config.additions.ties(backbones.generator)
         split = one_wish if self.training else SPLITS[self.config.mode]
-        for part, asked in in_turn(sentence, split, backbones.clip):
+        for part, asked in wish_sequence(sentence, split, backbones.clip):
             start = moved + offset if self.config.mode == "sequential" else moved
             text = part.target.expand(len(code), -1) * self.config.text_scale
             step = self.transformer(start, text)
-            if self.config.one_offset:
+            if tied:
                 step = step.mean(dim=1, keepdim=True)
             offset = offset + asked * self.config.scale * step
         code = code + strength * offset * self.unit
@@ -177,7 +185,8 @@ class ManiClip(EditMethod):
         self, source: Face, edited: Face, sentence: Sentence, backbones: Backbones
     ) -> dict[str, Tensor]:
         """Return the weighted terms of the official training command; their sum is the loss."""
-        config = self.config
+        config, additions = self.config, self.config.additions
+        settings = PaeSettings(alpha=additions.pae_alpha)
         before, after = source.image.clamp(-1, 1), edited.image.clamp(-1, 1)
         labels = [backbones.segmenter.segment(image.detach()) for image in (before, after)]
         kept = [chosen(backbones.segmenter, label, BACKGROUND) for label in labels]
@@ -185,7 +194,9 @@ class ManiClip(EditMethod):
         offset = (edited.latent.code - source.latent.code) / self.unit / config.scale
         return {
             "clip": config.weight_clip
-            * text_distance(config.aim, source.image, edited.image, sentence, backbones.clip),
+            * text_distance(
+                additions.clip_loss, source.image, edited.image, sentence, backbones.clip, settings
+            ),
             "identity": config.weight_identity
             * losses.identity_distance(backbones.identity, before, after),
             "background": config.weight_background

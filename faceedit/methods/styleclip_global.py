@@ -7,13 +7,7 @@ official code does: channels that stay are weighted by their relevance divided b
 moved in units of their own deviation, so alpha says how many deviations the most relevant channel
 moves. Differs from the code: a channel's effect is measured around each sample, as the paper says
 (`base="mean_cumulative"` repeats the code, which leaves every channel that it has measured at its
-mean); and beta is by default chosen by rank, so that a selection is never empty.
-`effect="regressed"` measures relevance the other way round (`faceedit.optimization.directions`):
-moving one channel alone leaves the faces that a generator draws, and what CLIP says of such
-pictures is little help; what faces that differ in CLIP's eyes have in common in s is. A sentence of
-several wishes may be taken apart (`in_turn`). How far to go along a direction is the user's to find
-in the paper, face by face; with several `lengths` CLIP looks at a face that far on and takes the
-best.
+mean); and beta may be chosen by rank (`keep`), so that a selection is never empty.
 """
 
 from __future__ import annotations
@@ -21,23 +15,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from faceedit.backbones import Backbones
-from faceedit.losses.text import common_direction
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.optimization.directions import regressed_directions
+from faceedit.optimization.directions import select
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.sentence import in_turn
-from faceedit.words.wishes import one_wish, wishes
 
 logger = logging.getLogger(__name__)
 Base = Literal["sample", "mean", "mean_cumulative"]
-Effect = Literal["perturbed", "regressed"]
 CHUNK = 64  # images rendered and encoded at once while fitting
 
 
@@ -45,21 +35,17 @@ CHUNK = 64  # images rendered and encoded at once while fitting
 class GlobalConfig(MethodConfig):
     """Settings of the global directions."""
 
+    # Sizes
     num_channels: int = 9088  # of s, those of toRGB included
     embed_dim: int = 512  # of CLIP
-    added_later = MethodConfig.added_later | {"effect", "ridge", "in_turn", "lengths", "price"}
-
+    # The paper's
     alpha: float = 3.0  # deviations that the most relevant channel moves at strength 1
-    keep: int = 40  # channels that a sentence moves; used where beta is None
-    beta: float | None = None  # smallest relevance that moves a channel, as in the paper
+    beta: float | None = None  # smallest relevance that moves a channel; None: see `keep`
     amplitude: float = 5.0  # deviations by which a channel is moved to measure its effect
-    images: int = 16  # samples around which each channel is measured; 100 in the paper
+    images: int = 100  # samples around which each channel is measured
     base: Base = "sample"  # what a measured channel is moved around, see `perturbed`
-    effect: Effect = "perturbed"  # the paper's; or "regressed", see `relevance` for alpha's unit
-    ridge: float = 0.3  # of the regression; share of the mean variance of CLIP's entries
-    in_turn: bool = False  # split sentences of several wishes and add their steps
-    lengths: tuple[float, ...] = (1.0,)  # of the step, in alpha; CLIP chooses for each face
-    price: float = 0.02  # gain in cosine that an alpha more has to bring
+    # Ours
+    keep: int = 40  # channels that a sentence moves where there is no beta
 
 
 def channel_directions(features: Tensor) -> Tensor:
@@ -76,27 +62,6 @@ def channel_directions(features: Tensor) -> Tensor:
     """
     low, high = F.normalize(features, dim=-1).unbind(dim=2)
     return F.normalize(F.normalize(high - low, dim=-1).mean(dim=1), dim=-1)
-
-
-def select(relevance: Tensor, keep: int, beta: float | None = None) -> Tensor:
-    """Return relevances with all but the largest set to 0, divided by the largest.
-
-    Args:
-        relevance: R, [n, channels], the cosine of each channel's direction and delta_t.
-        keep: How many channels stay where there is no beta; at least one always does.
-        beta: Channels below this stay where they are; one that reaches it moves.
-
-    Returns:
-        [n, channels], the largest absolute value of each row is 1 (0 where nothing is relevant).
-    """
-    size = relevance.abs()
-    largest = size.amax(dim=1, keepdim=True)
-    if beta is None:
-        keep = max(1, min(keep, size.shape[1]))
-        threshold = size.topk(keep, dim=1).values[:, -1:]
-    else:
-        threshold = largest.clamp(max=beta)
-    return torch.where(size >= threshold, relevance, 0.0) / largest.clamp(min=1e-12)
 
 
 def automatic_beta(relevance: Tensor, more_than: int) -> float:
@@ -160,82 +125,42 @@ class StyleClipGlobal(EditMethod):
     space = Space.S
     needs = frozenset({"generator", "clip"})
 
-    directions: Tensor  # [C, d], unit length and 0 for toRGB's channels, or as regressed
+    directions: Tensor  # [C, d], unit length and 0 for toRGB's channels
     deviation: Tensor  # [C], of each channel over random faces
-    covariance: Tensor  # [d, d], of CLIP's view of random faces; regressed only
 
     def __init__(self, config: GlobalConfig) -> None:
         super().__init__(config)
         self.register_buffer("directions", torch.zeros(config.num_channels, config.embed_dim))
         self.register_buffer("deviation", torch.zeros(config.num_channels))
-        if config.effect == "regressed":
-            self.register_buffer("covariance", torch.zeros(config.embed_dim, config.embed_dim))
 
     @classmethod
-    def build(cls, backbones: Backbones, **settings: Any) -> Self:
-        """Return unfitted global directions for this generator and CLIP."""
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks."""
         generator = backbones.require("generator", cls.name)
         clip = backbones.require("clip", cls.name)
-        sizes = {"num_channels": sum(generator.style_dims), "embed_dim": clip.embed_dim}
-        return cls(GlobalConfig(**{**sizes, **settings}))
+        return {"num_channels": sum(generator.style_dims), "embed_dim": clip.embed_dim}
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
-        """Return G(s + strength * alpha * delta_s), the sum of delta_s over wishes if split."""
+        """Return G(s + strength * alpha * delta_s)."""
         code = source.latent.code
-        split = wishes if self.config.in_turn else one_wish
-        turns = in_turn(sentence, split, backbones.clip)
-        step = sum(asked.flatten(1) * self.delta_s(wish) for wish, asked in turns)
-        step = self.config.alpha * torch.as_tensor(step).to(code)
-        length = self.best_length(code, step, sentence, backbones)
-        code = code + strength * length * step
+        code = code + strength * self.config.alpha * self.delta_s(sentence).to(code)
         image = backbones.generator.synthesis_from_styles(code)
         return Face(image, Latent(code, self.space), source.mask)
-
-    @torch.no_grad()
-    def best_length(
-        self, code: Tensor, step: Tensor, sentence: Sentence, backbones: Backbones
-    ) -> Tensor:
-        """Return for each face the length of the step that CLIP finds worth its price, [n, 1].
-
-        It is the one with the largest cosine of image and sentence, less `price` times the length.
-        Along a line that faces vary on, more of it pleases CLIP up to where the thing is there.
-        """
-        lengths = torch.tensor(self.config.lengths).to(code)
-        if len(lengths) == 1 or not len(code):
-            return lengths[:1].expand(len(code), 1)
-        tried = code[:, None] + lengths[:, None] * step[:, None]  # [n, lengths, C]
-        images = backbones.generator.synthesis_from_styles(tried.flatten(0, 1))
-        seen = backbones.clip.encode_image(images).unflatten(0, tried.shape[:2])
-        fit = (seen * sentence.target[:, None].to(seen)).sum(dim=-1) - self.config.price * lengths
-        return lengths[fit.argmax(dim=1)][:, None]
 
     def delta_s(self, sentence: Sentence) -> Tensor:
         """Return the step of a sentence, [n, C]; its most relevant channel moves by one deviation.
 
         delta_s = sigma * R / max |R|, with R = Delta i . Delta t below beta set to 0 (Section 6.1).
-        A regressed R is in deviations already and is not divided: some sentences need more.
         """
-        relevance = self.relevance(sentence)
-        chosen = select(relevance, self.config.keep, self.config.beta)
-        if self.config.effect == "regressed":
-            chosen = chosen * relevance.abs().amax(dim=1, keepdim=True)
+        chosen = select(self.relevance(sentence), self.config.keep, self.config.beta)
         return chosen * self.deviation
 
     def relevance(self, sentence: Sentence) -> Tensor:
-        """Return R, [n, C]: the cosine of each channel's effect and what the words ask for.
-
-        Regressed: by how many deviations channels differ for it, over how much faces vary in it. A
-        rare thing is far from most faces, and is learned as nearer than it is: it needs more.
-        """
+        """Return R, [n, C]: the cosine of each channel's effect and what the words ask for."""
         delta_t = F.normalize(sentence.target - sentence.neutral_embedding, dim=-1)
-        delta_t = delta_t.to(self.directions)
-        relevance = delta_t @ self.directions.T
-        if self.config.effect == "perturbed":
-            return relevance
-        spread = ((delta_t @ self.covariance) * delta_t).sum(dim=-1, keepdim=True)
-        return relevance / spread.clamp(min=1e-8).sqrt()
+        return delta_t.to(self.directions) @ self.directions.T
 
     @torch.no_grad()
     def fit(self, latents: Tensor, labels: Tensor | None, backbones: Backbones) -> None:
@@ -243,8 +168,7 @@ class StyleClipGlobal(EditMethod):
 
         Args:
             latents: Codes of random faces, w_plus [n, num_ws, w_dim] or s [n, C]; thousands for
-                the deviations, of which the first `config.images` are the samples to render
-                (all of them for a regression).
+                the deviations, of which the first `config.images` are the samples to render.
             labels: Not used.
             backbones: Needs `generator` and `clip`.
 
@@ -259,14 +183,6 @@ class StyleClipGlobal(EditMethod):
         s = torch.cat(parts)
         mean, deviation = s.mean(dim=0), s.std(dim=0, correction=0)
         self.deviation.copy_(deviation)
-        if self.config.effect == "regressed":
-            chunks = (generator.synthesis_from_styles(part) for part in s.split(CHUNK))
-            seen = torch.cat([clip.encode_image(images) for images in chunks])
-            common = common_direction(clip).to(seen)
-            self.directions.copy_(regressed_directions(s, seen, common, self.config.ridge))
-            seen = seen - (seen @ common)[:, None] * common
-            self.covariance.copy_(seen.T.cov(correction=0))
-            return
         moved = movable(generator).to(s.device)
         channels = moved.nonzero().flatten().tolist()
         samples, step = s[: self.config.images], self.config.amplitude * deviation

@@ -29,23 +29,22 @@ from faceedit.backbones import Backbones
 from faceedit.backbones.layers import EqualLinear, PixelNorm
 from faceedit.losses import terms as losses
 from faceedit.method import EditMethod, MethodConfig
-from faceedit.optimization.codes import code_unit
+from faceedit.optimization.codes import add_units, set_units
 from faceedit.types import Face, Latent, Sentence, Space
 
-LEVELS = ("coarse", "medium", "fine")
+LAYER_GROUPS = ("coarse", "medium", "fine")
 
 
 @dataclass(frozen=True)
 class MapperConfig(MethodConfig):
     """Settings of the mapper; the defaults are the official ones, but for `norm_axis`."""
 
-    added_later = MethodConfig.added_later | {"space", "style_dims", "to_rgb"}
-
+    # Sizes
     space: Literal["w_plus", "s"] = "w_plus"
     w_dim: int = 512  # not read in s
     style_dims: tuple[int, ...] = ()  # channels of every style layer; read in s only
+    # The paper's
     to_rgb: bool = False  # in s: whether the styles of toRGB layers, mere colours, are moved too
-    width: int = 0  # of the hidden layers; 0 = that of the code
     depth: int = 4  # fully connected layers in each network
     coarse: bool = True  # whether the layers [0, medium_from) are moved
     medium: bool = True  # [medium_from, fine_from)
@@ -54,15 +53,18 @@ class MapperConfig(MethodConfig):
     fine_from: int = 8
     single: bool = False  # one network for all layers, the official SingleMapper; not in s
     lr_multiplier: float = 0.01  # of the equalised learning rate
-    norm_axis: Literal["entries", "layers"] = "entries"  # "layers" is the official one
     scale: float = 0.1  # of M_t(w); in the official code, not in the paper
     sentence: str = ""  # what it has learned
     weight_clip: float = 1.0
     weight_latent_l2: float = 0.8  # lambda_L2 of Equation 5
     weight_identity: float = 0.1  # lambda_ID of Equation 5; 0 where the edit changes who it is
+    # Ours
+    norm_axis: Literal["entries", "layers"] = "entries"  # "layers" is the official one, see above
+    width: int = 0  # of the hidden layers; 0 = that of the code
 
     def __post_init__(self) -> None:
         """Refuse one network for style layers, which differ in width."""
+        super().__post_init__()
         if self.space == "s" and self.single:
             raise ValueError("single is set, but space is 's', where every layer has its own width")
 
@@ -112,19 +114,19 @@ def make_mapper(config: MapperConfig) -> nn.Module:
     """Return M_t of the codes and the parts that the settings name."""
     if config.single:
         return Mapper(config, config.w_dim)
-    return style_mapper(config) if config.space == Space.S else levels_mapper(config)
+    return style_mapper(config) if config.space == Space.S else w_plus_mapper(config)
 
 
-def levels_mapper(config: MapperConfig) -> PartsMapper:
-    """Return M_t of w_plus codes, [n, num_ws, w_dim]: a network a level."""
+def w_plus_mapper(config: MapperConfig) -> PartsMapper:
+    """Return M_t of w_plus codes, [n, num_ws, w_dim]: a network per layer group."""
     starts = (0, config.medium_from, config.fine_from)
-    moved = [level for level in LEVELS if getattr(config, level)]
-    networks = {level: Mapper(config, config.w_dim) for level in moved}
-    return PartsMapper(dict(zip(LEVELS, starts, strict=True)), networks)
+    moved = [group for group in LAYER_GROUPS if getattr(config, group)]
+    networks = {group: Mapper(config, config.w_dim) for group in moved}
+    return PartsMapper(dict(zip(LAYER_GROUPS, starts, strict=True)), networks)
 
 
 def style_mapper(config: MapperConfig) -> PartsMapper:
-    """Return M_t of style codes, [n, sum(style_dims)]: a network a style layer."""
+    """Return M_t of style codes, [n, sum(style_dims)]: a network per style layer."""
     sizes, names = config.style_dims, [str(layer) for layer in range(len(config.style_dims))]
     starts = dict(zip(names, accumulate(sizes, initial=0), strict=False))  # the last sum is s's end
     moved = [layer for layer in range(len(sizes)) if is_moved(layer, config)]
@@ -132,14 +134,14 @@ def style_mapper(config: MapperConfig) -> PartsMapper:
 
 
 def is_moved(layer: int, config: MapperConfig) -> bool:
-    """Return whether a style layer has a network: its level is on, and toRGB layers if wanted.
+    """Return whether a style layer has a network: its group is on, and toRGB layers if wanted.
 
     The order of layers is that of `style_layout`: two at 4 px, then three a resolution, toRGB last;
     a toRGB layer shares its w with the next resolution's first.
     """
     w_index = layer - (layer + 1) // 3
-    level = LEVELS[(w_index >= config.medium_from) + (w_index >= config.fine_from)]
-    return bool(getattr(config, level)) and (config.to_rgb or layer % 3 != 1)
+    group = LAYER_GROUPS[(w_index >= config.medium_from) + (w_index >= config.fine_from)]
+    return bool(getattr(config, group)) and (config.to_rgb or layer % 3 != 1)
 
 
 class StyleClipMapper(EditMethod):
@@ -159,21 +161,17 @@ class StyleClipMapper(EditMethod):
         self.space = Space(config.space)  # type: ignore[misc]  # the settings decide
         self.mapper = make_mapper(config)
         entries = sum(config.style_dims) if self.space is Space.S else config.w_dim
-        self.register_buffer("centre", torch.zeros(entries))
-        self.register_buffer("unit", torch.ones(entries))
+        add_units(self, entries)
 
     @classmethod
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
         """Return a mapper that has learned nothing yet, in the units of this generator."""
         generator = backbones.require("generator", cls.name)
         sizes: dict[str, Any] = {"w_dim": generator.config.w_dim}
-        centre = generator.w_avg
         if settings.get("space") == Space.S:
             sizes = {"w_dim": 0, "style_dims": generator.style_dims}
-            centre = generator.styles(generator.broadcast(centre[None]))[0]
         method = cls(MapperConfig(**{**sizes, **settings}))
-        method.centre.copy_(centre)
-        method.unit.copy_(code_unit(generator, method.space))
+        set_units(method, generator, method.space)
         return method
 
     def forward(

@@ -9,9 +9,8 @@ squares over 18 x 512 entries and we follow it, scaled to that count whatever th
 (`REFERENCE_ENTRIES`). Entries are measured in units of their deviation over random faces times 2,
 which is 1 for official generators, so that the settings suit generators of another scale and s as
 well as w_plus. The best code on the way is returned, where the official code returns the last but
-one. With `one_offset` all layers move alike, which is more than a saving for a generator that has
-never been shown two w at once (`faceedit.optimization.codes.descend`). `strength` goes along the
-straight line from w_s to it.
+one. All layers may move alike (`tied_layers`). `strength` goes along the straight line from w_s to
+it.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.losses import terms as losses
 from faceedit.method import EditMethod, MethodConfig
@@ -35,8 +35,9 @@ REFERENCE_ENTRIES = 18 * 512  # of the official w_plus: what weight_latent_l2 wa
 class OptimizationConfig(MethodConfig):
     """Settings of the descent; the weights are those of the official notebook."""
 
-    added_later = MethodConfig.added_later | {"one_offset"}
+    takes = frozenset({"tied_layers"})
 
+    # The paper's
     space: Literal["w_plus", "s"] = "w_plus"
     steps: int = 80
     learning_rate: float = 0.05  # Adam's, in official units; theirs is 0.1, for 300 steps
@@ -44,8 +45,8 @@ class OptimizationConfig(MethodConfig):
     weight_latent_l2: float = 0.008  # lambda_L2; lower it for stronger edits
     weight_identity: float = 0.005  # lambda_ID; 0 where the edit changes who it is
     layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
-    one_offset: bool = False  # the same in all layers (w_plus only), for a generator that was
-    # trained with one w
+    # Ours
+    additions: Additions = Additions()  # layers are tied in w_plus only
 
 
 class StyleClipOptimization(EditMethod):
@@ -76,7 +77,8 @@ class StyleClipOptimization(EditMethod):
             terms = self.objective(source, edited, sentence, backbones)
             return torch.stack(list(terms.values())).sum()
 
-        config, shared = self.config, self.config.one_offset and self.space is Space.W_PLUS
+        config = self.config
+        shared = self.space is Space.W_PLUS and config.additions.ties(backbones.generator)
         code = descend(start, moves, score, config.steps, config.learning_rate, shared=shared)
         with torch.no_grad():
             return self._draw(start + strength * (code - start), source, backbones)

@@ -24,30 +24,33 @@ from faceedit.method import EditMethod, MethodConfig
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words import named_edits
 from faceedit.words.named_edits import EditNames, Wordings
-from faceedit.words.sentence import in_turn
+from faceedit.words.sentence import wish_sequence
 from faceedit.words.wishes import wishes
 
 CHUNK = 8  # faces whose gradients are taken at once
+CANDIDATES = 6  # channels that the attribute scores propose for an edit; each is then tried
+PROBES = 2  # random signs per face and region; the mean over faces evens them out
 
 
 @dataclass(frozen=True)
 class StyleSpaceConfig(MethodConfig):
     """Settings of the atlas."""
 
+    # Sizes
     num_channels: int = 9088  # of s, those of toRGB included
     embed_dim: int = 512  # of CLIP
-    wordings: Wordings = named_edits.WORDINGS  # (key, sentence): the edits and how they are called
     regions: tuple[str, ...] = ("background", "skin", "hair")  # that the segmenter tells apart
+    # The paper's
     keep: int = 8  # channels that the atlas lists for an edit and for a region
+    gradient_faces: int = 16  # whose gradient maps are taken; 1000 in the paper
     rank: int = 0  # which of an edit's channels is moved; 0 is the best
+    # Ours
+    wordings: Wordings = named_edits.WORDINGS  # (key, sentence): the edits and how they are called
     step: float = 1.0  # of what a named edit shall change
     amplitude: float = 5.0  # deviations by which a channel is moved to see what it does
     limit: float = 15.0  # deviations that a channel moves at most at strength 1
-    candidates: int = 6  # channels that the attribute scores propose for an edit
     faces: int = 6  # around which channels are moved
     population: int = 1500  # faces that are read
-    gradient_faces: int = 16  # whose gradient maps are taken; 1000 in the paper
-    probes: int = 2  # random signs a face and region
 
 
 def attribute_scores(s: Tensor, positive: Tensor) -> Tensor:
@@ -62,7 +65,7 @@ def attribute_scores(s: Tensor, positive: Tensor) -> Tensor:
 
 
 def region_scores(
-    s: Tensor, deviation: Tensor, backbones: Backbones, probes: int, draws: torch.Generator
+    s: Tensor, deviation: Tensor, backbones: Backbones, draws: torch.Generator
 ) -> Tensor:
     """Return how much each channel works in each region rather than in others, [regions, C].
 
@@ -73,7 +76,6 @@ def region_scores(
         s: Styles of some faces, [n, C].
         deviation: Of each channel, [C].
         backbones: Needs `generator` and `segmenter`.
-        probes: Random signs a face and region.
         draws: Their source.
     """
     segmenter = backbones.segmenter
@@ -85,7 +87,7 @@ def region_scores(
         for region in range(len(segmenter.config.regions)):
             mask = (labels == region)[:, None].to(images)  # [n, 1, h, w]
             square = torch.zeros_like(s)
-            for _ in range(probes if bool(mask.any()) else 0):
+            for _ in range(PROBES if bool(mask.any()) else 0):
                 coin = torch.randint(0, 2, images.shape, generator=draws, device=draws.device)
                 signs = (2 * coin - 1).to(images)
                 (slope,) = torch.autograd.grad((images * mask * signs).sum(), s, retain_graph=True)
@@ -124,15 +126,17 @@ class StyleSpace(EditMethod):
     @classmethod
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
         """Return an empty atlas for this generator, reader and segmenter."""
-        reader = backbones.require("attributes", cls.name)
-        wanted = settings.pop("wordings", named_edits.WORDINGS)
-        sizes = {
+        settings["wordings"] = named_edits.known(cls.name, backbones, settings.get("wordings"))
+        return super().build(backbones, **settings)
+
+    @classmethod
+    def sizes(cls, backbones: Backbones) -> dict[str, Any]:
+        """Return the sizes of these networks."""
+        return {
             "num_channels": sum(backbones.require("generator", cls.name).style_dims),
             "embed_dim": backbones.require("clip", cls.name).embed_dim,
-            "wordings": named_edits.readable(wanted, reader.config.heads),
             "regions": backbones.require("segmenter", cls.name).config.regions,
         }
-        return cls(StyleSpaceConfig(**{**sizes, **settings}))
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
@@ -140,7 +144,7 @@ class StyleSpace(EditMethod):
         """Return G(s) with one channel moved a wish, that of the edit nearest to it."""
         code = source.latent.code.clone()
         rows = torch.arange(len(code), device=code.device)
-        for wish, asked in in_turn(sentence, wishes, backbones.clip):
+        for wish, asked in wish_sequence(sentence, wishes, backbones.clip):
             chosen = self.names.nearest(wish)
             channel = self.edit_channels[chosen, self.config.rank]
             length = self.edit_sigmas[chosen, self.config.rank] * self.deviation[channel]
@@ -200,7 +204,7 @@ class StyleSpace(EditMethod):
         standard = (s - s.mean(0)) / self.deviation.clamp(min=1e-8)
         standard = standard[: config.population, free]
         proposed = [
-            attribute_scores(standard, positive).topk(min(config.candidates, len(free))).indices
+            attribute_scores(standard, positive).topk(min(CANDIDATES, len(free))).indices
             for positive in (classes > 0).unbind(1)
         ]
         least = torch.arange(config.keep, device=free.device)  # the atlas must be full
@@ -228,7 +232,7 @@ class StyleSpace(EditMethod):
         """Rank the channels by how much of their gradient lies in each region."""
         draws = torch.Generator(s.device).manual_seed(0)
         parts = [
-            region_scores(part, self.deviation, backbones, self.config.probes, draws) * len(part)
+            region_scores(part, self.deviation, backbones, draws) * len(part)
             for part in s.split(CHUNK)
         ]
         shares = (torch.stack(parts).sum(0) / len(s))[:, free]

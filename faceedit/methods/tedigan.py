@@ -9,7 +9,7 @@ Differs from the paper: its trained text encoder was never released, so, as in i
 the sentence. The features are the face recognition network's and are compared in units of their own
 size, which stands for the code's weight of 5e-5 on VGG's; codes are compared in official units
 (`faceedit.optimization.codes`). The learning rate is ramped and the steps are fewer: 60 for the
-code's 200. The best code on the way is returned; `one_offset` moves all layers alike. `strength`
+code's 200. The best code on the way is returned; `tied_layers` moves all layers alike. `strength`
 goes along the straight line to it.
 """
 
@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.losses import terms as losses
 from faceedit.method import EditMethod, MethodConfig
@@ -34,19 +35,21 @@ from faceedit.types import Face, Latent, Sentence, Space
 class TediGanConfig(MethodConfig):
     """Settings of the descent; pixel, encoder and CLIP weights are those of the code's `base`."""
 
-    added_later = MethodConfig.added_later | {"one_offset"}
+    takes = frozenset({"tied_layers"})
 
+    # The paper's
     steps: int = 60
     learning_rate: float = 0.05  # Adam's, in official units
     layers: tuple[int, int] | None = None  # first and end of the w layers that move; None = all
-    one_offset: bool = False  # the same in all layers, for a generator that was trained with one w
-    start: Literal["source", "mean"] = "source"  # "mean": from w_avg, as the code's `ext`
+    init: Literal["source", "mean"] = "source"  # "mean": from w_avg, as the code's `ext`
     consistency: Literal["encoder", "source"] = "encoder"  # "source": the code is held to w_s and
     # not to E(x_rec), as in the code's `ext`
     weight_pixel: float = 1.0
     weight_feature: float = 0.2  # of differences in units of the features' own mean square
     weight_encoder: float = 2.0
     weight_clip: float = 2.0  # 0.5 to 5; too little, and the words go unheard
+    # Ours
+    additions: Additions = Additions()
 
 
 def pixel_distance(image_a: Tensor, image_b: Tensor) -> Tensor:
@@ -89,7 +92,7 @@ class TediGan(EditMethod):
             return source
         gate = layer_gate(self.config.layers, generator).to(before)
         start = before
-        if self.config.start == "mean":
+        if self.config.init == "mean":
             start = torch.where(gate > 0, generator.w_avg.to(before), before)
         kept = self._measured(source, backbones)
 
@@ -99,9 +102,8 @@ class TediGan(EditMethod):
             return torch.stack(list(terms.values())).sum()
 
         unit, config = gate * w_plus_unit(generator).to(before), self.config
-        code = descend(
-            start, unit, score, config.steps, config.learning_rate, shared=config.one_offset
-        )
+        tied = config.additions.ties(generator)
+        code = descend(start, unit, score, config.steps, config.learning_rate, shared=tied)
         code = before + strength * (code - before)
         with torch.no_grad():
             return Face(generator.synthesis(code), Latent(code, self.space), source.mask)

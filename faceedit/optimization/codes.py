@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from faceedit.types import Space
 
@@ -61,6 +61,24 @@ def code_unit(generator: Any, space: Space) -> Tensor:
 def w_plus_unit(generator: Any) -> Tensor:
     """Return what an offset of 1 is worth in each entry of w, [w_dim]; never 0."""
     return code_unit(generator, Space.W_PLUS)
+
+
+def add_units(method: nn.Module, entries: int) -> None:
+    """Give a method its buffers `centre` and `unit`: what codes are measured from, and in.
+
+    They are 0 and 1, as official weights need, until `set_units` measures a generator.
+    """
+    method.register_buffer("centre", torch.zeros(entries))
+    method.register_buffer("unit", torch.ones(entries))
+
+
+def set_units(method: Any, generator: Any, space: Space = Space.W_PLUS) -> None:
+    """Set a method's `centre` to a generator's mean code and its `unit` to `code_unit`."""
+    centre = generator.w_avg
+    if space is Space.S:
+        centre = generator.styles(generator.broadcast(centre[None]))[0]
+    method.centre.copy_(centre)
+    method.unit.copy_(code_unit(generator, space))
 
 
 def layer_gate(layers: tuple[int, int] | None, generator: Any) -> Tensor:

@@ -3,10 +3,10 @@
 Papers: "Diffusion Models Beat GANs on Image Synthesis", Dhariwal & Nichol 2021, arXiv:2105.05233,
 algorithm 2 (guided DDIM); "RePaint", Lugmayr et al. 2022, arXiv:2201.09865, and "Universal Guidance
 for Diffusion Models", Bansal et al. 2023, arXiv:2302.07121 (going through a level again from fresh
-noise); the weighing and blending of K. Crowson's CLIP-guided diffusion.
+noise); the weighing of K. Crowson's CLIP-guided diffusion.
 
 Notation (here -> paper): image -> x_t, estimate.noise -> epsilon_theta, estimate.clean -> x_0 as
-predicted at t, level -> alpha-bar_t, score -> minus the classifier's log likelihood.
+predicted at t, alpha_bar -> alpha-bar_t, score -> minus the classifier's log likelihood.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ Score = Callable[[Tensor], Tensor]  # images [n, 3, h, w] -> one number each, [n
 X0_RATE = 0.04  # root mean square change of the predicted clean image, a unit of scale
 NOISE_RATE = 300.0  # of scale, where gradients change the predicted noise
 LEAST_BLUR = 0.3  # px
+LARGEST_RMS = 0.05  # a gradient's root mean square is cut to this
 NOISIEST = 4.0  # noise over signal from which on blur grows no more
 
 
@@ -48,21 +49,22 @@ class Guidance:
     # "jacobian_free": as if the predicted noise did not depend on x_t
     scale: float = 3.0  # 0 does nothing, about 1 to 10 edits, negative numbers push away
     inner_steps: int = 2  # of descent a denoising step, for "x0"
-    start: float = 0.0  # shares of the run between which it pulls; the last steps only clean up
-    stop: float = 0.9
-    blend: bool = False  # score a mix with x_t instead of the clean image alone ("full" only)
-    max_rms: float = 0.05  # a gradient's root mean square is cut to this
-    repeats: int = 1  # times that a level is gone through, each but the first from fresh noise
-    repeat_stop: float = 0.4  # share of the run up to which levels are repeated
+    guidance_from: float = 0.0  # shares of the run between which it pulls
+    guidance_until: float = 0.9  # the last steps only clean up
+    repeats: int = (
+        1  # times that a noise level is gone through, each but the first from fresh noise
+    )
+    repeat_stop: float = 0.4  # share of the run up to which noise levels are repeated
     blur: float = 0.0  # of what is scored: share of the side, times noise over signal
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(GradientMode):
             known = ", ".join(get_args(GradientMode))
             raise RequestError(f"grad_mode is {self.mode!r}; choose from {known}")
-        if not 0 <= self.start <= self.stop <= 1:
+        if not 0 <= self.guidance_from <= self.guidance_until <= 1:
             raise RequestError(
-                f"guidance acts from {self.start} to {self.stop}; it needs 0 <= start <= stop <= 1"
+                f"guidance acts from {self.guidance_from} to {self.guidance_until}; "
+                "it needs 0 <= guidance_from <= guidance_until <= 1"
             )
         if self.inner_steps < 1:
             raise RequestError(f"inner_steps is {self.inner_steps}; it must be at least 1")
@@ -82,9 +84,10 @@ class Guidance:
     def weight(self, index: int, count: int) -> float:
         """Return the factor of the scale at a step: 1, falling to 0 over the last third."""
         progress = index / count
-        if not self.start <= progress < self.stop:
+        if not self.guidance_from <= progress < self.guidance_until:
             return 0.0
-        return min(1.0, 3 * (self.stop - progress) / max(self.stop - self.start, 1e-9))
+        length = self.guidance_until - self.guidance_from
+        return min(1.0, 3 * (self.guidance_until - progress) / max(length, 1e-9))
 
 
 @dataclass
@@ -115,7 +118,7 @@ def denoise(
     Args:
         diffusion: The network and its schedule.
         start: x at the last of the path's timesteps, [n, 3, h, w].
-        path: The source at every level. Its corrections are added where eta is 0.
+        path: The source at every timestep. Its corrections are added where eta is 0.
         steps: Steps that the whole schedule would take.
         score: What to descend.
         guidance: How.
@@ -175,8 +178,8 @@ def guided(
             estimate = diffusion.estimate(image, time)
         if scale == 0:
             return estimate
-    level = diffusion.level(time)
-    sigma = guidance.blur * image.shape[-1] * min(NOISIEST, ((1 - level) / level) ** 0.5)
+    alpha_bar = diffusion.alpha_bar(time)
+    sigma = guidance.blur * image.shape[-1] * min(NOISIEST, ((1 - alpha_bar) / alpha_bar) ** 0.5)
 
     def score_of(clean: Tensor) -> Tensor:
         return score(blurred(clean, sigma))
@@ -187,13 +190,12 @@ def guided(
         if guidance.mode == "full":
             x = image.requires_grad_(True)
             estimate = diffusion.estimate(x, time)
-            seen = torch.lerp(x, estimate.clean, (1 - level) ** 0.5 if guidance.blend else 1.0)
-            gradient = torch.autograd.grad(score_of(seen).sum(), x)[0]
+            gradient = torch.autograd.grad(score_of(estimate.clean).sum(), x)[0]
         else:
             clean = estimate.clean.requires_grad_(True)
-            gradient = torch.autograd.grad(score_of(clean).sum(), clean)[0] / level**0.5
-    gradient = gradient * (guidance.max_rms / rms(gradient)).clamp(max=1.0)
-    noise = estimate.noise.detach() + NOISE_RATE * scale * (1 - level) ** 0.5 * gradient
+            gradient = torch.autograd.grad(score_of(clean).sum(), clean)[0] / alpha_bar**0.5
+    gradient = gradient * (LARGEST_RMS / rms(gradient)).clamp(max=1.0)
+    noise = estimate.noise.detach() + NOISE_RATE * scale * (1 - alpha_bar) ** 0.5 * gradient
     return _with_noise(diffusion, image.detach(), noise, time)
 
 
@@ -213,13 +215,13 @@ def _descended(
             leaf = clean.detach().requires_grad_(True)
             gradient = torch.autograd.grad(score(leaf).sum(), leaf)[0]
         clean = clean - X0_RATE * scale / inner_steps * gradient / rms(gradient)
-    level = diffusion.level(time)
-    return Estimate((image - level**0.5 * clean) / (1 - level) ** 0.5, clean)
+    alpha_bar = diffusion.alpha_bar(time)
+    return Estimate((image - alpha_bar**0.5 * clean) / (1 - alpha_bar) ** 0.5, clean)
 
 
 def _with_noise(diffusion: Diffusion, image: Tensor, noise: Tensor, time: int) -> Estimate:
-    level = diffusion.level(time)
-    return Estimate(noise, (image - (1 - level) ** 0.5 * noise) / level**0.5)
+    alpha_bar = diffusion.alpha_bar(time)
+    return Estimate(noise, (image - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5)
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:

@@ -221,7 +221,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         num_draft_iterations: int = ClipPaeDiffusionConfig.draft_iterations,
         guidance_scale: float | None = None,
         grad_mode: str | None = None,
-        start: str | None = None,
+        start_noise: str | None = None,
         eta: float = 0.0,
         mask_image: PIL.Image.Image | Tensor | None = None,
         num_cutouts: int = ClipPaeDiffusionConfig.cutouts,
@@ -254,7 +254,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             grad_mode: "x0", "full" or "jacobian_free", see `faceedit.optimization.guidance`; None =
                 "full", or "x0" from noise, where the exact gradient runs away from what faces look
                 like.
-            start: "ddim" inverts the images, "sdedit" adds noise to them, "noise" starts from
+            start_noise: "ddim" inverts the images, "sdedit" adds noise to them, "noise" starts from
                 noise alone; None = "ddim", or "noise" without an image.
             eta: 0 is DDIM, 1 is DDPM.
             mask_image: White where an image may change.
@@ -280,7 +280,9 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         if unknown := sorted(set(wanted) - set(self._callback_tensor_inputs)):
             known = ", ".join(self._callback_tensor_inputs)
             raise RequestError(f"a callback cannot be given {unknown}; choose from {known}")
-        start = start or ("noise" if image is None else "ddim")
+        start_noise = start_noise or ("noise" if image is None else "ddim")
+        networks = self.backbones(identity, segmenter)
+        weights_read = read_weights(weights, segmenting=networks.segmenter is not None)
         settings: dict[str, Any] = dict(
             target=target,
             characteristics=None if characteristics is None else tuple(characteristics),
@@ -289,17 +291,14 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             steps=num_inference_steps,
             draft_iterations=num_draft_iterations,
             scale=self.config.guidance_scale if guidance_scale is None else guidance_scale,
-            mode=grad_mode or ("x0" if start == "noise" else ClipPaeDiffusionConfig.mode),
-            start=start,
+            mode=grad_mode or ("x0" if start_noise == "noise" else ClipPaeDiffusionConfig.mode),
+            start_noise=start_noise,
             eta=eta,
             cutouts=num_cutouts,
             iterations=inversion_iterations,
             resolution=resolution,
-            **read_weights(weights),
+            **weights_read,
         )
-        networks = self.backbones(identity, segmenter)
-        if networks.segmenter is None:
-            settings.setdefault("weight_outside", 0.0)
         try:
             method = ClipPaeDiffusion(ClipPaeDiffusionConfig(**settings))
         except ValueError as error:
@@ -360,7 +359,7 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
         generator: torch.Generator | None,
     ) -> Trajectory:
         """Return where the run starts, with a progress bar while it is found."""
-        if method.config.start != "ddim":
+        if method.config.start_noise != "ddim":
             return method.path(goal, diffusion, generator)
         total = len(diffusion.plan(method.config.steps, method.config.depth))
         with self.progress_bar(total=total) as bar:

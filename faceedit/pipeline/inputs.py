@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import PIL.Image
 import torch
@@ -20,6 +21,7 @@ __all__ = ["Pictures", "read_images", "read_mask", "read_weights", "unwrap_clip"
 
 Pictures = PIL.Image.Image | Sequence[PIL.Image.Image] | Tensor
 WEIGHTS = [f.name for f in fields(ClipPaeDiffusionConfig) if f.name.startswith("weight_")]
+ADDED = ("weight_outside",)  # those of the terms that are additions
 
 
 def read_images(image: Pictures) -> Tensor:
@@ -103,15 +105,23 @@ def _share_parameters(given: nn.Module, taker: nn.Module) -> None:
         setattr(taker.get_submodule(place), last, parameter)
 
 
-def read_weights(weights: Mapping[str, float] | None) -> dict[str, float]:
+def read_weights(weights: Mapping[str, float] | None, segmenting: bool) -> dict[str, Any]:
     """Return the config's settings for weights by their terms' names.
+
+    Args:
+        weights: Term -> weight.
+        segmenting: Whether there is a segmenter; without one, "outside" is 0 unless it is given.
 
     Raises:
         RequestError: If there is no such term.
     """
-    chosen = {f"weight_{name}": value for name, value in (weights or {}).items()}
-    if unknown := sorted(set(chosen) - set(WEIGHTS)):
-        known = ", ".join(name.removeprefix("weight_") for name in WEIGHTS)
+    chosen: dict[str, Any] = {f"weight_{name}": value for name, value in (weights or {}).items()}
+    terms = [*WEIGHTS, *ADDED]
+    if unknown := sorted(set(chosen) - set(terms)):
+        known = ", ".join(name.removeprefix("weight_") for name in terms)
         given = ", ".join(name.removeprefix("weight_") for name in unknown)
         raise RequestError(f"no term {given}; choose from {known}")
-    return chosen
+    default = ClipPaeDiffusionConfig.additions
+    usual = default.weight_outside if segmenting else 0.0
+    added = replace(default, weight_outside=chosen.pop("weight_outside", usual))
+    return {**chosen, "additions": added}

@@ -33,7 +33,7 @@ class Place:
     """Where a characteristic shows: regions of a segmenter, and how far around them it may grow."""
 
     regions: tuple[str, ...]
-    reach: float = 0.0  # share of the image's side
+    margin: float = 0.0  # share of the image's side
 
 
 def _corpus(positive: str, negative: str, neutral: str) -> Corpus:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from faceedit.backbones import Backbones
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.types import Sentence
-from faceedit.words.sentence import embed, in_turn
+from faceedit.words.sentence import embed, wish_sequence
 from faceedit.words.statements import WORDINGS as WORDINGS
 from faceedit.words.statements import Wordings
 from faceedit.words.wishes import wishes
@@ -68,10 +68,24 @@ def readable(wordings: Wordings, heads: Sequence[AttributeHead]) -> Wordings:
     return left
 
 
-def one_edit_a_wish(
+def sizes(method: str, backbones: Backbones) -> dict[str, int]:
+    """Return the sizes that codes in w and CLIP give to a method of named edits."""
+    return {
+        "w_dim": backbones.require("generator", method).config.w_dim,
+        "embed_dim": backbones.require("clip", method).embed_dim,
+    }
+
+
+def known(method: str, backbones: Backbones, wordings: Wordings | None = None) -> Wordings:
+    """Return those of the wordings that the base's attribute reader can judge; None = WORDINGS."""
+    reader = backbones.require("attributes", method)
+    return readable(wordings or WORDINGS, reader.config.heads)
+
+
+def one_edit_per_wish(
     code: Tensor, sentence: Sentence, clip: Any, step: Callable[[Tensor, Sentence], Tensor]
 ) -> Tensor:
-    """Return codes [n, num_ws, w_dim] after one named edit a wish, one after the other.
+    """Return codes [n, num_ws, w_dim] after one named edit per wish, one after the other.
 
     Args:
         code: Before.
@@ -79,7 +93,7 @@ def one_edit_a_wish(
         clip: Reads the wishes.
         step: How far one wish moves the codes that the ones before have made.
     """
-    for wish, asked in in_turn(sentence, wishes, clip):
+    for wish, asked in wish_sequence(sentence, wishes, clip):
         code = code + asked.to(code) * step(code, wish)
     return code
 
@@ -117,8 +131,8 @@ class EditNames(nn.Module):
         for prompt, cosine, index in zip(
             sentence.prompt, likeness.tolist(), chosen.tolist(), strict=True
         ):
-            level = logging.INFO if cosine >= FAR else logging.WARNING
-            logger.log(level, "%r: the nearest is %s (%.2f)", prompt, self.keys[index], cosine)
+            importance = logging.INFO if cosine >= FAR else logging.WARNING
+            logger.log(importance, "%r: the nearest is %s (%.2f)", prompt, self.keys[index], cosine)
         return chosen
 
     def scores(self, heads: Sequence[AttributeHead], answers: Mapping[str, Tensor]) -> Tensor:

@@ -79,7 +79,7 @@ def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] = TEMPLATES
     return F.normalize(vectors.mean(dim=1), dim=-1)
 
 
-def in_turn(
+def wish_sequence(
     sentence: Sentence, split: Callable[[str], list[str]], clip: Clip
 ) -> list[tuple[Sentence, Tensor]]:
     """Return what a sentence asks for, part after part.

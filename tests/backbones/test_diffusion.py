@@ -85,7 +85,7 @@ def test_steps_are_those_of_diffusers(prediction, eta, time):
 def test_inversion_step_is_the_opposite_of_the_denoising_step(gaussian):
     image, noise = torch.randn(2, 1, 3, 8, 8)
     noisy = gaussian.noisier(image, noise, 400, 420)
-    level = gaussian.level(420)
+    level = gaussian.alpha_bar(420)
     clean = (noisy - (1 - level) ** 0.5 * noise) / level**0.5
     back = gaussian.cleaner(Estimate(noise, clean), 400, 420)
     assert torch.allclose(back, image, atol=1e-5)
@@ -99,7 +99,7 @@ def test_fixed_point_inversion_beats_the_usual_one_by_far(gaussian):
         errors.append((reconstruct(gaussian, path.end, 50, 0.5) - image).abs().mean().item())
     assert errors[1] < errors[0] / 5 and errors[2] < errors[1] / 5
     assert errors[2] < 1e-3
-    level = gaussian.level(path.times[-1])
+    level = gaussian.alpha_bar(path.times[-1])
     assert path.end.std() == pytest.approx((level * 0.25 + 1 - level) ** 0.5, rel=0.1)
 
 

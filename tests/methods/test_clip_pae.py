@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from faceedit.additions import Additions
 from faceedit.losses import pae
 from faceedit.methods.clip_pae import ClipPae
 from faceedit.types import Face, Latent, Space
@@ -86,7 +87,7 @@ def test_constraints_are_terms_of_their_own(face, sentence, backbones):
 def test_what_lies_outside_is_held_where_a_characteristic_shows_somewhere(
     face, sentence, backbones, caplog
 ):
-    method = ClipPae.build(backbones, weight_outside=4.0)
+    method = ClipPae.build(backbones, additions=Additions(weight_outside=4.0))
     tinted = Face(face.image + 0.1, face.latent)
     told = {
         text: method.objective(face, tinted, read(text, "a face", backbones.clip), backbones)

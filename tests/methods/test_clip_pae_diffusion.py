@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from faceedit import FaceEditor, hub
+from faceedit.additions import Additions
 from faceedit.backbones.diffusion import Diffusion
 from faceedit.errors import RepoError, RequestError
 from faceedit.inversion import to_space
@@ -24,7 +25,7 @@ from faceedit.types import Space
 from faceedit.words.sentence import read
 
 # An untrained segmenter sees a little of every region everywhere, so nothing is held unless asked.
-FEW = {"steps": 10, "iterations": 1, "draft_iterations": 2, "weight_outside": 0.0}
+FEW = {"steps": 10, "iterations": 1, "draft_iterations": 2, "additions": Additions()}
 
 
 @pytest.fixture
@@ -140,7 +141,9 @@ def test_what_lies_outside_is_held_where_a_characteristic_shows_somewhere(
     source, backbones, caplog
 ):
     sentence = read("red hair", "a face", backbones.clip)
-    held, free = (build(backbones, weight_outside=weight) for weight in (30.0, 0.0))
+    held, free = (
+        build(backbones, additions=Additions(weight_outside=weight)) for weight in (30.0, 0.0)
+    )
     changed = []
     for method in (held, free):
         torch.manual_seed(0)
@@ -163,7 +166,12 @@ def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"start": "sdedit"}, {"start": "noise"}, {"repeats": 2, "changed": 0.09}, {"draft_rate": 0.5}],
+    [
+        {"start_noise": "sdedit"},
+        {"start_noise": "noise"},
+        {"repeats": 2, "changed": 0.09},
+        {"draft_rate": 0.5},
+    ],
 )
 def test_what_is_drawn_follows_the_seed(settings, source, sentence, backbones):
     method = build(backbones, **settings)
@@ -187,7 +195,7 @@ def test_early_levels_are_gone_through_again_where_something_pulls():
     guidance = Guidance(repeats=3, repeat_stop=0.4)
     assert [guidance.passes(index, 5) for index in range(5)] == [3, 3, 1, 1, 1]
     assert Guidance(scale=0.0, repeats=3).passes(0, 5) == 1
-    assert Guidance(repeats=3, start=0.2).passes(0, 5) == 1
+    assert Guidance(repeats=3, guidance_from=0.2).passes(0, 5) == 1
 
 
 def test_noisy_images_are_scored_without_the_detail_that_noise_hides(backbones):
@@ -222,7 +230,7 @@ def test_blur_keeps_the_mean_and_ends_detail():
 def test_noise_drawn_anew_has_the_variance_of_its_level(backbones):
     diffusion, images = backbones.diffusion, torch.zeros(2, 3, 64, 64)
     noisy = diffusion.noisy_again(images, 100, 300, torch.Generator().manual_seed(0))
-    wanted = 1 - diffusion.level(300) / diffusion.level(100)
+    wanted = 1 - diffusion.alpha_bar(300) / diffusion.alpha_bar(100)
     assert noisy.var().item() == pytest.approx(wanted, rel=0.05)
     assert torch.equal(noisy[0], noisy[1])
 
@@ -267,15 +275,15 @@ def test_detail_of_the_source_stays_where_nothing_changed():
 
 
 def test_crops_are_squares_of_the_sizes_asked_for():
-    crops = cutouts(torch.zeros(2, 3, 40, 40), 5, 0.5, torch.Generator().manual_seed(0))
+    crops = cutouts(torch.zeros(2, 3, 40, 40), 5, torch.Generator().manual_seed(0))
     sides = [crop.shape[-1] for crop in crops]
     assert sides[0] == 40
-    assert all(20 <= side <= 40 for side in sides)
+    assert all(28 <= side <= 40 for side in sides)
     assert all(crop.shape[-2] == crop.shape[-1] for crop in crops)
 
 
 def test_guidance_acts_within_its_window():
-    guidance = Guidance(start=0.2, stop=0.8)
+    guidance = Guidance(guidance_from=0.2, guidance_until=0.8)
     weights = [guidance.weight(index, 10) for index in range(10)]
     assert weights[:2] == [0, 0] and weights[8:] == [0, 0]
     assert weights[2] == 1 and weights[7] < weights[5] <= 1
@@ -290,10 +298,9 @@ def test_guidance_acts_within_its_window():
         ({"steps": 0}, "0 steps do not divide"),
         ({"mode": "fast"}, "grad_mode is 'fast'"),
         ({"target": "image"}, "target is 'image'"),
-        ({"start": "middle"}, "start is 'middle'"),
+        ({"start_noise": "middle"}, "start_noise is 'middle'"),
         ({"eta": 2.0}, "eta is 2.0"),
         ({"resolution": 15}, "multiples of 2"),
-        ({"guidance_start": 0.9, "guidance_stop": 0.1}, "guidance acts from 0.9 to 0.1"),
         ({"blur": -0.1}, "blur is -0.1; it must not be negative"),
         ({"inner_steps": 0}, "inner_steps is 0"),
         ({"repeats": 0}, "repeats is 0"),

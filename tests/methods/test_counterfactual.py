@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from faceedit.additions import Additions
 from faceedit.errors import MissingBackboneError
 from faceedit.losses.true_edits import Meaning, disturbed, image_distance, log_odds, unseen
 from faceedit.methods.counterfactual import (
@@ -56,7 +57,7 @@ def test_edit_is_linear_in_strength_on_either_side(method, source, sentence, bac
 
 
 def test_more_than_one_leads_on_to_the_second_level(method, source, sentence, backbones):
-    method = CounterfactualEditor(dataclasses.replace(method.config, reach=True))
+    method = CounterfactualEditor(dataclasses.replace(method.config, learned_overdrive=True))
     start = source.latent.code
 
     def moved_by(strength):
@@ -85,7 +86,9 @@ def test_wishes_are_fulfilled_one_after_the_other(method, source, backbones):
     for wish in ("red hair", "a mohawk", "glasses"):
         expected = method.edit(expected, read(wish, "a face", backbones.clip), backbones)
     assert torch.allclose(edited.latent.code, expected.latent.code, atol=1e-4)
-    together = CounterfactualEditor(dataclasses.replace(method.config, in_turn=False))
+    together = CounterfactualEditor(
+        dataclasses.replace(method.config, additions=Additions(sequential=False))
+    )
     together.load_state_dict(method.state_dict())
     assert not torch.allclose(
         together.eval().edit(source, both, backbones).latent.code, expected.latent.code, atol=1e-4

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.backbones.stylegan2 import Generator
 from faceedit.convert.feat import from_ganvinci
@@ -24,6 +25,13 @@ from faceedit.words.sentence import read
 from tests.golden import official
 
 GOLDENS = ("ganvinci_feat_0_8", "ganvinci_feat_8_13")
+AS_SHIPPED = {
+    "mask_threshold": 0.2,
+    "mask_cut": "ramp",
+    "blend_skip": True,
+    "blend_downstream": True,
+    "blend_image": True,
+}
 UNREAD = Sentence(("",), "", torch.zeros(1, 0), torch.zeros(1, 0))  # these edits read no text
 
 
@@ -36,7 +44,7 @@ def official_method(golden: official.Golden, mask_threshold: float = 0.0) -> Fea
 
 @pytest.fixture
 def method(face, sentence, backbones) -> Feat:
-    return half_open(Feat.build(backbones), face, sentence, backbones)
+    return half_open(Feat.build(backbones, **AS_SHIPPED), face, sentence, backbones)
 
 
 @torch.no_grad()
@@ -149,7 +157,7 @@ def test_a_change_is_never_larger_than_its_mask_lets_through(method, face, sente
 
 
 def test_wishes_can_be_fulfilled_one_after_the_other(method, face, backbones):
-    apart = Feat(dataclasses.replace(method.config, in_turn=True)).eval()
+    apart = Feat(dataclasses.replace(method.config, additions=Additions(sequential=True))).eval()
     apart.load_state_dict(method.state_dict())
     prompts = ("red hair and glasses", "red hair", "glasses")
     both, first, second = (read(prompt, "a face", backbones.clip) for prompt in prompts)
@@ -171,7 +179,8 @@ def test_blending_the_features_leaves_less_to_cut_off(face, sentence, backbones)
     leaks = []
     for skip, downstream in ((False, False), (True, False), (True, True)):
         torch.manual_seed(1)
-        settings = {"blend_skip": skip, "blend_downstream": downstream, "blend_image": False}
+        blended = {"blend_skip": skip, "blend_downstream": downstream, "blend_image": False}
+        settings = {**AS_SHIPPED, **blended}
         method = half_open(Feat.build(backbones, **settings), face, sentence, backbones)
         edited = method.edit(face, sentence, backbones)
         leaks.append(((1 - edited.mask) * (edited.image - face.image)).square().mean().item())
@@ -181,7 +190,7 @@ def test_blending_the_features_leaves_less_to_cut_off(face, sentence, backbones)
 def test_skip_is_blended_exactly(face, sentence, backbones):
     """With a shut mask and no layer moved after it, the image is the original's."""
     generator = backbones.generator
-    method = Feat.build(backbones, blend_image=False, layers=(0, 3)).eval()
+    method = Feat.build(backbones, **{**AS_SHIPPED, "blend_image": False, "layers": (0, 3)}).eval()
     with torch.no_grad():
         method.attention.logit.weight.zero_()
         method.attention.logit.bias.fill_(-20)
@@ -271,10 +280,12 @@ def test_area_and_boundary_shut_a_mask_that_nothing_needs(face, sentence, backbo
     assert areas[-1] < areas[0] / 2
 
 
-@pytest.mark.parametrize("aim", ["global", "direction", "pae"])
-def test_training_brings_the_sentence_nearer(aim, face, sentence, backbones):
+@pytest.mark.parametrize("clip_loss", ["global", "direction", "pae"])
+def test_training_brings_the_sentence_nearer(clip_loss, face, sentence, backbones):
     others = ("latent_l2", "area", "tv", "identity")
-    method = Feat.build(backbones, aim=aim, **{f"weight_{name}": 0.0 for name in others})
+    weights = {f"weight_{name}": 0.0 for name in others}
+    additions = Additions(clip_loss=clip_loss)
+    method = Feat.build(backbones, additions=additions, **AS_SHIPPED, **weights)
     optimizer = torch.optim.Adam(method.parameters(), lr=5e-3)
     distances = []
     for _ in range(15):

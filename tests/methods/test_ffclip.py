@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from faceedit.additions import Additions
 from faceedit.convert.ffclip import from_official
 from faceedit.losses.text import common_direction, text_direction, text_distance
 from faceedit.methods.ffclip import FfClip, region_distance
 from faceedit.types import Face, Latent, Space
 from faceedit.words.sentence import read
 from tests.golden import official
-
-ARCHS = ("ffclip", "per_layer")
 
 
 # ------------------------------------------------------------------------- official numbers
@@ -68,9 +67,8 @@ def test_weights_of_something_else_are_refused(golden):
 
 
 # ------------------------------------------------------------------------- the paper's claims
-@pytest.mark.parametrize("arch", ARCHS)
-def test_one_module_gives_every_sentence_its_own_edit(arch, face, backbones):
-    method = FfClip.build(backbones, arch=arch).eval()
+def test_one_module_gives_every_sentence_its_own_edit(face, backbones):
+    method = FfClip.build(backbones).eval()
     sentences = read(["red hair", "an old face"], "a face", backbones.clip)
     code = face.latent.code[:1].expand(2, -1, -1)  # one face, two sentences
     twice = Face(face.image[:1].expand(2, -1, -1, -1), Latent(code, Space.W_PLUS))
@@ -79,7 +77,7 @@ def test_one_module_gives_every_sentence_its_own_edit(arch, face, backbones):
 
 
 def test_wishes_can_be_fulfilled_one_after_the_other(face, backbones):
-    method = FfClip.build(backbones, in_turn=True).eval()
+    method = FfClip.build(backbones, additions=Additions(sequential=True)).eval()
     prompts = ("red hair and glasses", "red hair", "glasses")
     both, *wishes = (read(prompt, "a face", backbones.clip) for prompt in prompts)
     edited, expected = method.edit(face, both, backbones), face
@@ -90,9 +88,8 @@ def test_wishes_can_be_fulfilled_one_after_the_other(face, backbones):
     assert not torch.allclose(trained.latent.code, edited.latent.code, atol=1e-4)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_reaction_says_how_much_each_layer_takes_part(arch, face, sentence, backbones):
-    method = FfClip.build(backbones, arch=arch).eval()
+def test_reaction_says_how_much_each_layer_takes_part(face, sentence, backbones):
+    method = FfClip.build(backbones).eval()
     reaction = method.reaction(face, sentence)
     assert reaction.shape == (len(face.image), backbones.generator.num_ws)
     assert (reaction >= 0).all()
@@ -109,9 +106,8 @@ def test_layers_of_a_random_face_are_moved_differently(face, sentence, backbones
     assert not torch.allclose(offsets[True][:, 0], offsets[True][:, -1], atol=1e-4)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_injection_scales_close_layer_groups(arch, face, sentence, backbones):
-    method = FfClip.build(backbones, arch=arch, injection_scales=(0.0, 1.0, 1.0)).eval()
+def test_injection_scales_close_layer_groups(face, sentence, backbones):
+    method = FfClip.build(backbones, injection_scales=(0.0, 1.0, 1.0)).eval()
     code = method.edit(face, sentence, backbones).latent.code
     assert torch.equal(code[:, :4], face.latent.code[:, :4])
     assert not torch.equal(code[:, 4:], face.latent.code[:, 4:])
@@ -128,11 +124,11 @@ def test_strength_goes_along_one_line(face, sentence, backbones):
     assert torch.allclose(-once, back, atol=1e-5)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("aim", ["global", "direction", "pae"])
-def test_training_lowers_the_objective(arch, aim, face, sentence, backbones):
-    """Learning itself: some steps on one sentence bring it nearer, for each kind of aim."""
-    method = FfClip.build(backbones, arch=arch, aim=aim, blocks=1, weight_latent_l1=0.0)
+@pytest.mark.parametrize("clip_loss", ["global", "direction", "pae"])
+def test_training_lowers_the_objective(clip_loss, face, sentence, backbones):
+    """Learning itself: some steps on one sentence bring it nearer, for each CLIP loss."""
+    settings = {"blocks": 1, "weight_latent_l1": 0.0, "readout": True}
+    method = FfClip.build(backbones, additions=Additions(clip_loss=clip_loss), **settings)
     optimizer = torch.optim.Adam(method.parameters(), lr=3e-3)
     losses = []
     for _ in range(15):
@@ -173,7 +169,7 @@ def test_clip_image_term_is_there_when_it_weighs_something(face, sentence, backb
     assert terms["clip_image"] > 0 and "background" not in terms
 
 
-# ------------------------------------------------------------------------- the aim
+# ------------------------------------------------------------------------- the CLIP loss
 def test_no_change_scores_one_in_direction_and_a_true_change_less(face, sentence, backbones):
     clip = backbones.clip
     none = text_distance("direction", face.image, face.image, sentence, clip)

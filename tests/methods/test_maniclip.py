@@ -17,7 +17,7 @@ from faceedit.methods.maniclip import (
     sinusoids,
 )
 from faceedit.types import Latent
-from faceedit.words.sentence import embed, read
+from faceedit.words.sentence import read
 from faceedit.words.wishes import category, segments
 from tests.golden import official
 from training.config import ConfigError, TrainConfig
@@ -129,7 +129,7 @@ def test_color_term_ignores_what_lies_outside_the_masks():
 
 def test_objective_takes_a_pae_target(method, face, backbones):
     sentence = read(["red hair"] * 2, "a face", backbones.clip)
-    aimed = pae_sentence(sentence, face.image, backbones.clip, embed)
+    aimed = pae_sentence(sentence, face.image, backbones.clip)
     edited = method.edit(face, aimed, backbones)
     plain, pae = (method.objective(face, edited, s, backbones)["clip"] for s in (sentence, aimed))
     assert pae.isfinite() and pae != plain

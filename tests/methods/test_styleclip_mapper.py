@@ -24,7 +24,7 @@ from faceedit.method_repo import (
 )
 from faceedit.methods.styleclip_mapper import MapperConfig, StyleClipMapper
 from faceedit.types import Face, Latent, Space
-from faceedit.words.sentence import embed, read
+from faceedit.words.sentence import read
 from tests.golden import official
 from training.config import ConfigError, TrainConfig
 from training.loop.loop import Loop
@@ -147,7 +147,7 @@ def test_weights_that_are_older_than_the_space_are_mappers_of_w_plus(repo):
 
 def test_objective_takes_a_pae_target(face, backbones):
     sentence = read(["red hair"] * 2, "a face", backbones.clip)
-    aimed = pae_sentence(sentence, face.image, backbones.clip, embed)
+    aimed = pae_sentence(sentence, face.image, backbones.clip)
     method = StyleClipMapper.build(backbones).eval()
     edited = method.edit(face, aimed, backbones)
     plain, pae = (method.objective(face, edited, s, backbones)["clip"] for s in (sentence, aimed))

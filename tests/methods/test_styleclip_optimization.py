@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from faceedit.additions import Additions
 from faceedit.inversion import to_space
 from faceedit.methods import METHODS
 from faceedit.methods.styleclip_optimization import StyleClipOptimization
@@ -44,7 +45,7 @@ def test_only_the_chosen_layers_move(face, sentence, backbones):
 )
 def test_one_offset_moves_all_layers_alike(name, face, sentence, backbones):
     few = {"steps": 4} if METHODS[name].kind == "optimized" else {}
-    method = METHODS[name].build(backbones, **few, one_offset=True)
+    method = METHODS[name].build(backbones, **few, additions=Additions(tied_layers=True))
     offset = method.edit(face, sentence, backbones).latent.code - face.latent.code
     assert offset.abs().amax() > 0
     torch.testing.assert_close(offset, offset[:, :1].expand_as(offset), atol=1e-5, rtol=0)

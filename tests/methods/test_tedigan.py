@@ -55,7 +55,7 @@ def test_code_can_be_held_to_the_source_instead(face, sentence, backbones):
 
 
 def test_descent_can_start_from_the_mean_face(face, sentence, backbones):
-    from_mean = TediGan.build(backbones, steps=3, start="mean", learning_rate=1e-4)
+    from_mean = TediGan.build(backbones, steps=3, init="mean", learning_rate=1e-4)
     code = from_mean.edit(face, sentence, backbones).latent.code
     w_avg = backbones.generator.w_avg
     assert (code - w_avg).abs().max() < (face.latent.code - w_avg).abs().max() / 10

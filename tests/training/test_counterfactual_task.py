@@ -265,11 +265,15 @@ def test_true_step_of_strength_one_can_be_stretched(settings):
 
 
 def test_overdone_edits_need_a_method_that_knows_them(settings):
-    with pytest.raises(ConfigError, match="share_overdone needs the method's reach"):
+    with pytest.raises(ConfigError, match="share_overdone needs the method's learned_overdrive"):
         opened(settings(share_overdone=0.2))
 
 
-LOOKS = {"share_overdone": 0.5, "look_share": 0.5, "method": {"width": 16, "reach": True}}
+LOOKS = {
+    "share_overdone": 0.5,
+    "look_share": 0.5,
+    "method": {"width": 16, "learned_overdrive": True},
+}
 
 
 def test_reader_looks_at_overdone_edits_in_the_last_phase(settings):
@@ -324,7 +328,9 @@ def test_looks_need_overdone_edits(settings):
 
 
 def test_training_lowers_the_objective_measures_and_exports(settings, tmp_path):
-    config = settings(share_overdone=0.25, method={"width": 16, "traits": 8, "reach": True})
+    config = settings(
+        share_overdone=0.25, method={"width": 16, "traits": 8, "learned_overdrive": True}
+    )
     task = opened(config)
     fresh = task.turns()[0].step(*task.batch(range(64)))["code"].item()
     outcome = Loop(config, CounterfactualTask).run()

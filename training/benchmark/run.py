@@ -57,7 +57,8 @@ UNSEEN = frozenset({"attributes"})  # networks of the base that no edit here dep
 # What CLIP-PAE is compared with, everything else equal; and nearer to the paper: in the generator
 # from the photo, because the fitted start takes both targets most of the way; in diffusion with
 # nothing held by a segmenter, which does for any target a part of what PAE is for.
-FROM_PHOTO = {"start": "source", "learning_rate": 0.2, "strength_scale": 1.0}
+FROM_PHOTO = {"init": "source", "learning_rate": 0.2, "strength_scale": 1.0}
+UNHELD = {"additions": {"weight_outside": 0.0}}
 TARGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "clip_pae": {
         "pae": {"target": "pae"},
@@ -69,8 +70,8 @@ TARGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "pae": {"target": "pae"},
         "text": {"target": "text"},
         "directional": {"target": "directional"},
-        "pae_unheld": {"target": "pae", "weight_outside": 0.0},
-        "text_unheld": {"target": "text", "weight_outside": 0.0},
+        "pae_unheld": {"target": "pae", **UNHELD},
+        "text_unheld": {"target": "text", **UNHELD},
     },
 }
 SLOWEST_COUNT = 16  # edits, at most, of a row that starts anew for every strength

@@ -25,7 +25,7 @@ __all__ = ["measure", "speed"]
 PROMPT = "red hair"
 REPEATS = 3
 LOADING_BAR = 3.0  # s
-EDIT_BARS = {"styleclip_global": 0.2, "styleclip_optimization": 8.0}  # s
+EDIT_BARS = {"clip_regression": 0.2, "styleclip_optimization": 8.0}  # s
 
 
 def speed(setting: Setting) -> Found:

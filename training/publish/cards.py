@@ -172,7 +172,7 @@ def _method_facts(folder: Path) -> dict[str, Any]:
         "speed": SPEED_WORDS[note.speed],
         "base_id": base,
         "base_name": base.split("/")[-1],
-        "other": "styleclip-optimization" if name == "styleclip_global" else "styleclip-global",
+        "other": "styleclip-optimization" if name == "clip_regression" else "clip-regression",
         "pictures": [
             path.relative_to(folder).as_posix() for path in sorted(folder.glob("samples/*.jpg"))
         ],

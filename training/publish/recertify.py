@@ -37,7 +37,9 @@ from training.tasks.fit import FitTask
 __all__ = ["main", "rebase"]
 
 NETWORKS = ("clip", "generator")
-FITTED_TO_CLIP = frozenset({"styleclip_global", "clip_pae"})  # to what it makes of pictures
+FITTED_TO_CLIP = frozenset(
+    {"clip_regression", "styleclip_global", "clip_pae"}
+)  # to what it makes of pictures
 LEAST_READ = 0.95  # cosine of each sentence's embeddings before and after
 LEAST_DRAWN = 0.85  # mean cosine, to the base's recognizer, of a face before and after
 FACES = 64  # random ones

@@ -60,7 +60,7 @@ class CounterfactualOptions(MethodOptions):
     share_encoded: float = 0.45  # of the faces; share_imagined more; the rest is A(a) + error
     share_imagined: float = 0.2
     share_negative: float = 0.25  # of the edits; their strength is -1
-    share_overdone: float = 0.0  # of the edits; their strength is 2 (needs the method's `reach`)
+    share_overdone: float = 0.0  # of the edits; their strength is 2, by a learned overdrive
     stretch: float = 1.0  # of the true step: where a network is unsure of a face it falls short
     overshoot: float = 0.15  # of the step of strength 1, beyond the true edit of strength 2
     least_psi: float = 0.6  # truncation of the mapping network's codes, from here to 1
@@ -180,8 +180,8 @@ class CounterfactualTask(MethodTask):
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         super().__init__(config, device)
-        if self.options.share_overdone and not self.method.config.reach:
-            raise ConfigError("share_overdone needs the method's reach: true")
+        if self.options.share_overdone and not self.method.config.learned_overdrive:
+            raise ConfigError("share_overdone needs the method's learned_overdrive: true")
         if self.options.look_share and not self.options.share_overdone:
             raise ConfigError("look_share needs share_overdone: what is looked at is overdone")
         readers = ["attributes"] if self.options.look_share else []
