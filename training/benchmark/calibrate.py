@@ -36,7 +36,7 @@ __all__ = ["Curve", "choose_scale", "main", "measure", "write_scale"]
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 TARGET = 0.8  # mean gain of the reader's score, of at most about 0.9
 NEARLY = 0.02  # below a method's best gain, where it does not reach the target; half an edit in 24
-OVERDONE = 2.0  # the strength up to which a method has learned (`CounterfactualConfig.reach`)
+OVERDONE = 2.0  # the strength up to which a method has learned (`learned_overdrive`)
 INFINITY = float("inf")
 LEAST_IDENTITY = 0.7  # the base's own cosine, below which an edit shows someone else
 
