@@ -11,7 +11,7 @@ import torch
 from faceedit.backbones import Backbones
 from faceedit.transfer.carry import Readers
 
-PARSED_AT = 128  # px of the square that today's segmenter was trained on
+PARSED_AT = 128  # px of the square, for segmenters that look at pictures as they are
 
 
 def readers_of(backbones: Backbones) -> Readers:
@@ -22,22 +22,43 @@ def readers_of(backbones: Backbones) -> Readers:
     """
     segmenter = backbones.require("segmenter", "an edit of a photograph")
     names = segmenter.config.regions
+    side = segmenter.config.resolution or PARSED_AT
 
     @torch.no_grad()
     def parse(picture: np.ndarray) -> Mapping[str, np.ndarray]:
-        shrinks = picture.shape[0] > PARSED_AT
-        small = cv2.resize(
-            picture,
-            (PARSED_AT, PARSED_AT),
-            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC,
-        )
+        shrinks = picture.shape[0] > side
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        small = cv2.resize(picture, (side, side), interpolation=how)
         place = next(segmenter.parameters()).device
         image = torch.from_numpy(small).to(place).permute(2, 0, 1)[None].div(127.5).sub(1)
         both = segmenter(torch.cat([image, image.flip(-1)])).softmax(1)
         found = (both[0] + both[1].flip(-1)).div(2).cpu().numpy()
         return dict(zip(names, found, strict=True))
 
-    return Readers(parse, describe=_describe(backbones))
+    locate, points = _locate(backbones)
+    return Readers(parse, locate, points, _describe(backbones))
+
+
+def _locate(
+    backbones: Backbones,
+) -> tuple[Callable[[np.ndarray], np.ndarray] | None, tuple[str, ...]]:
+    """Return how the base's network finds a face's points, and their names, if it has one."""
+    finder = backbones.landmarks
+    if finder is None:
+        return None, ()
+
+    @torch.no_grad()
+    def locate(picture: np.ndarray) -> np.ndarray:
+        place = next(finder.parameters()).device
+        side = finder.config.resolution
+        how = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_CUBIC
+        small = cv2.resize(picture, (side, side), interpolation=how)
+        image = torch.from_numpy(small).to(place).permute(2, 0, 1)[None].div(127.5).sub(1)
+        found = finder.find(image)
+        points = torch.cat([found.points[0] / side, found.visible[0][:, None]], 1)
+        return points.float().cpu().numpy()
+
+    return locate, finder.config.names
 
 
 def _describe(backbones: Backbones) -> Callable[[np.ndarray], Mapping[str, float]] | None:
