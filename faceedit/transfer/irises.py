@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from faceedit.transfer.points import SIDES, Curves, curves_of, polygon
 from faceedit.transfer.view import Native, View
 
 RADIUS = 0.19  # of an iris, in lengths of the opening between the lids
@@ -18,7 +19,7 @@ PUPIL = 0.38  # of the iris's radius: about what daylight leaves
 PUPIL_KEEPS = 0.75  # of the pupil's darkness
 FOUND = 0.4  # chance of the eye from which a pixel counts
 SMALLEST = 3e-4  # share of the aligned square that an eye must fill
-BY_NAME = ("iris_left", "iris_right", "left_iris", "right_iris")
+OPEN = 0.12  # height over length of the opening below which an eye is shut
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,28 +28,37 @@ class Eye:
 
     iris: tuple[float, float]  # its centre (x, y), px
     radius: float  # of the iris, px
+    opening: np.ndarray | None = None  # [h, w] in [0, 1]: between the lids, by their landmarks
 
 
 def find_eyes(photo: View) -> list[Eye]:
     """Return the eyes of a photograph that are open wide enough to show an iris."""
+    curves = curves_of(photo)
+    if curves is not None:
+        return [eye for side in SIDES if (eye := _marked_eye(photo, curves, side)) is not None]
     chance = photo.region("eyes")
     labels, _, boxes, _ = _components(chance > FOUND)
-    marks = [mark for name in BY_NAME if (mark := photo.point(name)) is not None]
     eyes = []
     for label in range(1, len(boxes)):
         left, top, width, height, area = boxes[label]
-        if area < SMALLEST * photo.square[2] ** 2 or height < 0.12 * width:
+        if area < SMALLEST * photo.square[2] ** 2 or height < OPEN * width:
             continue
         box = np.s_[top : top + height, left : left + width]
         inside = (labels[box] == label) * np.clip(chance[box], 0, 1)
-        inner = [m for m in marks if left - 2 <= m[0] <= left + width + 2]
-        inner = [m for m in inner if top - height <= m[1] <= top + 2 * height]
-        centre = inner[0] if inner else _darkest(photo.image[box], inside, RADIUS * width)
-        x, y = (
-            (float(centre[0]), float(centre[1])) if inner else (left + centre[0], top + centre[1])
-        )
-        eyes.append(Eye((x, y), RADIUS * width))
+        x, y = _darkest(photo.image[box], inside, RADIUS * width)
+        eyes.append(Eye((left + x, top + y), RADIUS * width))
     return eyes
+
+
+def _marked_eye(photo: View, curves: Curves, side: str) -> Eye | None:
+    """Return an eye by its landmarks; None where it is shut."""
+    upper, lower = curves[f"upper_lid_{side}"], curves[f"lower_lid_{side}"]
+    width = float(np.linalg.norm(upper[-1] - upper[0]))
+    gap = float(np.linalg.norm(upper[len(upper) // 2] - lower[len(lower) // 2]))
+    if width < 4 or gap < OPEN * width:
+        return None
+    x, y = curves["irises"][SIDES.index(side)]
+    return Eye((float(x), float(y)), RADIUS * width, polygon(photo.shape, upper, lower))
 
 
 def _components(found: np.ndarray) -> tuple[np.ndarray, int, np.ndarray, np.ndarray]:
@@ -84,7 +94,7 @@ def iris_weight(photo: View, eyes: list[Eye]) -> np.ndarray:
     """Return how much of every pixel is coloured iris, [h, w]: less in the pupil, 0 on the lids."""
     height, width = photo.shape
     weight = np.zeros((height, width), np.float32)
-    chance = np.clip((photo.region("eyes") - 0.2) / 0.4, 0, 1)
+    parsed = np.clip((photo.region("eyes") - 0.2) / 0.4, 0, 1)
     for eye in eyes:
         reach = int(np.ceil(eye.radius)) + 3
         left, top = int(eye.iris[0]) - reach, int(eye.iris[1]) - reach
@@ -94,6 +104,7 @@ def iris_weight(photo: View, eyes: list[Eye]) -> np.ndarray:
         distance = np.hypot(x - eye.iris[0], y - eye.iris[1]) / eye.radius
         soft = max(0.12, 0.8 / eye.radius)  # lens and skin blur an iris's rim
         rim = np.clip((1 + soft - distance) / (2 * soft), 0, 1)
+        chance = parsed if eye.opening is None else eye.opening
         pupil = np.clip((PUPIL + 0.12 - distance) / 0.24, 0, 1)
         found = rim * (1 - PUPIL_KEEPS * pupil) * chance[y0:y1, x0:x1]
         found = found * _not_white(photo.image[y0:y1, x0:x1], rim * chance[y0:y1, x0:x1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -114,3 +115,18 @@ def own_frame(curves: Curves) -> dict[str, np.ndarray]:
     """Return a face's curves in its own frame, see `upright`: pose and size are taken out."""
     matrix = upright(curves)
     return {name: moved(matrix, curve) for name, curve in curves.items()}
+
+
+def polygon(shape: tuple[int, int], upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Return what two curves with common ends enclose, [h, w] float32 in [0, 1], smooth-edged.
+
+    Args:
+        shape: Height and width, px.
+        upper: From left to right, [k, 2].
+        lower: The same.
+    """
+    corners = np.concatenate([dense(upper, 24), dense(lower, 24)[::-1]])
+    filled = np.zeros(shape, np.uint8)
+    fixed = np.round(corners * 16).astype(np.int32)
+    cv2.fillPoly(filled, [fixed], 255, lineType=cv2.LINE_AA, shift=4)
+    return filled.astype(np.float32) / 255

@@ -8,6 +8,7 @@ region's own part of each pixel (`faceedit.transfer.matte`), so walls and leaves
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from faceedit.transfer.irises import find_eyes, iris_colours, iris_weight
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.matte import guided_matte, unmixed
+from faceedit.transfer.own_hair import own_hair
+from faceedit.transfer.points import curves_of, polygon
 from faceedit.transfer.view import Native, View
 
 
@@ -46,20 +49,27 @@ class Part:
     smallest: float = 2e-3
 
 
+SKIN = ("skin", "nose", "ear", "neck")
+PALEST, RUDDIEST = 0.7, 1.4  # factors of skin's chroma: beyond them it is paint
 PARTS = (
-    Part(("skin", "nose", "ear", "neck"), 0.02, noticed=(5.0, 10.0), reach=14.0),
+    Part(SKIN, 0.02, noticed=(5.0, 10.0), reach=12.0),
     Part(("cloth",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
     Part(("hat",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
     Part(("background",), 0.02, noticed=(12.0, 24.0), absolute=0.5),
     Part(("lips",), 0.012, noticed=(3.0, 6.0), absolute=0.3, smallest=8e-4),
-    Part(("brows",), 0.012, absolute=0.5, own=0.6, smallest=5e-4),
+    Part(("brows",), 0.012, absolute=0.5, own=0.6, reach=18.0, smallest=5e-4),
     Part(("beard",), 0.02, absolute=0.8, own=0.6),
     Part(("hair",), 0.035, absolute=0.85, own=0.6),
 )
 IRIS = Part(("eyes",), 0.0, noticed=(8.0, 16.0), absolute=0.8, own=0.6, vivid=16.0, reach=18.0)
+GOLD = ((-180, 68, 98, 125, 180), (-180, 68, 79, 125, 180))  # degrees of hue: drawn -> taken
 LARGE = (12.0, 30.0)  # CIELAB distances between which a movement becomes a large one
 CORE = 0.6  # chance from which a pixel counts for a region's mean
 SEEN = 1 / 255  # alpha below which nothing would be seen
+BLACK = 0.03  # of lightness: what the blackest pixel of a photograph is taken for
+# A steep curve makes dark hair flat when it turns light: its strands keep at least this spread of
+# lightness (times `own`), but are not enlarged further than that, or noise would be.
+DEPTH, DEEPEST = 0.16, 1.7
 DARKEST, LIGHTEST = 3.0, 97.0  # of lightness that a mean may be moved to
 
 
@@ -91,11 +101,20 @@ def _movement(
 
 def _matte(photo: View, part: Part) -> np.ndarray | None:
     """Return how much of every pixel of the photograph is a region; None where there is none."""
-    chance = photo.region(*part.regions) * photo.known
+    chance = _chance(photo, part) * photo.known
     area = photo.square[2] ** 2
     if (chance > CORE).sum() < part.smallest * area:
         return None
     return guided_matte(photo.image, chance, part.slack * photo.square[2])
+
+
+def _chance(photo: View, part: Part) -> np.ndarray:
+    """Return how likely every pixel of the photograph is in a region, [h, w] in [0, 1]."""
+    if part.regions == ("lips",) and (curves := curves_of(photo)) is not None:
+        outer = polygon(photo.shape, curves["outer_upper_lip"], curves["outer_lower_lip"])
+        inner = polygon(photo.shape, curves["inner_upper_lip"], curves["inner_lower_lip"])
+        return np.clip(outer - inner, 0, 1)
+    return own_hair(photo) if part.regions == ("hair",) else photo.region(*part.regions)
 
 
 def _add(
@@ -122,7 +141,11 @@ def _add(
     lab = _lab(colour[None])[0]
     mean = np.median(lab[weight > CORE], 0)
     goal = _goal(part, mean, start, end)
-    changed = _rgb(_moved_colours(lab, mean, goal, part.own)[None])[0]
+    new = _moved_colours(lab, weight > CORE, mean, goal, part.own)
+    if part.regions == SKIN:  # every tone keeps its hue, or shades turn grey and blue
+        ratio = np.hypot(*end[1:]) / max(float(np.hypot(*start[1:])), 1.0)
+        new[:, 1:] = lab[:, 1:] * np.float32(np.clip(ratio, PALEST, RUDDIEST))
+    changed = _rgb(new[None])[0]
     if shift is None:
         shift = np.zeros_like(photo.image)
     shift.reshape(-1, 3)[chosen] += (changed - colour) * (weight * amount)[:, None]
@@ -141,6 +164,8 @@ def _goal(part: Part, mean: np.ndarray, start: np.ndarray, end: np.ndarray) -> n
     share = part.absolute * _step(float(np.linalg.norm(end - start)), *LARGE)
     goal = mean + (end - start) + share * (end - mean - (end - start))
     goal[0] = np.clip(goal[0], mean[0] - part.reach, mean[0] + part.reach)
+    if part.regions == ("hair",):
+        goal[1:] = _as_hair(goal[1:])
     chroma = float(np.hypot(*goal[1:]))
     most = max(part.vivid, float(np.hypot(*mean[1:])))
     if chroma > most:
@@ -148,18 +173,47 @@ def _goal(part: Part, mean: np.ndarray, start: np.ndarray, end: np.ndarray) -> n
     return goal
 
 
-def _moved_colours(lab: np.ndarray, mean: np.ndarray, goal: np.ndarray, own: float) -> np.ndarray:
-    """Return colours [n, 3] whose mean was at `mean` moved to have it at `goal`."""
-    lightness = np.clip(lab[:, 0], 0, 100) / 100
-    low = np.clip(mean[0], DARKEST, LIGHTEST) / 100
-    high = np.clip(goal[0], DARKEST, LIGHTEST) / 100
-    light = lightness ** np.float32(np.log(high) / np.log(low))
+def _as_hair(chroma: np.ndarray) -> np.ndarray:
+    """Return a and b with yellow turned towards the gold that hair has, where paint is lemon."""
+    strength = np.hypot(*chroma)
+    hue = np.interp(np.arctan2(chroma[1], chroma[0]), *np.deg2rad(GOLD))
+    return strength * np.array([np.cos(hue), np.sin(hue)])
+
+
+def _moved_colours(
+    lab: np.ndarray, core: np.ndarray, mean: np.ndarray, goal: np.ndarray, own: float
+) -> np.ndarray:
+    """Return colours whose mean was at `mean` moved to have it at `goal`, CIELAB, [n, 3].
+
+    Args:
+        lab: Colours, [n, 3].
+        core: Which of them make the mean, [n] bool.
+        mean: Theirs.
+        goal: Where it goes.
+        own: Share of their variation of chroma that stays: what goes with lightness does not
+            count, since it belongs to the old colour.
+    """
+    old = np.clip(mean[0], DARKEST, LIGHTEST) / 100
+    new = np.clip(goal[0], DARKEST, LIGHTEST) / 100
+    power = np.log(_raised(new)) / np.log(_raised(old))
+    light = _raised(np.clip(lab[:, 0], 0, 100) / 100) ** np.float32(power)
+    light = light * (1 + BLACK) - BLACK
+    deeper = np.clip(DEPTH * own / (float(light[core].std()) + 1e-3), 1, DEEPEST)
+    light = np.clip(new + (light - new) * np.float32(deeper), 0, 1)
     # Strands in shade are less colourful than lit ones, and highlights have the lamp's colour.
-    shade = np.sqrt(np.minimum(light / high, 1))
-    shine = np.clip((light - high) / (1.02 - high), 0, 1)
+    shade = np.sqrt(np.minimum(light / new, 1))
+    shine = np.clip((light - new) / (1.02 - new), 0, 1)
     vivid = (shade * (1 - shine * shine))[:, None]
-    chroma = goal[1:] * vivid + own * (lab[:, 1:] - mean[1:])
+    level = lab[:, :1] - mean[0]
+    slope = (level[core] * (lab[core, 1:] - mean[1:])).mean(0) / ((level[core] ** 2).mean() + 1.0)
+    rest = lab[:, 1:] - mean[1:] - slope * level
+    chroma = goal[1:] * vivid + own * rest
     return np.concatenate([100 * light[:, None], chroma], 1).astype(np.float32)
+
+
+def _raised(lightness: Any) -> Any:
+    """Return lightness in [0, 1] with black above 0: a power would leave black as it is."""
+    return (lightness + BLACK) / (1 + BLACK)
 
 
 def _step(value: float, low: float, high: float) -> float:
