@@ -69,23 +69,37 @@ class Segmenter(UNet):
         """Return the feature maps on the way down, the finest first, for feature losses."""
         return self.descend(fit_resolution(image, self.config.resolution, self.step))
 
-    def read(self, image: Tensor, fine: Tensor) -> Tensor:
+    def read(self, image: Tensor, fine: Tensor, phase: tuple[int, int] | None = None) -> Tensor:
         """Return the logits of images as the network looks at them.
 
         Args:
             image: [n, 3, h, w], sides multiples of `step`.
             fine: The finest features of them, see `UNet.ascend`.
+            phase: Row and column, 0 or 1 each: every second pixel from there on is enough. Training
+                asks for that, because all of them cost more than the rest of the network.
 
         Returns:
-            [n, regions, h, w].
+            [n, regions, h, w], or half of the height and width for a phase.
         """
-        logits = F.pixel_shuffle(self.logits(fine).float(), self.fold)
+        logits = self._unfolded(self.logits, fine, self.fold, phase)
         if not self.config.detail:
             return logits
         half = self.fold // 2
         far = F.interpolate(self.far(fine), scale_factor=2, mode="bilinear", align_corners=False)
         mixed = self.mixed(self.near(F.pixel_unshuffle(image, half)) + far)
-        return logits + F.pixel_shuffle(self.correction(mixed).float(), half)
+        return logits + self._unfolded(self.correction, mixed, half, phase)
+
+    def _unfolded(
+        self, layer: nn.Conv2d, x: Tensor, fold: int, phase: tuple[int, int] | None
+    ) -> Tensor:
+        """Return what a layer says of all pixels of every block, or of every second one."""
+        if phase is None:
+            return F.pixel_shuffle(layer(x).float(), fold)
+        blocks = (len(self.config.regions), fold, fold)
+        row, column = phase
+        weight = layer.weight.unflatten(0, blocks)[:, row::2, column::2].flatten(0, 2)
+        bias = layer.bias.unflatten(0, blocks)[:, row::2, column::2].flatten()
+        return F.pixel_shuffle(F.conv2d(x, weight, bias).float(), fold // 2)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits [n, regions, h, w] for portraits [n, 3, h, w], RGB in [-1, 1]."""

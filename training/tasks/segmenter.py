@@ -62,6 +62,7 @@ class SegmenterOptions:
     init: str = ""  # folder of a segmenter to go on from, larger or not; landmarks beside it too
     balance: float = 0.4  # a region's pixels weigh ~ (1 / its share of the picture) ** balance
     weight_dice: float = 0.5
+    weight_photo_dice: float = 1.0
     weight_certain: float = 0.02  # of the entropy where photographs leave the region open
     weight_points: float = 4.0  # mean distance, in distances of the pupils
     weight_maps: float = 0.25  # cross-entropy of the landmarks' maps
@@ -83,15 +84,16 @@ class FaceStep(nn.Module):
         options = task.options
         down = self.segmenter.descend(batch.image)
         fine = self.segmenter.ascend(down)
-        logits = self.segmenter.read(batch.image, fine)
-        row = int(torch.randint(0, 2, ()))  # half of the rows, the others next time: time is saved
-        logits, allowed = logits[:, :, row::2], allowed_regions(batch.bits[:, row::2])
+        row, column = torch.randint(0, 2, (2,)).tolist()
+        logits = self.segmenter.read(batch.image, fine, (row, column))
+        allowed = allowed_regions(batch.bits[:, row::2, column::2])
         terms = region_terms(logits, allowed, batch.photo, task.region_weights)
         points, seen, maps = self.landmarks.read(fine, down[-1])
         terms |= point_terms(points, seen, maps, batch)
         weights = {
             "regions": 1.0,
             "dice": options.weight_dice,
+            "photo_dice": options.weight_photo_dice,
             "open": options.weight_certain,
             "points": options.weight_points,
             "maps": options.weight_maps,
@@ -114,7 +116,7 @@ def region_terms(
     Args:
         logits: [n, regions, h, w].
         allowed: The same shape, bool.
-        photo: [n] bool; overlap (Dice) is for the others, whose labels are whole.
+        photo: [n] bool; overlap (Dice) is taken among these and among the others.
         weights: Of a pixel that can only be one region, [regions].
     """
     log_share = logits.log_softmax(1)
@@ -124,9 +126,11 @@ def region_terms(
     weight = torch.where(count == 1, mean_weight, 1.0 / count.clamp(min=1).sqrt())
     weight = torch.where(count == len(PARSED), 0.0, weight)
     terms = {"regions": (missed * weight).sum() / weight.sum().clamp(min=1)}
-    share = log_share.exp()
-    if bool((~photo).any()):
-        terms["dice"] = dice_distance(share[~photo], allowed[~photo].float())
+    share, certain = log_share.exp(), allowed & (count == 1)[:, None]
+    counted = share.masked_fill(allowed & ~certain, 0)  # nothing is said of what is only possible
+    for name, rows in (("dice", ~photo), ("photo_dice", photo)):
+        if bool(rows.any()):
+            terms[name] = dice_distance(counted[rows], certain[rows].float())
     if bool(photo.any()):
         entropy = -(share * log_share).sum(1)
         terms["open"] = entropy[photo].mean()
