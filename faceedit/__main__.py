@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from faceedit.convert import KINDS, convert
 from faceedit.errors import FaceEditError, RequestError
+from faceedit.launchers import start_processes
 from faceedit.photo.provenance import Provenance, SourceType, save
+from faceedit.regular_files import naming, reason
 from faceedit.version import __version__
 
 if TYPE_CHECKING:
@@ -34,12 +36,13 @@ TITLE = 22  # px above them, for the names
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, or 2 for what the user can mend."""
     arguments = build_parser().parse_args(argv)
+    arguments.is_command = argv is None
     try:
         return arguments.run(arguments)
     except FaceEditError as error:
         return _complain(str(error))
     except OSError as error:
-        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return _complain(reason(error))
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130
@@ -254,6 +257,8 @@ def run_compare(arguments: argparse.Namespace) -> int:
 
 def run_batch(arguments: argparse.Namespace) -> int:
     """Edit a folder of photos and list those that could not be edited."""
+    if arguments.is_command:
+        start_processes(["-m", "faceedit"], sys.argv[1:])
     from faceedit.batch import folder as batch
     from faceedit.batch.files import output_folder
     from faceedit.types import EditRequest, Output
@@ -398,14 +403,15 @@ def _base_id(arguments: argparse.Namespace) -> str:
 
 def _save(image: PIL.Image.Image, path: Path, note: Provenance | None = None) -> None:
     """Write a picture that says what it is, beside its place, and rename it: never half of one."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    os.close(handle)
-    try:
-        save(image, draft, note or Provenance(), quality=95)
-        os.chmod(draft, 0o666 & ~_umask())
-        os.replace(draft, path)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    with naming(path):
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+        os.close(handle)
+        try:
+            save(image, draft, note or Provenance(), quality=95)
+            os.chmod(draft, 0o666 & ~_umask())
+            os.replace(draft, path)
+        finally:
+            Path(draft).unlink(missing_ok=True)
 
 
 def _umask() -> int:

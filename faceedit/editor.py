@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import torch
 
-from faceedit import hub
+from faceedit import arguments, hub
 from faceedit.backbones import Backbones
 from faceedit.errors import RequestError, UnknownMethodError
-from faceedit.inversion import invert, to_tensor
+from faceedit.inversion import MAX_REFINE_STEPS, invert, to_tensor
 from faceedit.library import Library
 from faceedit.method import EditMethod
 from faceedit.method_repo import push_repo
@@ -27,6 +27,7 @@ from faceedit.photo.regions import read_regions, region_mask
 from faceedit.photograph import Outcome, Photographs
 from faceedit.portrait import Portrait, Step, after, pasted
 from faceedit.types import (
+    MAX_SEED,
     EditRequest,
     EditResult,
     Face,
@@ -42,6 +43,7 @@ from faceedit.words.understanding import understand
 BASE = "faceedit/portraits-128"
 NOT_PARSED = "this base has no network that finds the regions of a photo; the face was pasted in"
 VISIBLE = 2 / 255  # of a mask; what it lets through below this cannot be seen
+MAX_FACES = 10_000  # in a photo
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
 
 
@@ -118,6 +120,11 @@ class FaceEditor:
             RequestError: If `device` or `dtype` cannot be used.
         """
         dtype = _precision(dtype)
+        if base is not None and not isinstance(base, FaceEditor):
+            raise RequestError(f"base is {arguments.shown(base)}; it must be a FaceEditor")
+        if device is not None:
+            device = arguments.device(device)
+        arguments.optional_name(revision, "revision")
         download = hub.Download(revision, cache_dir, token, local_files_only, force_download)
         library = Library.open(name, download, None if base is None else base.library, device)
         editor = cls(library.backbones, dtype=dtype or (None if base is None else base.dtype))
@@ -226,8 +233,9 @@ class FaceEditor:
         `result.request.method` says whose it is. The arguments are checked at the call, not at
         the first result; see `edit` for what they mean.
         """
-        names = list(methods or ())
-        if methods is None:  # without those that know a few sentences only, and not this one
+        if methods is not None:
+            names = arguments.names(methods, "methods")
+        else:  # without those that know a few sentences only, and not this one
             names = [name for name in self.available() if self.library.knows(name, prompt)]
         for name in names:
             method_class(name)
@@ -247,11 +255,10 @@ class FaceEditor:
             seed: Which one.
             truncation_psi: 1 for the full variety, less for more usual faces, 0 for the mean one.
         """
-        EditRequest("a face", seed=seed)  # for its check of the seed
-        if not 0 <= truncation_psi <= 1.5:
-            raise RequestError(f"truncation_psi is {truncation_psi}; it must lie in [0, 1.5]")
+        seed = arguments.whole(seed, "seed", 0, MAX_SEED)
+        truncation_psi = arguments.real(truncation_psi, "truncation_psi", 0, 1.5)
         generator = self.backbones.require("generator", "sample")
-        source = torch.Generator().manual_seed(int(seed))
+        source = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             w_plus = generator.sample_w_plus(1, source, truncation_psi)
             return Face(generator.synthesis(w_plus), Latent(w_plus, Space.W_PLUS))
@@ -270,6 +277,9 @@ class FaceEditor:
             if photo.step is None:
                 raise RequestError("this result came from no editor; edit its image instead")
             return after(photo.step, self.backbones)
+        if face_index is not None:
+            face_index = arguments.whole(face_index, "face_index", 0, MAX_FACES)
+        refine_steps = arguments.whole(refine_steps, "refine_steps", 0, MAX_REFINE_STEPS)
         image = load_photo(photo)
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         key = (digest, image.size, face_index, refine_steps)
@@ -372,7 +382,7 @@ class FaceEditor:
 
     def to(self, device: str | torch.device) -> Self:
         """Move everything to `device`, like "cuda"; returns itself."""
-        self.library.to(device)
+        self.library.to(arguments.device(device))
         self._portraits.clear()
         self._photographs = Photographs()
         return self
@@ -397,10 +407,11 @@ class FaceEditor:
         Raises:
             RepoError: If the networks came from no folder, so that nothing can name them.
         """
-        self.library.save(Path(folder))
+        folder = arguments.folder(folder, "folder")
+        self.library.save(folder)
         base = self.base_folder
         if save_base and base is not None:
-            neighbour = Path(folder).resolve().parent / hub.name_of(base).split("/")[1]
+            neighbour = folder.resolve().parent / hub.name_of(base).split("/")[1]
             if neighbour != base.resolve():
                 shutil.copytree(base, neighbour, dirs_exist_ok=True)
 
@@ -447,8 +458,10 @@ def _precision(dtype: torch.dtype | None) -> torch.dtype | None:
     Raises:
         RequestError: If nothing can be computed in that dtype.
     """
-    if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
-        raise RequestError(f"dtype is {dtype}; it must be torch.float32, bfloat16 or float16")
+    if not any(dtype is known for known in (None, torch.float32, torch.bfloat16, torch.float16)):
+        raise RequestError(
+            f"dtype is {arguments.shown(dtype)}; it must be torch.float32, bfloat16 or float16"
+        )
     return None if dtype is torch.float32 else dtype
 
 

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from faceedit.arguments import whole
 from faceedit.backbones import Backbones
 from faceedit.backbones.diffusion import resize
-from faceedit.errors import RequestError
 from faceedit.types import Face, Latent, Space, check_shape
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def invert(image: Tensor, space: Space, backbones: Backbones, refine_steps: int 
         RequestError: If `refine_steps` is out of range.
     """
     check_shape(image, (None, 3, None, None), "image")
-    if not 0 <= refine_steps <= MAX_REFINE_STEPS:
-        raise RequestError(f"refine_steps is {refine_steps}; it must be 0 to {MAX_REFINE_STEPS}")
+    refine_steps = whole(refine_steps, "refine_steps", 0, MAX_REFINE_STEPS)
     if space is Space.X_T:
         return Face(image, _noise_code(image, backbones))
     encoder = backbones.require("encoder", "inversion")

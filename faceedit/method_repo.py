@@ -96,9 +96,8 @@ def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
     if config.get("format_version") == FORMER_FORMAT:
         values = present_settings(name, values, folder)
         lacked = LACKED.get(name, frozenset()) | {"strength_scale"}
-    method = method_class(hub.build_config(method_class.config_class, values, folder, lacked))
-    if method.state_dict():
-        hub.load_weights(method, folder)
+    settings = hub.build_config(method_class.config_class, values, folder, lacked)
+    method = hub.build_filled(lambda: method_class(settings), folder, optional=True)
     return method.eval().requires_grad_(False)
 
 

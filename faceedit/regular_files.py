@@ -1,4 +1,4 @@
-"""The one way in which a file that a user names is opened: regular files only, bounded reading.
+"""Files that a user names: how they are opened, regular ones only, and what is said of a full disk.
 
 A path can also lead to a pipe, a socket, a device or a folder. Opening a pipe waits for a writer,
 maybe for ever, and a device like /dev/zero never ends. Whatever reads a path that came from outside
@@ -7,8 +7,11 @@ reads it here. What is refused is an `OSError`, like any other file that cannot 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,3 +73,26 @@ def _check(state: os.stat_result) -> None:
             raise IrregularFileError(f"it {words}, not a file")
     if not stat.S_ISREG(state.st_mode):
         raise IrregularFileError("it is not a regular file")
+
+
+# Writing ------------------------------------------------------------------------------------------
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Let an error of the system inside name this file, and not the draft beside it or none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def reason(error: OSError) -> str:
+    """Return on one line which file it is about, what is wrong, and what to do on a full disk."""
+    text = " ".join((error.strerror or str(error)).split())
+    line = f"{error.filename}: {text}" if error.filename else text
+    if error.errno in FULL:
+        line += "; what was there before is whole: make room on the disk and run it again"
+    return line

@@ -6,13 +6,13 @@ Every type is frozen; make a changed copy with `dataclasses.replace`. Images are
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from faceedit.arguments import optional_name, real, shown, whole
 from faceedit.errors import PromptError, RequestError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_PROMPT = 500  # characters; CLIP reads far fewer words, and this is more than any sentence needs
 MAX_STRENGTH = 10.0  # of either sign; 1 is the paper's edit, far beyond it images break
+MAX_LAYER = 1_000  # no generator has so many
 MAX_SEED = 2**63 - 1  # what torch.Generator.manual_seed takes
 
 
@@ -98,12 +99,10 @@ class EditRequest:
         object.__setattr__(self, "prompt", _checked_text(self.prompt, "prompt"))
         object.__setattr__(self, "neutral", _checked_text(self.neutral, "neutral sentence"))
         object.__setattr__(self, "strength", _checked_strength(self.strength))
-        object.__setattr__(self, "seed", _checked_seed(self.seed))
+        object.__setattr__(self, "seed", whole(self.seed, "seed", 0, MAX_SEED))
         object.__setattr__(self, "layers", _checked_layers(self.layers))
         for name in ("method", "variant"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value.strip()):
-                raise RequestError(f"{name} is {value!r}; it must be a name, or None")
+            optional_name(getattr(self, name), name)
 
 
 @dataclass(frozen=True)
@@ -155,13 +154,15 @@ def read_output(output: object) -> Output:
         return Output(output)  # type: ignore[arg-type]
     except ValueError:
         known = ", ".join(known.value for known in Output)
-        raise RequestError(f"output is {output!r}; it must be one of {known}") from None
+        raise RequestError(f"output is {shown(output)}; it must be one of {known}") from None
 
 
 def _checked_text(text: object, what: str) -> str:
     """Return the sentence without stray white space, or say what is wrong with it."""
     if not isinstance(text, str):
         raise PromptError(f"the {what} is a {type(text).__name__}; it must be text like 'red hair'")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise PromptError(f"the {what} holds half a character; write it again")
     words = " ".join(text.replace("\0", " ").split())
     if not words:
         raise PromptError(f"the {what} is empty; describe the face you want, like 'red hair'")
@@ -174,39 +175,26 @@ def _checked_text(text: object, what: str) -> str:
 
 
 def _checked_strength(strength: object) -> float:
-    """Return the strength as a finite float within the limits."""
-    try:
-        value = float(strength)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise RequestError(f"strength is {strength!r}; it must be a number like 1.0") from None
-    if not math.isfinite(value):
-        raise RequestError(f"strength is {value}; it must be finite, 0 gives the photo back")
-    if abs(value) > MAX_STRENGTH:
-        raise RequestError(
-            f"strength is {value:g}; it must lie between {-MAX_STRENGTH:g} and {MAX_STRENGTH:g}, "
-            "1 is the usual edit"
-        )
-    return value
-
-
-def _checked_seed(seed: object) -> int:
-    """Return the seed as an int that every random number generator takes."""
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Real) or seed != seed // 1:
-        raise RequestError(f"seed is {seed!r}; it must be a whole number")
-    value = int(seed)  # type: ignore[call-overload]
-    if not 0 <= value <= MAX_SEED:
-        raise RequestError(f"seed is {value}; it must lie between 0 and {MAX_SEED}")
-    return value
+    """Return the strength as a finite float within the limits; text is read as a number."""
+    if isinstance(strength, str):
+        try:
+            strength = float(strength)
+        except ValueError:
+            raise RequestError(
+                f"strength is {shown(strength)}; it must be a number like 1.0"
+            ) from None
+    if isinstance(strength, numbers.Real) and strength != strength:
+        raise RequestError("strength is nan; it must be finite, 0 gives the photo back")
+    return real(strength, "strength", -MAX_STRENGTH, MAX_STRENGTH)
 
 
 def _checked_layers(layers: object) -> tuple[int, int] | None:
     """Return the range of w_plus layers [first, end)."""
     if layers is None:
         return None
-    try:
-        first, end = (int(layer) for layer in layers)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        raise RequestError(f"layers is {layers!r}; it must be (first, end), like (4, 8)") from None
-    if not 0 <= first < end:
+    if isinstance(layers, str | bytes) or not isinstance(layers, Sequence) or len(layers) != 2:
+        raise RequestError(f"layers is {shown(layers)}; it must be (first, end), like (4, 8)")
+    first, end = (whole(layer, "layers", 0, MAX_LAYER) for layer in layers)
+    if not first < end:
         raise RequestError(f"layers is ({first}, {end}); it needs 0 <= first < end, like (4, 8)")
     return first, end

@@ -116,7 +116,7 @@ def test_processes_share_the_photos_as_launchers_say(repo, photos, tmp_path, mon
         (["--mask", "mask.png"], "name regions"),
         (["--shard", "2/2"], "shard is 2/2"),
         (["--shard", "half"], "like 0/4"),
-        (["--batch-size", "0"], "at least 1"),
+        (["--batch-size", "0"], "between 1 and"),
         (["--refine-steps", "-1"], "refine_steps"),
     ],
 )

@@ -28,8 +28,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from faceedit.errors import FaceEditError
+from faceedit.errors import FaceEditError, RequestError
 from faceedit.hub import WEIGHTS
+from faceedit.launchers import start_processes
 from faceedit.world import WORLD_VERSION
 from training.config import ROOT, ConfigError, unknown
 from training.measures import networks as measures
@@ -111,11 +112,11 @@ def _photographs(setting: Setting, root: Path, sheets: Path, draw: bool) -> None
 def _benchmark(words: Sequence[str], script: str | None) -> int:
     """Measure the methods, in as many processes as accelerate was asked for."""
     from training.benchmark.run import main as benchmark
-    from training.launch import start_processes
 
     try:
-        start_processes(script, words)
-    except ConfigError as error:
+        if script is not None:
+            start_processes([script], words)
+    except RequestError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return benchmark(words)

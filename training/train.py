@@ -15,9 +15,10 @@ import logging
 import time
 from collections.abc import Sequence
 
+from faceedit.errors import RequestError
+from faceedit.launchers import start_processes
 from training import STARTED
 from training.config import ConfigError, build_parser, parse_config
-from training.launch import start_processes
 from training.tasks import task_class, task_names
 
 INTERRUPTED = 130  # exit status of a run that a signal has stopped, as shells have it
@@ -35,9 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(task_names()))
         return 0
     try:
-        start_processes(script, arguments)
+        if script is not None:
+            start_processes([script], arguments)
         return run(arguments)
-    except ConfigError as error:
+    except (ConfigError, RequestError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -46,13 +48,22 @@ def run(arguments: Sequence[str]) -> int:
     """Parse, train, report; accelerate is imported once the arguments have been found good."""
     config = parse_config(arguments)
     make_task = task_class(config.task)
+    from training.loop.checkpoint import SaveError
     from training.loop.loop import DivergenceError, Loop
 
     try:
         loop = Loop(config, make_task)
         outcome = loop.run()
-    except DivergenceError as error:
+    except (DivergenceError, SaveError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        name = error.filename or config.output_path
+        print(
+            f"error: {name} could not be written or read ({error.strerror or error}); checkpoints "
+            "are whole: mend that, then --resume_from_checkpoint latest",
+            file=sys.stderr,
+        )
         return 1
     if loop.accelerator.is_main_process:
         report = {name: round(value, 4) for name, value in outcome.scores.items()}

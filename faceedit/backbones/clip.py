@@ -218,13 +218,15 @@ class Clip(nn.Module):
         raw = hub.read_config(folder)
         path = folder / PREPROCESSOR
         try:
-            pixels = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            pixels = hub.read_json(path) if path.exists() else {}
             config = ClipConfig.from_transformers(raw, pixels)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, RepoError):
+                raise
             raise RepoError(f"{folder} holds no CLIP that can be read ({error!r})") from error
-        clip = cls(config, _load_tokenizer(folder, config.vocab_size))
-        hub.load_weights(clip.model, folder)
-        return clip.eval()
+        hub.check_settings(config, folder / hub.CONFIG)
+        tokenizer = _load_tokenizer(folder, config.vocab_size)
+        return hub.build_filled(lambda: cls(config, tokenizer), folder, inner="model").eval()
 
     def save(self, folder: Path | str, half: bool = True) -> None:
         """Write a folder that `from_folder` and `transformers` read.

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceedit.errors import RepoError
+from faceedit.hub.checks import read_json
+from faceedit.regular_files import MAX_TEXT, read_regular
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -77,12 +79,13 @@ class ClipTokenizer:
         from tokenizers import Tokenizer
 
         path = folder / TOKENIZER
-        if not path.is_file():
-            raise RepoError(f"{folder} has no {TOKENIZER}; download it again")
         try:
-            backend = Tokenizer.from_file(str(path))
-            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-            length = int(settings["model_max_length"])
+            backend = Tokenizer.from_str(read_regular(path, MAX_TEXT).decode("utf-8"))
+            length = int(read_json(folder / SETTINGS)["model_max_length"])
+        except FileNotFoundError:
+            raise RepoError(f"{folder} has no {TOKENIZER}; download it again") from None
+        except RepoError:
+            raise
         except Exception as error:  # the tokenizers library raises bare exceptions
             raise RepoError(f"{path} cannot be read ({error!r})") from error
         missing = [token for token in (START, END) if backend.token_to_id(token) is None]

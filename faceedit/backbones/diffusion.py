@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit import hub
 from faceedit.errors import MissingBackboneError, RepoError, RequestError
 
 __all__ = ["Diffusion", "Estimate", "Trajectory", "invert", "reconstruct", "resize"]
@@ -33,6 +34,8 @@ __all__ = ["Diffusion", "Estimate", "Trajectory", "invert", "reconstruct", "resi
 STEPS, DEPTH, ITERATIONS = 50, 0.5, 2  # of the inversion that gives codes in `Space.X_T`
 REMEMBERED = 8  # inversions kept a network
 UNET, SCHEDULER = "unet", "scheduler"  # subfolders, as diffusers names them
+UNET_WEIGHTS = "diffusion_pytorch_model.safetensors"
+MAX_NUMBER = 100_000  # in the settings of both; a schedule has 1,000 levels
 
 
 @dataclass(frozen=True)
@@ -219,7 +222,11 @@ class Diffusion(nn.Module):
         for part in (UNET, SCHEDULER):
             if not (folder / part).is_dir():
                 raise RepoError(f"{folder} has no {part}/; download it again")
+            hub.check_regular(folder / part)
         try:
+            hub.read_json(folder / SCHEDULER / "scheduler_config.json", MAX_NUMBER)
+            config = hub.read_json(folder / UNET / hub.CONFIG, MAX_NUMBER)
+            _check_draft(lambda: UNet2DModel.from_config(config), folder / UNET)
             unet, report = UNet2DModel.from_pretrained(
                 str(folder / UNET),
                 use_safetensors=True,
@@ -228,7 +235,9 @@ class Diffusion(nn.Module):
                 output_loading_info=True,
             )
             scheduler = DDIMScheduler.from_pretrained(str(folder / SCHEDULER))
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
+        except RepoError:
+            raise
+        except Exception as error:  # sizes that fit no network fail in many ways
             raise RepoError(f"{folder} holds no denoiser that can be read ({error})") from error
         if wrong := [name for name, found in report.items() if found]:
             raise RepoError(f"{folder / UNET} does not fit its config: {', '.join(sorted(wrong))}")
@@ -247,6 +256,18 @@ class Diffusion(nn.Module):
         unet.load_state_dict(self.unet.state_dict())
         (unet.half() if half else unet).save_pretrained(Path(folder) / UNET)
         self.scheduler.save_pretrained(Path(folder) / SCHEDULER)
+
+
+def _check_draft(build: Callable[[], nn.Module], folder: Path) -> None:
+    """Raise ValueError unless a network has just the tensors that lie in its folder."""
+    from safetensors import safe_open
+
+    with safe_open(folder / UNET_WEIGHTS, "pt") as file:
+        stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    with hub.drafting(len(stored)):
+        draft = build()
+    if stored != {name: tuple(tensor.shape) for name, tensor in draft.state_dict().items()}:
+        raise ValueError("its weights are those of another network")
 
 
 def exact(scheduler: Any) -> Any:

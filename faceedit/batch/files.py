@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceedit.errors import RequestError
+from faceedit.regular_files import naming, open_regular, read_regular
 from faceedit.types import EditRequest
 
 # Files that are meant to be photos; those that cannot be read (HEIC) are listed with the reason.
@@ -18,6 +19,7 @@ PHOTO_SUFFIXES = {
     *(".bmp", ".gif", ".ppm", ".avif", ".heic", ".heif"),
 }
 MANIFEST = "manifest-{}-of-{}.jsonl"  # one a process, so that none waits for another
+MAX_MANIFEST = 256 * 2**20  # bytes
 KEYS = ("output", "source", "settings", "picture")  # of a row: a name and three digests
 
 
@@ -110,7 +112,7 @@ class Manifest:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for manifest in sorted(self.folder.glob(MANIFEST.format("*", "*"))):
-            for line in manifest.read_text(encoding="utf-8").splitlines():
+            for line in _lines(manifest):
                 try:
                     row = json.loads(line)
                     self._known.add(tuple(row[key] for key in KEYS))
@@ -147,10 +149,27 @@ class Manifest:
             "strength": request.strength,
             "seconds": round(seconds, 3),
         }
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _lines(manifest: Path) -> list[str]:
+    """Return the lines of a manifest.
+
+    Raises:
+        RequestError: If it is no file that can be read.
+    """
+    try:
+        return read_regular(manifest, MAX_MANIFEST).decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise RequestError(f"{manifest} cannot be read ({error}); name another folder") from error
 
 
 def digest(path: Path) -> str:
     """Return a short hash of a file's bytes."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, _blake2b).hexdigest()  # type: ignore[arg-type]
+
+
+def _blake2b() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)

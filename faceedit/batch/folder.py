@@ -23,17 +23,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from faceedit import hub
+from faceedit.arguments import whole
 from faceedit.batch.files import Manifest, Shard, plan
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError, PhotoError, RequestError
-from faceedit.inversion import invert, to_tensor
+from faceedit.inversion import MAX_REFINE_STEPS, invert, to_tensor
 from faceedit.method import EditMethod
 from faceedit.photo import align, load_photo
 from faceedit.photo.regions import read_regions
 from faceedit.portrait import Portrait
+from faceedit.regular_files import FULL, reason
 from faceedit.types import EditRequest, Face, Latent, Output, Space
 from faceedit.version import __version__
 
+MAX_TOGETHER = 4096  # photos
 PATIENCE = timedelta(hours=24)  # that one process may take longer than another
 
 Save = Callable[[PIL.Image.Image, Path], None]
@@ -54,8 +57,8 @@ class Job:
     batch_size: int = 8  # photos that are inverted together
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise RequestError(f"batch_size is {self.batch_size}; it must be at least 1")
+        whole(self.batch_size, "batch_size", 1, MAX_TOGETHER)
+        whole(self.refine_steps, "refine_steps", 0, MAX_REFINE_STEPS)
         if self.request.mask is not None and read_regions(self.request.mask) is None:
             raise RequestError("one picture cannot be the mask of many photos; name regions")
 
@@ -163,6 +166,8 @@ def _edit_chunk(
             save(result.image, todo[photo])
             manifest.add(photo, todo[photo], result.request, result.seconds)
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise  # every other photo would fail, too
             yield photo, error
         else:
             yield photo, None
@@ -221,7 +226,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, FaceEditError):
         return text
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {error.strerror or text}"
+        return reason(error)
     return f"{type(error).__name__}: {text}"
 
 

@@ -3,6 +3,7 @@
 `hub.find_repo(name)` and its like are all that the rest of the package calls.
 """
 
+from faceedit.hub.checks import check_regular, check_settings, drafting, read_json
 from faceedit.hub.find import (
     BUNDLED,
     OWNER,
@@ -20,6 +21,7 @@ from faceedit.hub.folders import (
     WEIGHTS,
     AnyModule,
     build_config,
+    build_filled,
     load_network,
     load_weights,
     method_of,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from faceedit.errors import RepoError
+from faceedit.hub.checks import short
 from faceedit.hub.fingerprints import fits_base
 from faceedit.hub.folders import CONFIG, read_config
 from faceedit.hub.remote import Download, cached_id, fetch
@@ -32,7 +33,7 @@ def find_repo(name: str | Path, download: Download | None = None, near: Path | N
     folder = find_local(text, near) if download.revision is None else None
     if folder is not None:
         return folder
-    if Path(text).expanduser().is_file():
+    if _path(text).is_file():
         raise RepoError(f"'{text}' is a file; name the folder that holds its {CONFIG}")
     if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:
         raise RepoError(f"'{text}' looks like a folder but does not exist; check the path")
@@ -50,6 +51,8 @@ def find_base(method: Path, download: Download | None = None) -> Path:
     if not isinstance(base, str):
         raise RepoError(f"{method / CONFIG} names no base (base_model_name_or_path)")
     revision = config.get("base_revision")
+    if revision is not None and not isinstance(revision, str):
+        raise RepoError(f"{method / CONFIG}: base_revision is {short(revision)}; it must be text")
     local = find_local(base, near=method)
     if local is not None and (revision is None or fits_base(method, local)):
         return local
@@ -68,8 +71,16 @@ def find_local(name: str, near: Path | None = None) -> Path | None:
     for place in places:
         if (place / CONFIG).is_file():
             return place
-    path = Path(name).expanduser()
+    path = _path(name)
     return path if path.is_dir() else None
+
+
+def _path(name: str) -> Path:
+    """Return a name as a path; one like ~nobody stays as it is."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(name)
 
 
 def name_of(folder: Path) -> str:

@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from faceedit.errors import RepoError
+from faceedit.hub.checks import short
 from faceedit.hub.folders import CONFIG, WEIGHTS, read_base, read_config
+from faceedit.regular_files import IrregularFileError, open_regular
 
 
 def fingerprint(base: Path) -> dict[str, str]:
@@ -19,9 +21,12 @@ def fingerprint(base: Path) -> dict[str, str]:
     prints = {}
     for name, place in read_base(base)["components"].items():
         path = base / place / WEIGHTS
-        if not path.is_file():
-            raise RepoError(f"{base / place} has no {WEIGHTS}; download it again")
-        prints[name] = digest(path)
+        try:
+            prints[name] = digest(path)
+        except IrregularFileError as error:
+            raise RepoError(f"{path} cannot be used: {error}") from None
+        except (OSError, ValueError):
+            raise RepoError(f"{base / place} has no {WEIGHTS}; download it again") from None
     return prints
 
 
@@ -34,12 +39,33 @@ def digest(path: Path) -> str:
 @cache
 def _digest(path: Path, size: int, changed: int) -> str:
     """Return a file's hash; `size` and `changed` (ns) tell its states apart in the cache."""
-    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_regular(path) as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _recorded(method: Path) -> dict[str, str]:
+    """Return the fingerprints of the networks that a method's folder was made with, by name.
+
+    Raises:
+        RepoError: If its config.json has something else there.
+    """
+    wanted = read_config(method).get("base_fingerprint") or {}
+    sound = isinstance(wanted, dict) and all(isinstance(value, str) for value in wanted.values())
+    if not sound:
+        raise RepoError(
+            f"{method / CONFIG}: base_fingerprint is {short(wanted)}; it must map the names of "
+            "networks to fingerprints"
+        )
+    return wanted
 
 
 def fits_base(method: Path, base: Path) -> bool:
-    """Whether a method's folder was made with the networks of this base."""
-    wanted = read_config(method).get("base_fingerprint") or {}
+    """Whether a method's folder was made with the networks of this base.
+
+    Raises:
+        RepoError: If one of the two cannot be read.
+    """
+    wanted = _recorded(method)
     given = fingerprint(base) if wanted else {}
     return all(given.get(name) == expected for name, expected in wanted.items())
 
@@ -50,7 +76,7 @@ def check_fingerprint(method: Path, base: Path) -> None:
     Raises:
         RepoError: If one of the networks that it names is another one.
     """
-    wanted = read_config(method).get("base_fingerprint") or {}
+    wanted = _recorded(method)
     given = fingerprint(base) if wanted else {}
     for name, expected in wanted.items():
         if given.get(name) != expected:

@@ -1,5 +1,6 @@
 """The methods by name. A name is also the method's file, recipe and test; its repo has hyphens."""
 
+from faceedit.arguments import shown
 from faceedit.errors import UnknownMethodError
 from faceedit.method import EditMethod
 from faceedit.methods.clip_pae import ClipPae
@@ -44,10 +45,9 @@ def method_class(name: str) -> type[EditMethod]:
     Raises:
         UnknownMethodError: If there is none; the message lists the names.
     """
-    try:
-        return METHODS[name]
-    except KeyError:
+    if not isinstance(name, str) or name not in METHODS:
         raise UnknownMethodError(
-            f"unknown method {name!r}; choose from {sorted(METHODS)}, "
+            f"unknown method {shown(name)}; choose from {sorted(METHODS)}, "
             "or try `pip install -U faceedit` if it is a newer one"
-        ) from None
+        )
+    return METHODS[name]

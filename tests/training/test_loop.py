@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from training.config import ConfigError, TrainConfig
-from training.loop.checkpoint import find_checkpoint, list_checkpoints
+from training.loop.checkpoint import find_checkpoint, list_checkpoints, remove_checkpoints
 from training.loop.loop import DivergenceError, Loop
 from training.loop.schedule import phase_at, rate_factor, schedule
 from training.task import Phase
@@ -73,10 +73,7 @@ def test_resuming_after_sigkill_equals_an_uninterrupted_run_to_the_bit(tmp_path)
     )
     command = [sys.executable, str(TOY), *flags(killed)]
     process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(list_checkpoints(killed.output_path)) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: len(list_checkpoints(killed.output_path)) >= 2, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     step = json.loads((list_checkpoints(killed.output_path)[-1] / "state.json").read_text())["step"]
@@ -231,18 +228,96 @@ def test_two_killed_processes_resume_to_the_bit(tmp_path):
         settings(tmp_path / name, checkpointing_steps=5, options={"delay": delay})
         for name, delay in (("killed", 0.1), ("whole", 0.0))
     )
-    process = subprocess.Popen(
-        [*LAUNCH, *flags(killed)], cwd=ROOT, env=environment(), start_new_session=True
-    )
-    deadline = time.monotonic() + 60
-    while not list_checkpoints(killed.output_path):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    process = subprocess.Popen([*LAUNCH, *flags(killed)], cwd=ROOT, env=environment())
+    wait_for(lambda: list_checkpoints(killed.output_path), process)
+    workers = descendants(process.pid)
+    assert len(workers) >= 3  # torch's launcher, which replaced the first, and two workers
+    process.send_signal(signal.SIGKILL)  # the launcher alone: nobody tells the workers
     process.wait()
+    wait_for(lambda: not any(is_alive(pid) for pid in workers))
     for config in (replace(killed, resume_from_checkpoint="latest"), whole):
         subprocess.run([*LAUNCH, *flags(config)], cwd=ROOT, check=True, env=environment())
     assert state_bytes(killed.output_path, 40) == state_bytes(whole.output_path, 40)
+
+
+def wait_for(condition, process=None, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process is None or process.poll() is None, "it ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descendants(pid: int) -> list[int]:
+    """Return a process's children and theirs."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            child = int(stat.parent.name)
+            children += [child, *descendants(child)]
+    return children
+
+
+def test_a_second_run_into_the_same_folder_is_told_who_holds_it(tmp_path):
+    holder = settings(tmp_path, options={"delay": 0.05}, max_train_steps=10_000)
+    process = subprocess.Popen(
+        [sys.executable, str(TOY), *flags(holder)], env=environment(), stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(lambda: (tmp_path / "metrics.jsonl").exists(), process)
+        with pytest.raises(ConfigError, match=f"process {process.pid} on .*, since 20"):
+            train(tmp_path, overwrite=True)
+    finally:
+        process.kill()
+        process.wait()
+    train(tmp_path, overwrite=True, max_train_steps=5)  # the lock ends with its holder
+
+
+def test_half_a_checkpoint_is_never_taken_for_one_and_is_swept(tmp_path, monkeypatch):
+    train(tmp_path, max_train_steps=10, checkpointing_steps=5)
+    assert [p.name for p in list_checkpoints(tmp_path)] == ["checkpoint-5", "checkpoint-10"]
+
+    def killed(folder: Path) -> None:
+        (folder / "modules.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.loop.checkpoint.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove_checkpoints(tmp_path)
+    (tmp_path / "checkpoint-7").mkdir()  # as an older version could leave it
+    (tmp_path / "checkpoint-7" / "state.json").write_text('{"step": 7}')
+    assert [p.name for p in list_checkpoints(tmp_path)] == ["checkpoint-10"]
+    train(tmp_path, max_train_steps=10, resume_from_checkpoint="latest")
+    assert sorted(p.name for p in tmp_path.glob("*checkpoint-*")) == ["checkpoint-10"]
+
+
+def test_a_full_disk_ends_a_run_with_words_and_leaves_the_last_checkpoint(tmp_path, capsys):
+    train(tmp_path, max_train_steps=10, checkpointing_steps=5)
+    before = state_bytes(tmp_path, 10)
+    config = settings(tmp_path, max_train_steps=20, resume_from_checkpoint="latest")
+    command = [sys.executable, str(TOY), *flags(config)]
+    # No file may grow beyond 1 kB: what a full disk does to a file, without filling one.
+    done = subprocess.run(
+        ["bash", "-c", 'trap "" XFSZ; ulimit -f 1; exec "$@"', "-", *command],
+        capture_output=True, text=True, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "checkpoint-20 could not be written" in done.stderr
+    assert "checkpoint-10 is whole: make room on the disk, then --resume" in done.stderr
+    assert state_bytes(tmp_path, 10) == before
+    assert not list(tmp_path.glob(".checkpoint*"))
 
 
 def test_schedule_gives_exact_steps_first_and_shares_the_rest():

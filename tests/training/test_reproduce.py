@@ -8,6 +8,7 @@ from training import fingerprint as module
 from training import reproduce
 from training.config import ConfigError, TrainConfig, parse_config
 from training.fingerprint import code_files, differences, fingerprint, stored_fingerprint
+from training.loop.checkpoint import FILES
 from training.reproduce import Run, command, in_order, main
 
 STAMP = {"code": {"a.py": "1"}, "inputs": {"clip": "2"}, "recipe": "3", "world": "4"}
@@ -75,7 +76,8 @@ def test_interrupted_run_is_continued_only_with_the_same_code(tmp_path):
     assert "--overwrite" not in command(run, [])
     state = {"step": 5, "fingerprint": fingerprint(config)}
     (tmp_path / "checkpoint-5").mkdir()
-    (tmp_path / "checkpoint-5" / "state.json").write_text(json.dumps(state))
+    for name in FILES:
+        (tmp_path / "checkpoint-5" / name).write_text(json.dumps(state))
     assert command(run, ["--cpu"])[-3:] == ["--resume_from_checkpoint", "latest", "--cpu"]
     state["fingerprint"]["recipe"] = "other"
     (tmp_path / "checkpoint-5" / "state.json").write_text(json.dumps(state))

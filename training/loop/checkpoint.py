@@ -3,8 +3,8 @@
 `<output_dir>/checkpoint-<step>/` holds `modules.safetensors`, `averages.safetensors`,
 `optimizers.safetensors` and `state.json` (step, position in the data, run settings, data set).
 Learning rates and random numbers are functions of the step, so they need no file. A checkpoint is
-written beside its place and renamed into it: a process killed at any moment leaves either the old
-state or the new one.
+written beside its place and renamed into it, and renamed before it is deleted: a process killed at
+any moment leaves either the old state or the new one, and rests that the next start sweeps.
 """
 
 from __future__ import annotations
@@ -24,9 +24,21 @@ from torch import Tensor, nn
 
 from training.config import ConfigError, TrainConfig
 
-__all__ = ["Checkpoint", "find_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "SaveError",
+    "find_checkpoint",
+    "load_checkpoint",
+    "save_checkpoint",
+    "sweep",
+]
 
 PREFIX = "checkpoint-"
+FILES = ("modules.safetensors", "averages.safetensors", "optimizers.safetensors", "state.json")
+
+
+class SaveError(RuntimeError):
+    """A checkpoint could not be written; those before it are whole."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +76,30 @@ def find_checkpoint(config: TrainConfig) -> Checkpoint | None:
 
 def list_checkpoints(output: Path) -> list[Path]:
     """Return the complete checkpoints of a run, oldest first."""
-    found = [p for p in output.glob(f"{PREFIX}*") if (p / "state.json").is_file()]
-    return sorted(found, key=lambda p: int(p.name.removeprefix(PREFIX)))
+    found = [p for p in output.glob(f"{PREFIX}*") if p.name.removeprefix(PREFIX).isdecimal()]
+    whole = [p for p in found if all((p / name).is_file() for name in FILES)]
+    return sorted(whole, key=lambda p: int(p.name.removeprefix(PREFIX)))
 
 
 def remove_checkpoints(output: Path) -> None:
-    """Delete a run's checkpoints (`--overwrite`) and what an interrupted save has left."""
-    for folder in [*list_checkpoints(output), *output.glob(f".{PREFIX}*")]:
-        shutil.rmtree(folder)
+    """Delete a run's checkpoints (`--overwrite`)."""
+    for folder in list_checkpoints(output):
+        _delete(folder)
+
+
+def sweep(output: Path) -> None:
+    """Delete what a process has left that was killed while it saved or deleted a checkpoint."""
+    whole = set(list_checkpoints(output))
+    for folder in [*output.glob(f".{PREFIX}*"), *output.glob(f"{PREFIX}*")]:
+        if folder not in whole and folder.is_dir():
+            _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a checkpoint by renaming it first, so that no kill can leave half of one in place."""
+    if not folder.name.startswith("."):
+        folder = folder.rename(folder.with_name(f".{folder.name}.deleted"))
+    shutil.rmtree(folder)
 
 
 def _read(folder: Path) -> Checkpoint:
@@ -89,25 +117,41 @@ def save_checkpoint(
     averages: Mapping[str, nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
 ) -> Path:
-    """Write a checkpoint whole or not at all, and drop the oldest ones."""
+    """Write a checkpoint whole or not at all, and drop the oldest ones.
+
+    Raises:
+        SaveError: If it cannot be written; the message says why, and what is safe.
+    """
     output = config.output_path
     final = output / f"{PREFIX}{state['step']}"
     partial = output / f".{final.name}.{os.getpid()}"
-    output.mkdir(parents=True, exist_ok=True)
-    for leftover in output.glob(f".{PREFIX}*"):  # of a process that was killed while saving
-        shutil.rmtree(leftover)
-    partial.mkdir()
-    save_file(_flatten(modules), partial / "modules.safetensors")
-    save_file(_flatten(averages), partial / "averages.safetensors")
-    save_file(_flatten_optimizers(optimizers), partial / "optimizers.safetensors")
-    (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-    if final.exists():
-        shutil.rmtree(final)
-    partial.rename(final)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        sweep(output)
+        partial.mkdir()
+        save_file(_flatten(modules), partial / FILES[0])
+        save_file(_flatten(averages), partial / FILES[1])
+        save_file(_flatten_optimizers(optimizers), partial / FILES[2])
+        (partial / FILES[3]).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        if final.exists():
+            _delete(final)
+        partial.rename(final)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise SaveError(_what_is_safe(final, error)) from error
     older = [folder for folder in list_checkpoints(output) if folder != final]
     for folder in older[: max(0, len(older) + 1 - config.checkpoints_total_limit)]:
-        shutil.rmtree(folder)
+        _delete(folder)
     return final
+
+
+def _what_is_safe(final: Path, error: Exception) -> str:
+    """Say why a checkpoint could not be written, what there is still, and what to do."""
+    whole = list_checkpoints(final.parent)
+    safe = f"{whole[-1]} is whole" if whole else "there is no checkpoint before it"
+    go_on = "--resume_from_checkpoint latest" if whole else "the same command"
+    why = getattr(error, "strerror", None) or str(error)
+    return f"{final} could not be written ({why}); {safe}: make room on the disk, then {go_on}"
 
 
 def load_checkpoint(

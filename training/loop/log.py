@@ -72,4 +72,6 @@ def _keep_lines(path: Path, step: int) -> None:
             continue
         if content["step"] <= step:
             kept.append(line + "\n")
-    path.write_text("".join(kept), encoding="utf-8")
+    draft = path.with_name(f".{path.name}")
+    draft.write_text("".join(kept), encoding="utf-8")
+    draft.replace(path)  # a kill leaves the old lines or the new ones

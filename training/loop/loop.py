@@ -36,7 +36,9 @@ from training.loop.checkpoint import (
     load_checkpoint,
     remove_checkpoints,
     save_checkpoint,
+    sweep,
 )
+from training.loop.lock import FolderLock
 from training.loop.log import MetricsLog
 from training.loop.schedule import phase_at, rate_factor, schedule
 from training.memory import keep_freed_memory
@@ -103,6 +105,7 @@ class Loop:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         _settle(self.accelerator.device)
+        self.lock = FolderLock(config.output_path) if self.accelerator.is_main_process else None
         checkpoint = find_checkpoint(config)
         self.fingerprint = _fingerprint(config)  # now: the code may change while it trains
         torch.manual_seed(config.seed)
@@ -128,8 +131,10 @@ class Loop:
         self.log = MetricsLog(
             config.output_path, self.step, self.position, self.accelerator.is_main_process
         )
-        if checkpoint is None and self.accelerator.is_main_process:
-            remove_checkpoints(config.output_path)
+        if self.accelerator.is_main_process:
+            sweep(config.output_path)
+            if checkpoint is None:
+                remove_checkpoints(config.output_path)
         self.signalled = False
         self.begun = self.last_save = self.last_sheet = time.monotonic()
         self.saved_step = self.step
@@ -138,7 +143,19 @@ class Loop:
     # The run ------------------------------------------------------------------------------
 
     def run(self) -> Outcome:
-        """Train to the last step, the time limit or a signal; save, evaluate, export."""
+        """Train to the last step, the time limit or a signal; save, evaluate, export.
+
+        Raises:
+            DivergenceError: If a loss became infinite or NaN.
+            SaveError: If a checkpoint could not be written.
+        """
+        try:
+            return self._run()
+        finally:
+            if self.lock is not None:
+                self.lock.release()
+
+    def _run(self) -> Outcome:
         if self.players:
             self._enter(phase_at(self.schedule, self.step))
         if self.config.eval_only:

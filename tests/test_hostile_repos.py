@@ -1,0 +1,123 @@
+"""A damaged or hostile folder is told from a sound one by its file and key, before it is built."""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from faceedit import hub
+from faceedit.backbones import load_backbones
+from faceedit.errors import RepoError
+from faceedit.hub.fingerprints import check_fingerprint
+from faceedit.method_repo import load_method
+from faceedit.methods.ffclip import FfClip
+from tests.test_editor import save_methods
+
+
+@pytest.fixture
+def base(base_folder, tmp_path):
+    shutil.copytree(base_folder, tmp_path / "base")
+    return tmp_path / "base"
+
+
+def changed(folder, **values):
+    path = folder / hub.CONFIG
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 50 + "1" + "}" * 50,
+        '{"kind": NaN}',
+        '{"a": 1e999}',
+        '{"a": ' + "9" * 5000 + "}",
+        '{"a": 99999999999999999999}',
+        '{"kind": "\\ud800"}',
+        "\xff",
+        "[]",
+    ],
+)
+def test_json_that_is_nested_or_holds_numbers_without_end_is_refused(text, tmp_path):
+    (tmp_path / hub.CONFIG).write_bytes(text.encode("latin1"))
+    with pytest.raises(RepoError, match=hub.CONFIG):
+        hub.read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("network", "key", "value"),
+    [
+        ("generator", "channel_max", 10**6),
+        ("generator", "channel_max", 90_000),
+        ("generator", "mapping_layers", 99_999),
+        ("generator", "mapping_layers", -3),
+        ("generator", "w_dim", 0),
+        ("generator", "conv_clamp", "much"),
+        ("encoder", "widths", [1, 2, 3, {}]),
+        ("encoder", "units", [9_999, 9_999, 9_999, 9_999]),
+        ("encoder", "squeeze", 0),
+        ("encoder", "fold", 0),
+        ("segmenter", "regions", [1, 2]),
+        ("identity", "widths", None),
+        ("clip", "text_config", {}),
+        ("clip", "projection_dim", "wide"),
+    ],
+)
+def test_settings_that_no_network_has_are_named_before_anything_is_built(base, network, key, value):
+    folder = base / json.loads((base / hub.CONFIG).read_text())["components"].get(network, network)
+    if not folder.is_dir():
+        pytest.skip(f"the small base has no {network}")
+    changed(folder, **{key: value})
+    begun = time.process_time()
+    with pytest.raises(RepoError, match=str(folder)):
+        load_backbones(base, [network])
+    assert time.process_time() - begun < 8
+
+
+def test_weights_of_another_kind_or_not_finite_are_refused(base):
+    path = base / "generator" / hub.WEIGHTS
+    stored = load_file(path)
+    name = next(name for name, tensor in stored.items() if tensor.is_floating_point())
+    for wrong in (torch.full_like(stored[name], float("nan")), stored[name].to(torch.int8)):
+        save_file({**stored, name: wrong.contiguous()}, path)
+        with pytest.raises(RepoError, match=name):
+            load_backbones(base, ["generator"])
+
+
+@pytest.mark.parametrize("prints", [[1], "x", {"clip": 5}, {"clip": None}])
+def test_fingerprints_that_are_none_are_named(base, prints):
+    method = base.parent / "method"
+    method.mkdir()
+    (method / hub.CONFIG).write_text(json.dumps({"base_fingerprint": prints}))
+    with pytest.raises(RepoError, match="base_fingerprint"):
+        check_fingerprint(method, base)
+
+
+def test_files_of_a_repo_are_regular_files(base):
+    for name in ("generator/config.json", "generator/model.safetensors", "clip/tokenizer.json"):
+        saved = (base / name).read_bytes()
+        (base / name).unlink()
+        os.mkfifo(base / name)
+        with pytest.raises(RepoError, match="is a pipe"):
+            load_backbones(base)
+        (base / name).unlink()
+        (base / name).write_bytes(saved)
+    load_backbones(base)
+
+
+def test_settings_of_a_method_have_their_types(base, backbones):
+    save_methods(base.parent, base, backbones)
+    folder = base.parent / "ffclip"
+    settings = json.loads((folder / hub.CONFIG).read_text())["method_config"]
+    for key, value in (("blocks", 90_000), ("blocks", "4"), ("injection_scales", [1]), ("text", 1)):
+        changed(folder, method_config={**settings, key: value})
+        with pytest.raises(RepoError, match=hub.CONFIG):
+            load_method(FfClip, folder)
+    changed(folder, method_config=[])
+    with pytest.raises(RepoError, match="must be an object"):
+        load_method(FfClip, folder)
