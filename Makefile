@@ -49,6 +49,12 @@ test: lint ## Style, import rules and the quick tests.
 test-all: check ## Every test that this machine can run, the slow ones included.
 	$(PY) -m pytest -q -m "not gpu and not network"
 
+fuzz: $(VENV)/.dev-installed ## Ten thousand hostile inputs: make fuzz ARGS="--count 2000 --only pickles".
+	$(PY) -m tests.fuzz $(ARGS)
+
+soak: $(VENV)/.dev-installed ## Fifty visitors for ten minutes: make soak ARGS="--visitors 20 --minutes 3".
+	$(PY) -m tests.fuzz.soak $(ARGS)
+
 format: $(VENV)/.dev-installed ## Mend style and formatting.
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .

@@ -28,6 +28,7 @@ from demo.people import person as somebody
 from demo.settings import Settings
 from demo.style import CSS, KEYS, LINK
 from demo.subject import Subjects
+from demo.temporary import own_temporary_folder
 from demo.words import sentence
 from faceedit.errors import FaceEditError, RepoError
 from faceedit.photo.provenance import Provenance, SourceType
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+THREADS = 80  # most of them wait for their turn (`demo.turns`)
 WAITING = 60  # visitors in the queue; later ones are asked to try again
 INTRO = """# faceedit
 Take a face, say what should change, and see how the published methods answer, side by side.
@@ -187,7 +189,11 @@ class App:
         """Serve the page and return its address; see gradio's `launch` for the settings."""
         guards = {"middleware": [Middleware(NothingFetched)]}
         _, url, _ = page.launch(
-            app_kwargs=guards, max_file_size="30mb", run_history=False, **settings
+            app_kwargs=guards,
+            max_file_size="30mb",
+            max_threads=THREADS,
+            run_history=False,
+            **settings,
         )
         return str(url)
 
@@ -224,6 +230,7 @@ def main() -> None:
     """Serve the page; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where, as on a Space."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    own_temporary_folder()
     app = App(Settings.from_environment())
     page = app.build()
     app.start()

@@ -24,7 +24,7 @@ from faceedit.errors import FaceEditError
 from faceedit.photo.provenance import Provenance, SourceType
 
 PATIENCE = 90  # seconds for the exact render
-COMPUTE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compute"}
+COMPUTE: dict[str, Any] = {"concurrency_limit": 30, "concurrency_id": "compute"}  # see `turns`
 Exact = Future[tuple[Truth | None, float]] | None  # the exact edit and the seconds that it took
 _RENDERERS = ThreadPoolExecutor(2, thread_name_prefix="truth")
 

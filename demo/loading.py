@@ -17,6 +17,8 @@ except ImportError:
         return function if function is not None else lambda decorated: decorated
 
 
+from demo.turns import Turns, patient
+
 if TYPE_CHECKING:
     from faceedit import FaceEditor
 
@@ -45,6 +47,7 @@ class Loader:
         self.warm_up = warm_up
         self._lock = threading.Lock()
         self._editor: Future[FaceEditor] | None = None
+        self.turns = Turns()
 
     def start(self) -> Future[FaceEditor]:
         """Begin to load, unless that is under way or done."""
@@ -63,7 +66,7 @@ class Loader:
         try:
             from faceedit import FaceEditor  # loads PyTorch
 
-            loaded = FaceEditor.from_pretrained(self.repo, **self._where())
+            loaded = patient(FaceEditor.from_pretrained(self.repo, **self._where()), self.turns)
         except BaseException as error:  # handed to whoever asks for the editor
             editor.set_exception(error)
             return

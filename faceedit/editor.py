@@ -160,7 +160,8 @@ class FaceEditor:
             UnknownMethodError: If there is none of that name.
             RepoError: If its weights cannot be found or do not fit this base.
         """
-        return self.library.method(name, variant)
+        name = arguments.optional_name(name, "name")
+        return self.library.method(name, arguments.optional_name(variant, "variant"))
 
     def available(self) -> list[str]:
         """Return the names of the methods that work here, with this base, without a download."""

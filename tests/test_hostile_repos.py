@@ -13,9 +13,8 @@ from faceedit import hub
 from faceedit.backbones import load_backbones
 from faceedit.errors import RepoError
 from faceedit.hub.fingerprints import check_fingerprint
-from faceedit.method_repo import load_method
+from faceedit.method_repo import load_method, save_method
 from faceedit.methods.ffclip import FfClip
-from tests.test_editor import save_methods
 
 
 @pytest.fixture
@@ -110,9 +109,11 @@ def test_files_of_a_repo_are_regular_files(base):
     load_backbones(base)
 
 
-def test_settings_of_a_method_have_their_types(base, backbones):
-    save_methods(base.parent, base, backbones)
-    folder = base.parent / "ffclip"
+def test_settings_of_a_method_have_their_types(base, backbones, tmp_path):
+    folder, prints = tmp_path / "ffclip", hub.fingerprint(base)
+    method = FfClip.build(backbones)
+    save_method(method, folder, base="somebody/base", fingerprint=prints, half=False)
+    assert load_method(FfClip, folder).config == method.config
     settings = json.loads((folder / hub.CONFIG).read_text())["method_config"]
     for key, value in (("blocks", 90_000), ("blocks", "4"), ("injection_scales", [1]), ("text", 1)):
         changed(folder, method_config={**settings, key: value})

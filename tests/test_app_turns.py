@@ -1,0 +1,141 @@
+"""Quick edits never wait for slow ones, and nobody is computed for who has left."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import gradio as gr
+import pytest
+import torch
+
+from demo import turns as module
+from demo.doors import VISITOR
+from demo.temporary import LOCK, PREFIX, sweep
+from demo.turns import Turns, VisitorLeftError
+
+STEPS = 40
+
+
+class Edit(threading.Thread):
+    """Makes steps of 25 ms in its turn; draws a number in each."""
+
+    def __init__(self, turns, slow, steps, visitor=None):
+        super().__init__(daemon=True)
+        self.turns, self.slow, self.steps, self.visitor = turns, slow, steps, visitor
+        self.drawn, self.error, self.took = [], None, 0.0
+
+    def run(self):
+        VISITOR.set(self.visitor)
+        begun = time.monotonic()
+        try:
+            with self.turns.turn(self.slow), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(7)
+                for _ in range(self.steps):
+                    time.sleep(0.025)
+                    self.turns.breathe()
+                    self.drawn.append(torch.rand(1).item())
+        except Exception as error:
+            self.error = error
+        self.took = time.monotonic() - begun
+
+
+def started(*args, **named):
+    edit = Edit(*args, **named)
+    edit.start()
+    return edit
+
+
+def test_quick_edits_go_before_slow_ones_and_change_no_number_of_theirs():
+    turns = Turns()
+    slow = [started(turns, True, STEPS) for _ in range(2)]
+    time.sleep(0.1)
+    for _ in range(5):
+        quick = started(turns, False, 1)
+        quick.join()
+        assert quick.took < 0.9  # a slice and a step, not the 2 s of both slow ones
+    for edit in slow:
+        edit.join()
+    assert slow[0].drawn == slow[1].drawn and len(set(slow[0].drawn)) == STEPS
+
+
+def test_slow_edits_get_on_however_many_quick_ones_come():
+    turns = Turns()
+    slow = started(turns, True, 15)
+    ended = threading.Event()
+
+    def come_and_go():
+        while not ended.is_set():
+            with turns.turn():
+                time.sleep(0.01)
+
+    crowd = [threading.Thread(target=come_and_go, daemon=True) for _ in range(4)]
+    for visitor in crowd:
+        visitor.start()
+    slow.join(timeout=20)
+    ended.set()
+    assert len(slow.drawn) == 15
+
+
+@pytest.mark.parametrize("computes", [True, False])
+def test_work_stops_when_its_visitor_has_left(monkeypatch, computes):
+    here = threading.Event()
+    here.set()
+    turns = Turns()
+    before = None if computes else started(turns, True, STEPS)
+    time.sleep(0.05)
+    monkeypatch.setattr(module, "still_here", lambda: here.is_set)
+    slow = started(turns, True, 400)
+    time.sleep(0.4)
+    here.clear()
+    slow.join(timeout=2)
+    assert isinstance(slow.error, VisitorLeftError)
+    if before:
+        before.join()
+        assert before.error is None
+    with turns.turn():  # and the turn is free
+        pass
+
+
+def test_a_visitor_has_a_few_edits_at_a_time():
+    turns = Turns()
+    edits = [started(turns, False, 10, visitor="a") for _ in range(module.MOST_EACH)]
+    time.sleep(0.1)
+    token = VISITOR.set("a")
+    with pytest.raises(gr.Error, match="last edits"), turns.turn():
+        pass
+    VISITOR.reset(token)
+    with turns.turn():
+        pass
+    for edit in edits:
+        edit.join()
+    VISITOR.set("a")
+    with turns.turn():
+        pass
+
+
+CHILD = """
+import sys, time
+from demo.temporary import own_temporary_folder
+folder = own_temporary_folder()
+(folder / "upload.png").write_bytes(bytes(1000))
+print(folder, flush=True)
+time.sleep(60)
+"""
+
+
+def test_temporary_files_go_with_the_process_or_with_the_next_one(tmp_path):
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
+    for number, left in ((signal.SIGTERM, 0), (signal.SIGKILL, 1)):
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        folder = child.stdout.readline().strip()
+        assert os.path.exists(folder)
+        assert sweep(tmp_path) == 0  # in use
+        child.send_signal(number)
+        child.wait()
+        assert len(list(tmp_path.glob(f"{PREFIX}*"))) == left
+    assert sweep(tmp_path) == 1 and LOCK
