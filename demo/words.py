@@ -16,6 +16,7 @@ from faceedit.errors import FaceEditError
 logger = logging.getLogger(__name__)
 
 FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s/'\"]+/)+")  # of paths on the machine: nobody's business
+MARKUP = (("[", "&#91;"), ("`", "&#96;"), ("*", "&#42;"), ("://", "&#58;//"))  # links, pictures
 QUIET: dict[str, Any] = {"print_exception": False}  # of gr.Error: it is the user's, not ours
 
 
@@ -38,9 +39,17 @@ def plain_words() -> Iterator[None]:
 
 
 def sentence(error: BaseException) -> str:
-    """Return an error's message with a capital letter, without folders and without HTML."""
+    """Return an error's message with a capital letter, without folders, HTML and Markdown."""
     words = FOLDERS.sub("", str(error)) or type(error).__name__
-    return html.escape(words[0].upper() + words[1:], quote=False)
+    return escaped(words[0].upper() + words[1:])
+
+
+def escaped(text: str) -> str:
+    """Return text that shows as it is, in HTML and in Markdown: a prompt may hold either."""
+    text = html.escape(text, quote=False)
+    for mark, shown in MARKUP:
+        text = text.replace(mark, shown)
+    return text
 
 
 def need(condition: Any, words: str) -> None:

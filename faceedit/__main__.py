@@ -97,7 +97,8 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "edit a folder of photos; what is done already is skipped, a bad file stops nothing",
     )
     batch.epilog = (
-        "several processes share the photos: accelerate launch -m faceedit batch ..., "
+        "several processes share the photos: accelerate launch --num_processes 2 -m faceedit batch "
+        "..., "
         "torchrun --nproc-per-node 2 -m faceedit batch ..., or --shard 0/2 and --shard 1/2. "
         "Exit code: 0 if every photo is edited, 1 if some could not be, 2 if none was tried."
     )

@@ -1,6 +1,9 @@
 """A folder of photos: every photo that can be edited is, whatever lies beside it."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -175,3 +178,43 @@ def test_reports_of_processes_add_up(monkeypatch):
 def test_a_job_says_what_cannot_be_used_for_a_folder():
     with pytest.raises(RequestError, match="batch_size"):
         Job(EditRequest(PROMPT), batch_size=0)
+
+
+@pytest.mark.slow
+def test_accelerate_starts_as_many_processes_as_it_is_asked_for(repo, photos, tmp_path):
+    output = tmp_path / "shared"
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
+    command += ["-m", "faceedit", "batch", str(photos), PROMPT, "--repo", repo, "-o", str(output)]
+    done = subprocess.run(
+        [*command, "--as-character"],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("4 edited") == 1
+    shares = sorted(path.name for path in output.glob("manifest-*"))
+    assert shares == ["manifest-0-of-2.jsonl", "manifest-1-of-2.jsonl"]
+    assert all(len((output / name).read_text().splitlines()) == 2 for name in shares)
+
+
+DISK = """
+set -e
+mkdir -p "$1"; mount -t tmpfs -o size=12k tmpfs "$1"
+shift; set +e; "$@"; echo "exit $?"; ls -A "$OUTPUT"
+"""
+
+
+def test_a_full_disk_ends_the_batch_with_the_files_name_and_what_to_do(repo, photos, tmp_path):
+    output = tmp_path / "small-disk"
+    command = [sys.executable, "-m", "faceedit", "batch", str(photos), PROMPT, "--repo", repo]
+    command += ["--as-character", "-o", str(output)]
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", DISK, "-", str(output), *command],
+        capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OUTPUT": str(output)},
+    )  # fmt: skip
+    if "exit" not in done.stdout:
+        pytest.skip("no small disk can be mounted here")
+    assert "exit 2" in done.stdout and "Traceback" not in done.stderr
+    assert f"{output}/" in done.stderr and "No space left on device" in done.stderr
+    assert "make room on the disk and run it again" in done.stderr
+    assert not any(line.startswith(".") for line in done.stdout.splitlines())  # no draft is left
