@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from faceedit.arguments import shown
 from faceedit.errors import RepoError
 
 logger = logging.getLogger(__name__)
@@ -105,13 +106,15 @@ def present_settings(method: str, settings: Mapping[str, Any], folder: Path) -> 
     Raises:
         RepoError: If one has a value that no longer exists.
     """
+    if not isinstance(settings, Mapping):
+        raise RepoError(f"{folder}: the settings are {shown(settings)}; they must be an object")
     now: dict[str, Any] = {}
     fixed, dropped = FIXED.get(method, {}), DROPPED.get(method, frozenset())
     for name, value in settings.items():
         if name in fixed:
             if value != fixed[name]:
                 raise RepoError(
-                    f"{folder} sets {name} to {value!r}, which was taken away; "
+                    f"{folder} sets {name} to {shown(value)}, which was taken away; "
                     f"only {fixed[name]!r} is left: make its weights anew with that"
                 )
         elif name not in dropped:

@@ -110,7 +110,8 @@ def method_of(folder: Path) -> str:
     config = hub.read_config(folder)
     name = hub.method_of(folder)
     if config.get("format_version") == FORMER_FORMAT:
-        return present_name(name, config.get("method_config", {}))
+        settings = config.get("method_config")
+        return present_name(name, settings if isinstance(settings, dict) else {})
     return name
 
 
