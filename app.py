@@ -18,7 +18,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 import gradio as gr
 from starlette.middleware import Middleware
 
-from demo import compare, compose, guide, strength
+from demo import compare, compose, examples, guide, stage
 from demo.doors import Doors, NothingFetched
 from demo.files import KEPT, ResultFiles
 from demo.inputs import PRIVATE, REGIONS, Inputs
@@ -26,8 +26,8 @@ from demo.loading import Loader
 from demo.menu import MethodMenu
 from demo.people import person as somebody
 from demo.settings import Settings
-from demo.style import CSS, KEYS, LINK
-from demo.subject import Subjects
+from demo.style import CSS, KEYS, LINK, THEME
+from demo.subject import NOBODY, Subjects, is_person
 from demo.temporary import own_temporary_folder
 from demo.words import sentence
 from faceedit.errors import FaceEditError, RepoError
@@ -40,11 +40,10 @@ logger = logging.getLogger(__name__)
 
 THREADS = 80  # most of them wait for their turn (`demo.turns`)
 WAITING = 60  # visitors in the queue; later ones are asked to try again
+TITLE = "faceedit: change a face with a sentence"
 INTRO = """# faceedit
-Take a face, say what should change, and see how the published methods answer, side by side.
-The generator knows animated-film portraits only, so a photo comes back as the character that
-resembles it most. **Sample a face** draws somebody whom nobody is: there the exact edit is known
-and shown as *ground truth*."""
+**Change a face with a sentence.** The photograph stays a photograph: what the sentence does not
+name keeps its own pixels, bit for bit. Thirteen published methods, side by side."""
 
 
 class App:
@@ -97,26 +96,29 @@ class App:
         """Set what a link asks for, and say when the networks are there.
 
         Yields:
-            status, photo, person, prompt, region, methods, strength, and the methods of two tabs.
+            status, whether to run, photo, person, prompt, region, methods, strength, method.
         """
         asked = dict(request.query_params) if request is not None else {}
         seed = asked.get("person", "")
-        photo, person = gr.skip(), gr.skip()
-        if seed.isdigit() and len(seed) < 10:
-            someone = somebody(int(seed))
+        person = int(seed) if seed.isdigit() and len(seed) < 10 else NOBODY
+        if is_person(person):
             note = Provenance(SourceType.RENDERED)
-            photo = self.files.picture(someone.to_pil(), f"person-{seed}", note)
-            person = int(seed)
-        prompt = asked["prompt"][:500] if asked.get("prompt") else gr.skip()
+            photo = self.files.picture(somebody(person).to_pil(), f"person-{person}", note)
+        else:
+            photo = examples.picture_of(examples.EXAMPLES[0], self.files)
+        prompt = asked.get("prompt", "")[:500]
         region = asked.get("region")
         region = region if region in dict((value, name) for name, value in REGIONS) else gr.skip()
         named = [name for name in asked.get("methods", "").split(",") if name in self.menu.names]
         power = _number(asked.get("strength", ""), -2, 3)
         methods = gr.update(value=named) if named else gr.skip()
-        link = (photo, person, prompt, region, methods, power, gr.skip(), gr.skip())
-        yield ("Loading the networks ...", *link)
+        words = prompt or examples.FIRST_PROMPT
+        link = (photo, person, words, region, methods, power, gr.skip())
+        yield ("Loading the networks ...", False, *link)
         status = self._ready()
-        yield (status, *[gr.skip()] * 4, self._checklist(named), gr.skip(), *self._menus())
+        menu = self._menu(asked.get("method", ""))
+        rest = (gr.skip(), gr.skip(), gr.skip(), gr.skip(), self._checklist(named), gr.skip(), menu)
+        yield (status, bool(prompt), *rest)
 
     def _ready(self) -> str:
         """Wait for the networks and say whether they are there."""
@@ -134,56 +136,76 @@ class App:
         ticked = named or [choice.name for choice in choices if choice.fast]
         return gr.update(choices=[(c.label, c.name) for c in choices], value=ticked)
 
-    def _menus(self) -> tuple[Any, Any]:
-        menu = gr.update(choices=self.menu.fast(), value=self.menu.first())
-        return menu, menu
+    def _menu(self, named: str) -> Any:
+        choices = self.menu.fast()
+        known = named in [name for _, name in choices]
+        return gr.update(choices=choices, value=named if known else self.menu.first())
 
     def build(self) -> gr.Blocks:
         """Return the page, ready to launch."""
-        with gr.Blocks(title="faceedit", delete_cache=(KEPT, KEPT)) as page:
-            gr.Markdown(INTRO)
+        with gr.Blocks(title=TITLE, delete_cache=(KEPT, KEPT)) as page:
+            gr.Markdown(INTRO, elem_id="intro")
             inputs = Inputs(self.subjects, self.files)
-            with gr.Row():
-                with gr.Column(scale=2, min_width=300):
+            with gr.Row(elem_id="desk"):
+                with gr.Column(scale=6, min_width=320, elem_id="stage"):
+                    shown = stage.build()
+                with gr.Column(scale=5, min_width=320, elem_id="side"):
                     inputs.build()
                     status = gr.Markdown("Loading the networks ...", elem_id="status")
-                    if self.settings.notice:
-                        gr.Markdown(self.settings.notice, elem_classes="fe-notice")
-                with gr.Column(scale=5, min_width=300), gr.Tabs():
-                    with gr.Tab("Compare", id="compare"):
-                        shared = compare.build(
-                            compare.Compare(self.subjects, self.files, self.menu), inputs
-                        )
-                        self._link(inputs, shared)
-                    with gr.Tab("Strength", id="strength"):
-                        page_strength = strength.Strength(self.subjects, self.files, self.menu)
-                        strength_method = strength.build(page_strength, inputs)
-                    with gr.Tab("Compose", id="compose"):
-                        page_compose = compose.Compose(self.subjects, self.files, self.menu)
-                        compose_method = compose.build(page_compose, inputs)
-                    with gr.Tab("Methods", id="methods"):
-                        gr.HTML(guide.guide(self.menu.names))
-            inputs.connect()
-            page.load(
-                self.arrive,
-                None,
-                [
-                    status,
-                    inputs.photo,
-                    inputs.person,
-                    inputs.prompt,
-                    inputs.region,
-                    shared["methods"],
-                    shared["strength"],
-                    strength_method,
-                    compose_method,
-                ],
-                concurrency_limit=None,
-                show_progress="hidden",
-                **PRIVATE,
-            )
+                    with gr.Tabs():
+                        with gr.Tab("Edit", id="edit"):
+                            here = stage.Stage(self.subjects, self.files, self.menu)
+                            tab = stage.build_tab(here, inputs, shown)
+                        with gr.Tab("Compare all methods", id="compare"):
+                            all_methods = compare.Compare(self.subjects, self.files, self.menu)
+                            shared = compare.build(all_methods, inputs, shown)
+                        with gr.Tab("Compose", id="compose"):
+                            steps = compose.Compose(self.subjects, self.files, self.menu)
+                            compose.build(steps, inputs, shown, tab["method"])
+                        with gr.Tab("Methods", id="methods"):
+                            gr.HTML(guide.guide(self.menu.names))
+            if self.settings.notice:
+                gr.Markdown(self.settings.notice, elem_classes="fe-notice")
+            gr.Markdown(examples.CREDIT, elem_classes="fe-notice")
+            self._connect(page, inputs, shown, tab, shared["methods"], status)
         Doors(self.files.folder).guard(page)
         return page.queue(max_size=WAITING)
+
+    def _connect(
+        self,
+        page: gr.Blocks,
+        inputs: Inputs,
+        shown: stage.StageWidgets,
+        tab: dict[str, Any],
+        methods: Any,
+        status: Any,
+    ) -> None:
+        """Say what happens on arrival, and keep the address of the page up to date."""
+        run, asked, outputs = tab["run"], tab["asked"], tab["outputs"]
+        inputs.connect(run, asked, outputs)
+        linked = gr.State(False)
+        settings = [inputs.photo, inputs.person, inputs.prompt, inputs.region]
+        settings += [methods, shown.strength, tab["method"]]
+        arrived = page.load(
+            self.arrive,
+            None,
+            [status, linked, *settings],
+            concurrency_limit=None,
+            show_progress="hidden",
+            **PRIVATE,
+        )
+        arrived.then(self.follow, [linked, *asked], outputs, **PRIVATE)
+        link = [inputs.prompt, inputs.person, inputs.region, shown.strength, tab["method"]]
+        shown.words.change(None, link, None, js=LINK, **PRIVATE)
+
+    def follow(self, linked: bool, *asked: Any) -> Any:
+        """Run what a link asks for; without one the page keeps the edit that it opened with."""
+        history = asked[-1]
+        return self.edit_linked(*asked) if linked else (*[gr.skip()] * 4, history)
+
+    def edit_linked(self, *asked: Any) -> Any:
+        """Run the edit of a link on the stage."""
+        return stage.Stage(self.subjects, self.files, self.menu).redraw(*asked)
 
     def launch(self, page: gr.Blocks, **settings: Any) -> str:
         """Serve the page and return its address; see gradio's `launch` for the settings."""
@@ -196,21 +218,6 @@ class App:
             **settings,
         )
         return str(url)
-
-    def _link(self, inputs: Inputs, shared: dict[str, Any]) -> None:
-        """Make the button that writes a link to these settings."""
-        with gr.Accordion("Share these settings", open=False):
-            gr.Markdown("The link holds the settings and a sampled face's number, never a photo.")
-            button = gr.Button("Make and copy the link", size="sm", elem_id="share")
-            link = gr.Textbox(label="Link", interactive=False, elem_id="link")
-        inputs = [
-            inputs.prompt,
-            inputs.person,
-            inputs.region,
-            shared["methods"],
-            shared["strength"],
-        ]
-        button.click(None, inputs, link, js=LINK, **PRIVATE)
 
 
 def _number(text: str, low: float, high: float) -> Any:
@@ -237,7 +244,7 @@ def main() -> None:
     app.launch(
         page,
         server_name=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
-        theme=gr.themes.Soft(),
+        theme=THEME,
         css=CSS,
         js=KEYS,
         footer_links=["api"],

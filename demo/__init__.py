@@ -15,8 +15,9 @@ every tab would be too long to read. Nothing here does model mathematics; all ed
     inputs.py     what all tabs share: whose face, what should change, and where
     measures.py   what is said of a result: sentence, identity, collateral, layers
     files.py      pictures and zips on disk, labelled, deleted after an hour
-    compare.py    the four tabs: what they do and how they look
-    strength.py
+    examples.py   people to begin with, and the edit that the page opens with
+    stage.py      the picture before and after, the strength, the last edits; the Edit tab
+    compare.py    the other tabs: what they do and how they look
     compose.py
     guide.py
     style.py      CSS and the little JavaScript

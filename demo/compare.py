@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -17,11 +17,15 @@ from demo.loading import GPU
 from demo.measures import Tile
 from demo.menu import MethodMenu, title
 from demo.people import Person, to_pil
+from demo.style import NEW
 from demo.subject import Subject, Subjects, has_face, is_person
 from demo.truth import Truth, attributes_of, in_words, statements_of, truth_of
 from demo.words import need, plain_words, sentence
 from faceedit.errors import FaceEditError
 from faceedit.photo.provenance import Provenance, SourceType
+
+if TYPE_CHECKING:
+    from demo.stage import StageWidgets
 
 PATIENCE = 90  # seconds for the exact render
 COMPUTE: dict[str, Any] = {"concurrency_limit": 30, "concurrency_id": "compute"}  # see `turns`
@@ -39,6 +43,7 @@ class Comparison:
     redrawn: str = ""  # the face as the generator redraws it
     rendered: str = ""  # the person as the renderer drew them
     chosen: int = 0
+    asked: dict[str, Any] = field(default_factory=dict)  # for settings.json
 
 
 def check(
@@ -79,7 +84,7 @@ class Compare:
         region: str = "",
         methods: list[str] | None = None,
         strength: float = 1.0,
-        whole: bool = False,
+        whole: bool = True,
         seed: float = 0,
     ) -> Iterator[tuple[Any, ...]]:
         """Edit one face with several methods, one after another, and measure each result.
@@ -93,7 +98,7 @@ class Compare:
                 everywhere.
             methods: Names of methods.
             strength: 0 changes nothing, 1 is the usual edit, below 0 is the opposite.
-            whole: Whether to show the face put back into the photo.
+            whole: Whether to show the photograph, edited; else the face as the generator has it.
             seed: For methods that draw random numbers.
 
         Returns:
@@ -108,7 +113,7 @@ class Compare:
             said = statements_of(prompt)
             exact = self._render(subject, prompt)
             seen = self._begin(subject)
-            asked = {
+            seen.asked = {
                 "prompt": prompt,
                 "strength": strength,
                 "region": region or "everywhere",
@@ -122,7 +127,7 @@ class Compare:
                 yield self._show(seen, whole, f"{title(name)}: {done + 1} of {len(methods)} ...")
                 try:
                     result = subject.edit(
-                        editor, prompt, region, method=name, strength=strength, seed=asked["seed"]
+                        editor, prompt, region, method=name, strength=strength, seed=int(seed or 0)
                     )
                 except FaceEditError as error:
                     seen.failed.append(f"{title(name)}: {sentence(error)}")
@@ -133,9 +138,16 @@ class Compare:
             need(seen.tiles, "No method could do this. " + " ".join(seen.failed))
             yield self._show(seen, whole, "The exact edit ..." if exact else "Done.")
             self._add_truth(seen, exact, subject, prompt, wait=True)
-            pictures = {"before": seen.before, "redrawn": seen.redrawn}
-            packed = self.files.zip(seen.tiles, pictures, asked)
-            yield self._show(seen, whole, packed=packed)
+            yield self.finish(seen, whole)
+
+    def finish(self, seen: Comparison, whole: bool) -> tuple[Any, ...]:
+        """Order what is there, the best first, and pack it; also where a visitor stopped."""
+        if not seen.tiles:
+            return self._show(seen, whole, "Stopped before the first result.")
+        seen.tiles, seen.chosen = measures.in_order(seen.tiles), 0
+        pictures = {"before": seen.before, "redrawn": seen.redrawn}
+        packed = self.files.zip(seen.tiles, pictures, seen.asked)
+        return self._show(seen, whole, packed=packed)
 
     def _render(self, subject: Subject, prompt: str) -> Exact:
         """Begin to render the exact edit beside the methods."""
@@ -203,7 +215,9 @@ class Compare:
             seen.failed.append("Ground truth: the renderer took too long")
             return
         if truth is None or subject.person is None:
-            seen.failed.append("Ground truth: the renderer does not know what the sentence says")
+            words = "There is no ground truth: the renderer does not draw what the sentence says."
+            if words not in seen.failed:
+                seen.failed.append(words)
             return
         backbones = self.subjects.loader.get().backbones
         path = self.files.picture(to_pil(truth.image), "truth", Provenance(SourceType.RENDERED))
@@ -292,31 +306,27 @@ def label(result: Any, base: str, subject: Subject) -> Provenance:
     return Provenance(kind, result.request.method, models, result.request.prompt)
 
 
-def build(page: Compare, inputs: Inputs) -> dict[str, Any]:
+def build(page: Compare, inputs: Inputs, stage: StageWidgets) -> dict[str, Any]:
     """Make the tab's widgets, connect them, and return those that a link can set."""
     choices = page.menu.choices()
-    methods = gr.CheckboxGroup(
-        [(choice.label, choice.name) for choice in choices],
-        value=[choice.name for choice in choices if choice.fast],
-        label="Methods",
-        info="Fast ones are ticked. The others compute for every face: tick them to wait.",
-        elem_id="methods",
-    )
     with gr.Row():
-        strength = gr.Slider(
-            -2, 3, value=1, step=0.1, label="Strength", info="0 is the photo, below 0 the opposite"
+        go = gr.Button(
+            "Compare", variant="primary", scale=4, elem_id="compare", elem_classes="fe-go"
         )
-        with gr.Column(min_width=160):
-            whole = gr.Checkbox(False, label="Put the face back into the photo", elem_id="whole")
-            seed = gr.Number(0, label="Seed", precision=0, minimum=0)
-    with gr.Row():
-        go = gr.Button("Compare", variant="primary", scale=4, elem_id="compare")
         stop = gr.Button("Stop", scale=1, min_width=80, elem_id="stop")
+    with gr.Accordion("Which methods", open=False):
+        methods = gr.CheckboxGroup(
+            [(choice.label, choice.name) for choice in choices],
+            value=[choice.name for choice in choices if choice.fast],
+            show_label=False,
+            info="Fast ones are ticked. The others compute for every face: tick them to wait.",
+            elem_id="methods",
+        )
     best = gr.Markdown(elem_id="verdict", elem_classes="fe-live")
     gallery = gr.Gallery(
-        label="Results, as they get ready: click one to see it before and after",
+        label="Click a result to see it large",
         format="png",
-        columns=3,
+        columns=5,
         fit_columns=False,
         height="auto",
         object_fit="contain",
@@ -324,17 +334,8 @@ def build(page: Compare, inputs: Inputs) -> dict[str, Any]:
         interactive=False,
         elem_id="tiles",
     )
-    pair = gr.ImageSlider(
-        label="Before and after",
-        type="filepath",
-        format="png",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        max_height=520,
-        elem_id="pair",
-    )
-    table = gr.HTML(elem_id="table")
-    with gr.Row():
+    with gr.Accordion("Measures", open=False):
+        table = gr.HTML(elem_id="table")
         layers = gr.HTML(elem_id="layers")
         acted = gr.Image(
             label="Where it acted",
@@ -343,17 +344,17 @@ def build(page: Compare, inputs: Inputs) -> dict[str, Any]:
             height=200,
             interactive=False,
             buttons=["download"],
-            elem_id="acted",
+            elem_id="where",
         )
     packed = gr.DownloadButton(
         "Download everything (zip with settings.json)", interactive=False, elem_id="zip"
     )
     facts = gr.JSON(label="measures", visible="hidden")
     seen = gr.State(Comparison(), time_to_live=3600)
+    pair, strength, whole, seed = stage.pair, stage.strength, inputs.whole, inputs.seed
 
     outputs = [gallery, table, best, pair, layers, acted, packed, facts, seen]
-    running = gr.on(
-        [go.click, inputs.prompt.submit],
+    running = go.click(
         GPU(duration=page.duration)(page.compare),
         [*inputs.values, methods, strength, whole, seed],
         outputs,
@@ -363,8 +364,12 @@ def build(page: Compare, inputs: Inputs) -> dict[str, Any]:
         show_progress_on=[best],
         **COMPUTE,
     )
+    go.click(None, None, None, js=NEW, **LIGHT)
     running.then(_packed, seen, packed, **LIGHT)
-    stop.click(None, cancels=[running], **LIGHT)
+    stopped = stop.click(None, cancels=[running], **LIGHT)
+    stopped.then(GPU(page.finish), [seen, whole], outputs, **LIGHT).then(
+        _packed, seen, packed, **LIGHT
+    )
     gallery.select(page.select, [seen, whole], [pair, layers, acted, seen], **LIGHT)
     whole.input(page.paste, [seen, whole], [gallery, pair, layers, acted], **LIGHT)
-    return {"methods": methods, "strength": strength}
+    return {"methods": methods}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -12,9 +12,12 @@ from demo.files import ResultFiles
 from demo.inputs import LIGHT, Inputs
 from demo.loading import GPU
 from demo.menu import MethodMenu, title
-from demo.subject import Subjects, is_person
+from demo.subject import Subject, Subjects, is_person
 from demo.words import need, plain_words, seconds
 from faceedit.photo.provenance import Provenance, SourceType
+
+if TYPE_CHECKING:
+    from demo.stage import StageWidgets
 
 MOST_STEPS = 12
 
@@ -44,7 +47,7 @@ class Compose:
         face_index: int | None = None,
         prompt: str = "",
         region: str = "",
-        method: str = "clip_regression",
+        method: str = "counterfactual",
         strength: float = 1.0,
         chain: Chain | None = None,
     ) -> tuple[Any, ...]:
@@ -70,19 +73,29 @@ class Compose:
             subject = self.subjects.subject(photo, person, face_index)
             whose = (person,) if is_person(person) else (photo, face_index)
             if chain is None or chain.whose != whose:
-                redrawn = Provenance(SourceType.GENERATED, models=(self.subjects.base,))
-                start = self.files.picture(subject.face.to_pil(), "before", redrawn)
-                chain = Chain(whose, start)
+                chain = Chain(whose, self._start(subject))
             need(len(chain.results) < MOST_STEPS, f"{MOST_STEPS} steps are the most; undo some.")
-            mask = {"mask": region} if region else {}
-            before = chain.results[-1] if chain.results else subject.face
-            result = editor.edit(before, prompt, method=method, strength=strength, **mask)
+            settings: dict[str, Any] = {"method": method, "strength": strength}
+            if chain.results:
+                mask = {"mask": region} if region else {}
+                result = editor.edit(chain.results[-1], prompt, **settings, **mask)
+            else:
+                result = subject.edit(editor, prompt, region, **settings)
             note = label(result, self.subjects.base, subject)
-            path = self.files.picture(result.face, f"step{len(chain.results) + 1}", note)
+            picture = result.image if subject.photo is not None else result.face
+            path = self.files.picture(picture, f"step{len(chain.results) + 1}", note)
             words = f"{len(chain.results) + 1}: {prompt} · {strength:g} · {title(method)}"
             chain.results.append(result)
             chain.tiles.append((path, f"{words} · {seconds(result.seconds)}"))
             return show(chain)
+
+    def _start(self, subject: Subject) -> str:
+        """Save the picture before all steps."""
+        if subject.photo is not None:
+            note = Provenance(SourceType.EDITED, models=())
+            return self.files.picture(subject.photo, "before", note)
+        note = Provenance(SourceType.GENERATED, models=(self.subjects.base,))
+        return self.files.picture(subject.face.to_pil(), "before", note)
 
     def undo(self, chain: Chain) -> tuple[Any, ...]:
         """Take the last step back."""
@@ -99,28 +112,20 @@ def show(chain: Chain) -> tuple[Any, ...]:
     return pair, list(chain.tiles), gr.update(interactive=many), gr.update(interactive=many), chain
 
 
-def build(page: Compose, inputs: Inputs) -> gr.Dropdown:
-    """Make the tab's widgets, connect them, and return the choice of method."""
+def build(page: Compose, inputs: Inputs, stage: StageWidgets, method: gr.Dropdown) -> None:
+    """Make the tab's widgets and connect them; the method is the one of the Edit tab."""
     gr.Markdown("Write an edit, add it, write the next: each works on what the last one left.")
     with gr.Row():
-        method = gr.Dropdown(
-            page.menu.fast(), value=page.menu.first(), label="Method", elem_id="compose-method"
-        )
-        strength = gr.Slider(-2, 3, value=1, step=0.1, label="Strength")
-    with gr.Row():
-        add = gr.Button("Add this edit", variant="primary", elem_id="add")
+        add = gr.Button("Add this edit", variant="primary", elem_id="add", elem_classes="fe-go")
         undo = gr.Button("Undo", interactive=False, elem_id="undo")
         again = gr.Button("Start over", interactive=False, elem_id="again")
-    pair = gr.ImageSlider(
-        label="Before all steps, after the last", type="filepath", format="png",
-        interactive=False, buttons=["download", "fullscreen"], max_height=420, elem_id="chain",
-    )  # fmt: skip
     steps = gr.Gallery(
         label="Steps", format="png", columns=4, fit_columns=False, height="auto",
         object_fit="contain", allow_preview=False, interactive=False, elem_id="steps",
     )  # fmt: skip
     chain = gr.State(Chain(), time_to_live=3600)
 
+    pair, strength = stage.pair, stage.strength
     outputs = [pair, steps, undo, again, chain]
     add.click(
         GPU(page.add),
@@ -132,4 +137,3 @@ def build(page: Compose, inputs: Inputs) -> gr.Dropdown:
     )
     undo.click(page.undo, chain, outputs, **LIGHT)
     again.click(lambda: show(Chain()), None, outputs, **LIGHT)
-    return method

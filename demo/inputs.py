@@ -1,4 +1,4 @@
-"""The left column that all tabs share: whose face, what should change, and where."""
+"""What all tabs share: whose face, what should change, and where."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ from typing import Any
 
 import gradio as gr
 
+from demo import examples
+from demo.files import ResultFiles
+from demo.style import GO, OLD
 from demo.subject import ANY_FACE, NOBODY, Subjects, faces_of, is_person, thumbnails
 from demo.words import plain_words
 
 PROMPTS = [
     "red hair",
-    "a smiling woman",
-    "a man with a full beard",
-    "a person with glasses",
-    "an old person",
-    "curly blond hair",
-    "surprised",
-    "green eyes",
+    "sunglasses",
+    "a laughing face",
+    "an old face",
+    "a beanie",
+    "blonde hair",
+    "a full beard",
+    "round glasses",
+    "blue eyes",
+    "red lipstick",
+    "closed eyes",
+    "a sun hat",
 ]
 REGIONS = [
     ("everywhere", ""),
@@ -30,6 +37,8 @@ REGIONS = [
 ]
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 LIGHT: dict[str, Any] = {"queue": False, "show_progress": "hidden", **PRIVATE}
+# Fast edits have a queue of their own, so that no comparison holds them up.
+FAST: dict[str, Any] = {"concurrency_limit": 30, "concurrency_id": "fast"}  # see `turns`
 
 
 def path_of(upload: Any) -> str | None:
@@ -42,28 +51,54 @@ def path_of(upload: Any) -> str | None:
 
 
 class Inputs:
-    """The widgets of the left column, and what happens when they are used."""
+    """The widgets that all tabs share, and what happens when they are used."""
 
-    def __init__(self, subjects: Subjects, files: Any) -> None:
+    def __init__(self, subjects: Subjects, files: ResultFiles) -> None:
         self.subjects = subjects
         self.files = files
 
     def build(self) -> None:
-        """Make the widgets; call it inside a column."""
-        self.photo = gr.Image(
-            label="Face",
-            type="filepath",
-            format="png",
-            sources=["upload", "webcam", "clipboard"],
-            height=300,
-            elem_id="photo",
+        """Make the sentence, the chips and the people; call it inside a column."""
+        self.prompt = gr.Textbox(
+            label="What should change?",
+            placeholder=PROMPTS[0],
+            max_lines=2,
+            max_length=500,
+            submit_btn=True,
+            elem_id="prompt",
         )
-        self.photo.preprocess = path_of  # type: ignore[method-assign]
-        with gr.Row():
-            self.sample_button = gr.Button("Sample a face", size="sm", elem_id="sample")
+        with gr.Row(elem_id="chips"):
+            self.chips = [
+                gr.Button(words, size="sm", min_width=60, elem_classes="fe-chip")
+                for words in PROMPTS
+            ]
+        with gr.Row(elem_id="people"):
+            self.examples = gr.Gallery(
+                examples.thumbnails(),
+                label="Whose face? Click a person, or bring your own photo",
+                format="png",
+                columns=len(examples.EXAMPLES),
+                rows=1,
+                height=104,
+                allow_preview=False,
+                interactive=False,
+                elem_id="examples",
+                scale=4,
+            )
+            self.photo = gr.Image(
+                label="Your photo",
+                type="filepath",
+                format="png",
+                sources=["upload", "webcam", "clipboard"],
+                height=104,
+                min_width=120,
+                elem_id="photo",
+                scale=1,
+            )
+            self.photo.preprocess = path_of  # type: ignore[method-assign]
         with gr.Group(visible=False) as self.picker_box:
             self.picker = gr.Gallery(
-                label="Several faces: pick one",
+                label="Several faces: click the one to edit",
                 format="png",
                 columns=4,
                 height=130,
@@ -72,31 +107,44 @@ class Inputs:
                 elem_id="picker",
             )
             self.picked = gr.Radio([], label="Which face, the largest first", elem_id="picked")
-        self.prompt = gr.Textbox(
-            label="What should change?",
-            placeholder=PROMPTS[0],
-            max_lines=2,
-            max_length=500,
-            elem_id="prompt",
-        )
-        with gr.Row(elem_id="chips"):
-            self.chips = [
-                gr.Button(words, size="sm", min_width=60, elem_classes="fe-chip")
-                for words in PROMPTS
-            ]
-        self.region = gr.Dropdown(REGIONS, value="", label="Where may it change?", elem_id="region")
         # Not for eyes, but parameters of every endpoint:
         self.person = gr.Number(NOBODY, label="person", precision=0, visible="hidden")
         self.face_index = gr.Number(ANY_FACE, label="face_index", precision=0, visible="hidden")
+        self.region = gr.Dropdown(
+            REGIONS, value="", label="Where may it change?", elem_id="region", render=False
+        )
+        self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, render=False)
+        self.whole = gr.Checkbox(
+            True,
+            label="Show the photograph (off: how the generator sees it)",
+            elem_id="whole",
+            render=False,
+        )
+
+    def build_more(self) -> None:
+        """Show what few visitors need: region, seed, the view, and people drawn anew."""
+        with gr.Row():
+            self.region.render()
+            self.seed.render()
+        self.whole.render()
+        self.sample_button = gr.Button(
+            "Draw a new person of the portrait world", size="sm", elem_id="sample"
+        )
 
     @property
     def values(self) -> list[Any]:
         """What every endpoint gets first: photo, person, face_index, prompt, region."""
         return [self.photo, self.person, self.face_index, self.prompt, self.region]
 
-    def connect(self) -> None:
-        """Say what happens when the widgets are used."""
-        self.sample_button.click(
+    def connect(self, run: Any, asked: list[Any], outputs: list[Any]) -> None:
+        """Say what happens when the widgets are used.
+
+        Args:
+            run: The edit of the stage, which follows a new face at once.
+            asked: Its inputs.
+            outputs: Its outputs.
+        """
+        sampled = self.sample_button.click(
             self.sample,
             None,
             [self.photo, self.person],
@@ -105,9 +153,16 @@ class Inputs:
             concurrency_id="render",
         )
         for words, chip in zip(PROMPTS, self.chips, strict=True):
-            chip.click(None, None, self.prompt, js=f"() => {words!r}", **LIGHT)
+            chip.click(None, None, self.prompt, js=f"() => {words!r}", **LIGHT).then(
+                None, None, None, js=GO, **LIGHT
+            )
+        self.prompt.submit(None, None, None, js=GO, **LIGHT)
         own = [self.photo.upload, self.photo.clear, self.photo.input]
-        gr.on(own, lambda: (NOBODY, ANY_FACE), None, [self.person, self.face_index], **LIGHT)
+        brought = gr.on(
+            own, lambda: (NOBODY, ANY_FACE), None, [self.person, self.face_index], **LIGHT
+        )
+        person = [self.photo, self.person, self.face_index]
+        taken = self.examples.select(self.take, None, person, **LIGHT)
         self.photo.change(
             self.look,
             [self.photo, self.person],
@@ -117,8 +172,19 @@ class Inputs:
             concurrency_id="look",
             **PRIVATE,
         )
-        self.picked.input(_index, self.picked, self.face_index, **LIGHT)
-        self.picker.select(_selected, None, [self.picked, self.face_index], **LIGHT)
+        one = self.picked.input(_index, self.picked, self.face_index, **LIGHT)
+        other = self.picker.select(_selected, None, [self.picked, self.face_index], **LIGHT)
+        for event in (sampled, brought, taken, one, other):
+            event.then(run, asked, outputs, show_progress="minimal", **FAST, **PRIVATE)
+        changed = [self.prompt.input, self.photo.change, self.region.change]
+        gr.on(changed, None, None, None, js=OLD, **LIGHT)
+
+    def take(self, event: gr.SelectData) -> tuple[str, int, int]:
+        """Bring an example: its picture, its number if it was rendered, and no face index."""
+        example = examples.EXAMPLES[int(event.index)]
+        with plain_words():
+            picture = examples.picture_of(example, self.files)
+        return picture, example.seed if not example.photo else NOBODY, ANY_FACE
 
     def sample(self) -> tuple[str, int]:
         """Draw a face that nobody has; the exact edit of such a face is known.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from faceedit.backbones import Backbones
     from faceedit.types import EditResult, Face
 
+NOTHING = 0.01  # rise of the cosine to the sentence: less is not to be seen
 ENOUGH = 0.5  # of the strongest answer: less is no answer, however little else it changes
 NO_MEANING = ("hair_phase",)  # attributes that nobody would miss
 
@@ -42,9 +43,15 @@ class Tile:
 
     @property
     def caption(self) -> str:
-        """The line under the tile."""
-        parts = [self.title, seconds(self.seconds), *self.measures()]
-        return " · ".join(parts)
+        """The line under the tile: what a visitor cannot see, and what the method did not do."""
+        if self.name == "truth":
+            return f"{self.title}: the exact edit"
+        failed = "" if self.answers() else " · did not change what you asked"
+        return f"{self.title} · {seconds(self.seconds)}{failed}"
+
+    def answers(self) -> bool:
+        """Whether the picture came closer to the sentence, as far as that is known."""
+        return self.sentence is None or self.sentence >= NOTHING
 
     def measures(self) -> list[str]:
         """Return the three measures in words, those that are known."""
@@ -148,22 +155,41 @@ def mask_picture(mask: Tensor, face: Image.Image) -> Image.Image:
     return Image.composite(face, dark, light)
 
 
-def verdict(tiles: Sequence[Tile]) -> str:
-    """Return which result is best and why, in words."""
-    measured = [
+def measured(tiles: Sequence[Tile]) -> list[Tile]:
+    """Return the methods' results of which enough is known to choose among them."""
+    return [
         tile
         for tile in tiles
         if tile.name != "truth" and None not in (tile.sentence, tile.identity)
     ]
-    if not measured:
-        return ""
-    strongest = max(measured, key=lambda tile: tile.sentence or 0)
-    if (strongest.sentence or 0) <= 0:
-        return "No method came closer to the sentence. Try more strength or other words."
-    if len(measured) == 1:
-        return f"{strongest.title} came closer to the sentence by {strongest.sentence:+.2f}."
-    enough = [t for t in measured if (t.sentence or 0) >= ENOUGH * (strongest.sentence or 0)]
-    best = min(enough, key=lambda tile: (tile.collateral or 0) + 0.5 * (1 - (tile.identity or 0)))
+
+
+def best_of(tiles: Sequence[Tile]) -> Tile | None:
+    """Return the result that keeps most, of those that answer well; None if none answers."""
+    known = [tile for tile in measured(tiles) if tile.answers()]
+    if not known:
+        return None
+    most = max(tile.sentence or 0 for tile in known)
+    enough = [tile for tile in known if (tile.sentence or 0) >= ENOUGH * most]
+    return min(enough, key=lambda tile: (tile.collateral or 0) + 0.5 * (1 - (tile.identity or 0)))
+
+
+def in_order(tiles: Sequence[Tile]) -> list[Tile]:
+    """Return the best first, then the truth, then the others as they came."""
+    best = best_of(tiles)
+    rank = {"truth": 1} if best is None else {best.name: 0, "truth": 1}
+    return sorted(tiles, key=lambda tile: (rank.get(tile.name, 2), not tile.answers()))
+
+
+def verdict(tiles: Sequence[Tile]) -> str:
+    """Return which result is best and why, in words."""
+    known = measured(tiles)
+    best = best_of(tiles)
+    if best is None:
+        return "No method did this. Try other words or more strength." if known else ""
+    strongest = max(known, key=lambda tile: tile.sentence or 0)
+    if len(known) == 1:
+        return f"{best.title} did what you asked."
     share = (best.sentence or 0) / (strongest.sentence or 1)
     why = (
         "no other comes closer to the sentence"

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import gradio as gr
+
+FONT = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
+THEME = gr.themes.Soft(
+    primary_hue="indigo", neutral_hue="slate", font=FONT, font_mono=["ui-monospace", "monospace"]
+)
+
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important }
-#compare, #add { min-height: 3rem }
+.gradio-container { max-width: 1400px !important; margin: 0 auto !important }
+#intro h1 { display: inline; font-size: 1.35rem; margin-right: .6rem }
+#intro p { display: inline; font-size: .95rem }
+#stage, #side { gap: .6rem }
+#pair img { object-fit: contain }
+#words p { margin: 0 }
+#status { min-height: 0; font-size: .8rem; opacity: .8 }
 #chips { gap: .35rem; flex-wrap: wrap }
 #chips .fe-chip { flex: 0 0 auto; border-radius: 999px; min-width: 0 !important; width: auto }
+#people { gap: .5rem }
+#people .grid-wrap, #history .grid-wrap { overflow: hidden; max-height: none }
+#examples .grid-container, #history .grid-container { gap: 4px }
+#examples .thumbnail-lg, #history .thumbnail-lg { border-radius: 8px; aspect-ratio: 1;
+  height: auto }
+#examples .caption-label, #history .caption-label { display: none }
 #tiles .grid-wrap, #strip .grid-wrap, #steps .grid-wrap { overflow-y: auto; max-height: none;
-  padding-top: 2.2rem; min-height: 0; height: auto }
+  padding-top: 2rem; min-height: 0; height: auto }
 :is(#tiles, #strip, #steps) .thumbnail-lg { display: flex; flex-direction: column; height: auto;
-  aspect-ratio: auto }
-:is(#tiles, #strip, #steps) .thumbnail-lg > img { width: 100%; height: auto; aspect-ratio: 1 }
+  aspect-ratio: auto; filter: none !important }
+:is(#tiles, #strip, #steps) .thumbnail-lg > img { width: 100%; height: auto; aspect-ratio: 1;
+  object-fit: cover; filter: none !important }
+:is(#tiles, #strip, #steps) .thumbnail-lg.selected { outline: 3px solid var(--color-accent) }
 :is(#tiles, #strip, #steps) .caption-label { position: static; display: block; width: 100%;
-  max-width: 100%; white-space: normal; line-height: 1.3; font-size: .75rem; text-align: left;
+  max-width: 100%; white-space: normal; line-height: 1.3; font-size: .78rem; text-align: left;
   border: 0; border-radius: 0; opacity: 1 !important }
-#acted:not(:has(img)) { display: none }
+:is(#acted, #where):not(:has(img)) { display: none }
+#history:not(:has(img)), #strip:not(:has(img)), #tiles:not(:has(img)) { display: none }
+#tiles.fe-old { opacity: .45 }
+#tiles.fe-old::before { content: "These results are of the face or the sentence before.";
+  display: block; padding: .3rem .6rem; font-size: .8rem }
 .fe-scroll { overflow-x: auto }
 .fe-table { width: 100%; border-collapse: collapse; font-size: .85rem }
 .fe-table caption { caption-side: bottom; text-align: left; font-size: .75rem; opacity: .85 }
@@ -29,7 +53,7 @@ CSS = """
 .fe-layers { margin: 0 }
 .fe-layers > div { display: flex; align-items: end; gap: 3px; height: 70px }
 .fe-layers i { flex: 1; background: var(--color-accent); border-radius: 2px 2px 0 0 }
-.fe-layers figcaption { font-size: .75rem; opacity: .85 }
+.fe-layers figcaption { font-size: .8rem; opacity: .85 }
 .fe-guide nav ul { display: flex; flex-wrap: wrap; gap: .2rem .9rem; list-style: none; padding: 0 }
 .fe-guide section { border-top: 1px solid var(--border-color-primary); padding: .6rem 0 }
 .fe-guide ol { padding-left: 1.3rem }
@@ -38,6 +62,11 @@ CSS = """
 :focus-visible { outline: 3px solid var(--color-accent) !important; outline-offset: 1px }
 @media (max-width: 640px) {
   .gradio-container { padding: .5rem !important }
+  #intro p { font-size: .85rem }
+  #people { flex-direction: column }
+  #examples .grid-container { grid-template-columns: repeat(4, 1fr) !important }
+  #examples { height: auto !important }
+  #history .grid-container { grid-template-columns: repeat(5, 1fr) !important }
   #tiles .grid-container, #steps .grid-container { grid-template-columns: 1fr 1fr !important }
   #strip .grid-container { grid-template-columns: repeat(3, 1fr) !important }
   .gradio-container .column { min-width: 0 !important }
@@ -51,16 +80,28 @@ CSS = """
 }
 """
 
-# A link holds the settings and the number of a sampled face, never a photo.
-LINK = """(prompt, person, region, methods, strength) => {
-  const link = new URL(window.location.href.split(/[?#]/)[0]);
-  if (prompt) link.searchParams.set("prompt", prompt);
-  if (person !== null && person >= 0) link.searchParams.set("person", person);
-  if (region) link.searchParams.set("region", region);
-  if (methods && methods.length) link.searchParams.set("methods", methods.join(","));
-  link.searchParams.set("strength", strength);
-  if (navigator.clipboard) navigator.clipboard.writeText(link.href).catch(() => {});
-  return link.href;
+# Enter, a chip or a person acts in the tab that is open; the wait lets the new words arrive.
+GO = """() => { setTimeout(() => {
+  const shown = [...document.querySelectorAll(".fe-go")].find(x => x.offsetParent !== null);
+  if (shown) shown.click();
+}, 60); }"""
+
+# Results of another face or sentence are marked until there are new ones.
+OLD = """() => { document.querySelector("#tiles")?.classList.add("fe-old"); }"""
+NEW = """() => { document.querySelector("#tiles")?.classList.remove("fe-old"); }"""
+
+# The address holds the settings and the number of a rendered person, never a photo: a reload or a
+# shared link shows the same. What others put into the address (a Space's theme) stays.
+LINK = """(prompt, person, region, strength, method) => {
+  const link = new URL(window.location.href);
+  const keep = (name, value) => value ? link.searchParams.set(name, value)
+    : link.searchParams.delete(name);
+  keep("prompt", prompt);
+  keep("person", person !== null && person >= 0 ? person : "");
+  keep("region", region);
+  keep("strength", strength === 1 ? "" : strength);
+  keep("method", method);
+  window.history.replaceState(window.history.state, "", link);
 }"""
 
 # gradio's before/after handle follows the mouse only; this makes it a slider for the keyboard too.
@@ -95,8 +136,15 @@ KEYS = """() => {
   const live = document.querySelector(".fe-live");  // a screen reader says what happens
   if (live) live.setAttribute("aria-live", "polite");
   const scan = () => document
-    .querySelectorAll("#pair .outer:not([tabindex]), #chain .outer:not([tabindex])")
+    .querySelectorAll("#pair .outer:not([tabindex])")
     .forEach(adopt);
   new MutationObserver(scan).observe(document.body, {childList: true, subtree: true});
   scan();
+  document.addEventListener("click", event => {  // under a <base> a bare #place loads the page
+    const link = event.target.closest?.("a[href^='#']");
+    const place = link && document.getElementById(link.getAttribute("href").slice(1));
+    if (!place) return;
+    event.preventDefault();
+    place.scrollIntoView({block: "start"});
+  });
 }"""
