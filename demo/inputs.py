@@ -72,14 +72,17 @@ class Inputs:
                 gr.Button(words, size="sm", min_width=60, elem_classes="fe-chip")
                 for words in PROMPTS
             ]
+        gr.Markdown("**Whose face?** Click a person, or bring your own photo.", elem_id="whose")
         with gr.Row(elem_id="people"):
             self.examples = gr.Gallery(
                 examples.thumbnails(),
-                label="Whose face? Click a person, or bring your own photo",
+                label="People to click",
+                show_label=False,
                 format="png",
                 columns=len(examples.EXAMPLES),
                 rows=1,
-                height=104,
+                height="auto",
+                buttons=[],
                 allow_preview=False,
                 interactive=False,
                 elem_id="examples",
@@ -87,10 +90,12 @@ class Inputs:
             )
             self.photo = gr.Image(
                 label="Your photo",
+                show_label=False,
+                buttons=[],
                 type="filepath",
                 format="png",
                 sources=["upload", "webcam", "clipboard"],
-                height=104,
+                height=112,
                 min_width=120,
                 elem_id="photo",
                 scale=1,

@@ -23,6 +23,10 @@ from faceedit.photo.provenance import Provenance, SourceType
 
 STRIP = (-1.0, 0.0, 0.5, 1.0, 2.0)
 MOST_KEPT = 10  # edits in the undo strip
+OPENING = (
+    f"**{examples.FIRST_PROMPT}**: drag the line. What is not hair is the photograph's own, pixel "
+    "by pixel. Click a word to change something else."
+)
 HINT = "Choose a person or upload a photo, then say what should change."
 
 
@@ -256,13 +260,15 @@ def build() -> StageWidgets:
         info="0 is the photograph, below 0 the opposite",
         elem_id="strength",
     )
-    words = gr.Markdown(HINT, elem_id="words", elem_classes="fe-live")
+    words = gr.Markdown(OPENING, elem_id="words", elem_classes="fe-live")
     strip = gr.Gallery(
         label="Your last edits: click one to see it again",
+        show_label=False,
+        buttons=[],
         format="png",
         columns=MOST_KEPT,
         rows=1,
-        height=96,
+        height="auto",
         allow_preview=False,
         interactive=False,
         elem_id="history",

@@ -21,7 +21,15 @@ CSS = """
 #chips .fe-chip { flex: 0 0 auto; border-radius: 999px; min-width: 0 !important; width: auto }
 #people { gap: .5rem }
 #people .grid-wrap, #history .grid-wrap { overflow: hidden; max-height: none }
-#examples .grid-container, #history .grid-container { gap: 4px }
+#examples .grid-container, #history .grid-container { gap: 4px; padding: 0 }
+#examples .grid-container { grid-template-columns: repeat(8, 1fr) !important }
+#examples .grid-wrap, #history .grid-wrap { min-height: 0; height: auto; padding: 4px }
+#examples, #history { height: auto !important; min-height: 0 }
+#history .grid-container { grid-template-columns: repeat(10, 1fr) !important }
+#people { align-items: stretch }
+#examples { flex: 5 !important }
+#photo { flex: 1 !important }
+#whose p { margin: 0 }
 #examples .thumbnail-lg, #history .thumbnail-lg { border-radius: 8px; aspect-ratio: 1;
   height: auto }
 #examples .caption-label, #history .caption-label { display: none }
@@ -65,7 +73,7 @@ CSS = """
   #intro p { font-size: .85rem }
   #people { flex-direction: column }
   #examples .grid-container { grid-template-columns: repeat(4, 1fr) !important }
-  #examples { height: auto !important }
+  #photo { height: 130px !important; max-height: 130px }
   #history .grid-container { grid-template-columns: repeat(5, 1fr) !important }
   #tiles .grid-container, #steps .grid-container { grid-template-columns: 1fr 1fr !important }
   #strip .grid-container { grid-template-columns: repeat(3, 1fr) !important }

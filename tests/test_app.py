@@ -134,7 +134,7 @@ def test_every_method_is_a_tile_with_its_time_and_measures(client, photo):
     gallery, table, best, *_, facts = ask(client, photo)
     assert [tile["name"] for tile in facts] == METHODS
     captions = [tile["caption"] for tile in gallery]
-    assert captions[0].startswith("StyleCLIP global directions · 0.2 s · sentence +0.10")
+    assert captions[0] == "StyleCLIP global directions · 0.2 s"
     assert table.count("<tr>") == 3
     assert "closer" in best or "Best" in best
 
@@ -294,14 +294,54 @@ def test_undo_takes_the_last_step_back(space):
 
 
 def test_the_slider_needs_a_face_and_words_but_never_fails_for_want_of_them(space):
-    from demo.strength import HINT, Strength
+    from demo.stage import HINT, Stage
 
-    page = Strength(space.subjects, space.files, space.menu)
-    assert page.move(None, None, -1, "red hair", "", METHODS[0], 1.0)[2] == HINT
-    assert page.move(None, 3, -1, " ", "", METHODS[0], 1.0)[2] == HINT
-    before, after, words = page.move(None, 3, -1, "red hair", "", METHODS[0], 0.5)
+    page = Stage(space.subjects, space.files, space.menu)
+    assert page.redraw(None, None, -1, "red hair", "", METHODS[0])[1] == HINT
+    assert page.redraw(None, 3, -1, " ", "", METHODS[0])[1] == HINT
+    (before, after), words, *_ = page.redraw(None, 3, -1, "red hair", "", METHODS[0], 0.5)
     assert Image.open(before).size == Image.open(after).size
-    assert words.startswith("strength 0.5 · 0.2 s")
+    assert "0.2 s · strength 0.5" in words
+
+
+def test_the_last_ten_edits_are_kept_and_the_slider_adds_none(space):
+    from demo.stage import MOST_KEPT, Stage
+
+    page, history = Stage(space.subjects, space.files, space.menu), None
+    for strength in (0.5, 1.0, 1.5):
+        *_, strip, history = page.redraw(
+            None, 3, -1, "red hair", "", METHODS[0], strength, history=history
+        )
+    assert len(strip) == 1 and history.edits[-1].strength == 1.5
+    for i in range(MOST_KEPT):
+        *_, strip, history = page.redraw(None, 3, -1, f"edit {i}", "", METHODS[0], history=history)
+    assert [words for _, words in strip] == [f"edit {i}" for i in reversed(range(MOST_KEPT))]
+    pair, _, _, strength = page.recall(history, SimpleNamespace(index=0))
+    assert pair[1] == strip[0][0] and strength == 1.0
+
+
+def test_an_example_is_a_file_of_the_visitor(client, space):
+    from demo import examples
+
+    for example in examples.EXAMPLES[:2]:
+        path = examples.picture_of(example, space.files)
+        assert Path(path).is_relative_to(space.files.folder)
+        assert read(path).source_type is SourceType.GENERATED
+        gallery, *_ = ask(client, handle_file(path))
+        assert len(gallery) == len(METHODS)
+    assert all(Path(path).is_file() for path in examples.first_pair())
+
+
+def test_the_best_comes_first_and_a_method_that_did_nothing_says_so():
+    from demo.measures import Tile, in_order
+
+    def tile(name: str, gain: float, identity: float = 0.9) -> Tile:
+        return Tile(name, name, "", "", 1.0, gain, identity, 0.05)
+
+    tiles = [tile("idle", 0.0), tile("other", 0.3, 0.5), tile("truth", 0.3), tile("good", 0.3)]
+    ordered = in_order(tiles)
+    assert [one.name for one in ordered] == ["good", "truth", "other", "idle"]
+    assert ordered[-1].caption == "idle · 1.0 s · did not change what you asked"
 
 
 def test_the_guide_explains_every_method_and_reads_the_benchmark(tmp_path):
@@ -374,12 +414,23 @@ def test_a_link_sets_the_widgets_and_nothing_wrong_gets_in(space):
     values = arrive(
         prompt="old", person="12", region="hair", methods=f"{METHODS[1]},evil", strength="99"
     )
-    _, photo, person, prompt, region, methods, power, *_ = values
+    _, run, photo, person, prompt, region, methods, power, _ = values
+    assert run is False  # before the networks are there
     assert Image.open(photo).size == (16, 16)
     assert (person, prompt, region, power) == (12, "old", "hair", 3)
     assert methods["value"] == [METHODS[1]]
     skip = gr.skip()
-    assert list(arrive(person="-1", region="<b>", strength="x", methods="evil")[1:7]) == [skip] * 6
+    values = arrive(person="-1", region="<b>", strength="x", methods="evil")
+    _, _, photo, person, prompt, *rest = values
+    assert (person, prompt) == (-1, "red hair") and Image.open(photo).size == (512, 512)
+    assert rest == [skip] * 4
+
+
+def test_a_link_with_a_sentence_runs_when_the_networks_are_there(space):
+    shown = list(space.arrive(SimpleNamespace(query_params={"prompt": "old", "person": "12"})))
+    assert [values[1] for values in shown] == [False, True]
+    plain = list(space.arrive(SimpleNamespace(query_params={})))
+    assert [values[1] for values in plain] == [False, False]
 
 
 def test_notices_can_be_switched_off_but_not_silently(caplog):

@@ -141,7 +141,7 @@ def test_the_verdict_says_which_and_why():
     tiles = [tile("a", 0.4, 0.5, 0.2), tile("b", 0.3, 0.9, 0.05), tile("c", 0.05, 1.0, 0.0)]
     words = measures.verdict(tiles)
     assert "Best compromise: B" in words and "75%" in words and "(A)" in words
-    assert "came closer" in measures.verdict([tile("a", -0.1, 1, 0)])
+    assert "No method did this" in measures.verdict([tile("a", -0.1, 1, 0)])
     assert measures.verdict([]) == ""
     assert "Truth" not in measures.verdict([tile("truth", 0.9, 1, 0), tile("a", 0.1, 1, 0)])
 
