@@ -18,7 +18,7 @@ from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import FACE_AXES, FACE_CENTRE, Light, display, linear, surface_normals
 from faceedit.transfer.view import View
 
-DETAIL = 3.0  # px a millimetre
+DETAIL = 2.4  # px a millimetre
 # The average face's outline: half its width, mm, by height over the eyes; see `FaceMap`.
 OUTLINE_Y = np.array([-121.0, -112.0, -104.0, -95.0, -85.0, -72.0, -50.0, -12.0, 10.0])
 OUTLINE_X = np.array([6.0, 21.0, 33.0, 41.0, 48.0, 54.0, 61.0, 67.0, 67.5])

@@ -118,7 +118,7 @@ def sheet_over(
     top, bottom = np.clip([low[1], high[1]], 0, shape[0]).tolist()
     right, bottom = max(right, left + 1), max(bottom, top + 1)
     fine = int(np.clip(np.ceil(detail / head.scale - 0.2), 1, MOST))
-    return Sheet((left, top, right, bottom), fine, head.moved((left, top)).scaled(fine))
+    return Sheet((left, top, right, bottom), fine, head.moved(np.array([left, top])).scaled(fine))
 
 
 def blur(field: np.ndarray, sigma: float) -> np.ndarray:

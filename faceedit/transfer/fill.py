@@ -27,23 +27,31 @@ def mirrored_fill(image: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np
     box = _box(hole)
     if box is None:
         return filled
-    source = source & ~hole
-    if source.sum() < 20:
-        return filled
-    y0, y1, x0, x1 = box
+    # What lies far from the hole is never read.
+    reach = int(0.6 * max(box[1] - box[0], box[3] - box[2])) + 24
+    h, w = hole.shape
+    y0, y1 = max(box[0] - reach, 0), min(box[1] + reach, h)
+    x0, x1 = max(box[2] - reach, 0), min(box[3] + reach, w)
+    part, inside = image[y0:y1, x0:x1], hole[y0:y1, x0:x1]
+    source = source[y0:y1, x0:x1] & ~inside
+    if source.sum() >= 20:
+        filled[y0:y1, x0:x1][inside] = _mirrored(part, source)[inside]
+    return filled
+
+
+def _mirrored(image: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Return what the surroundings become when they are mirrored at their edge."""
+    h, w = source.shape
     spread = spread_colours(image, source)
-    way = _way_out(source)[y0:y1, x0:x1]
-    y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
-    u, v = x + 2 * way[..., 0], y + 2 * way[..., 1]
+    way = _way_out(source)
+    u = np.arange(w, dtype=np.float32)[None] + 2 * way[..., 0]
+    v = np.arange(h, dtype=np.float32)[:, None] + 2 * way[..., 1]
     border = cv2.BORDER_REFLECT_101
     mirror = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=border)
     sure = cv2.remap(source.astype(np.float32), u, v, cv2.INTER_LINEAR, borderMode=border)
-    # The mirror's own slow colours give way to the spread ones, so that nothing is seen twice.
+    # Where the mirror image is no part of the surroundings, their spread colours stand in.
     sure = np.clip(cv2.blur(sure, (5, 5)) * 2 - 1, 0, 1)[..., None]
-    new = spread[y0:y1, x0:x1] * (1 - sure) + mirror * sure
-    inside = hole[y0:y1, x0:x1]
-    filled[y0:y1, x0:x1][inside] = new[inside]
-    return filled
+    return spread + (mirror - spread) * sure
 
 
 def spread_colours(image: np.ndarray, source: np.ndarray) -> np.ndarray:

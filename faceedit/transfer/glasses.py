@@ -54,8 +54,10 @@ def read_glasses(drawn: View, head: Head) -> Glasses | None:
     """
     frame, lens = drawn.region("glasses"), drawn.region("lens")
     worn = np.clip(frame + lens, 0, 1)
+    if (worn > 0.5).sum() < 700 * head.scale**2:  # mm^2
+        return None
     centres = head.project(np.array([[-LENS_X, LENS_Y, 0], [LENS_X, LENS_Y, 0]]))
-    y, x = np.indices(drawn.shape, np.float32)
+    x, y = np.arange(drawn.shape[1])[None], np.arange(drawn.shape[0])[:, None]
     fills, darks = [], []
     for cx, cy in centres:
         near = np.hypot(x - cx, y - cy) < 36 * head.scale

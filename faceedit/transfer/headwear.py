@@ -239,14 +239,13 @@ def _falling_brim(shop: Workshop, base: Fit) -> tuple[Surface, np.ndarray]:
     c = k2 * (x * x + z * z) - (top - y) ** 2
     root = b * b - a * c
     real = np.sqrt(np.clip(root, 0, None))
-    met = None
+    met = np.full(x.shape, FAR, np.float32)
     for sign in (1, -1):
         s = (-b + sign * real) / a
         p = start + s[..., None] * d
         r = np.hypot(p[..., 0], p[..., 2])
         good = (root > 0) & (p[..., 1] < top) & (r > inner - 30) & (r < outer)
-        s = np.where(good, s, FAR)
-        met = s if met is None else np.maximum(met, s)
+        met = np.maximum(met, np.where(good, s, FAR))
     where = np.flatnonzero(met > FAR / 2)
     local = start.reshape(-1, 3)[where] + met.ravel()[where][:, None] * d
     r = np.maximum(np.hypot(local[:, 0], local[:, 2]), 1e-3)[:, None]

@@ -7,6 +7,7 @@ its pixels is pasted. What both faces of the pair wear, and what only the invers
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,15 +39,25 @@ STYLES = {  # what can be drawn
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heads:
-    """The views of the heads of the photograph and of the pair, and the photograph's light."""
+    """How the heads of the photograph and of the pair are turned, and what light falls on them."""
 
     photo: Head
-    before: Head
-    after: Head
-    light: Light
-    exposure: float  # how much brighter the photograph's skin is than the drawn face's
+    drawn: Head  # one view for both: an edit does not turn the head
+    views: tuple[View, View]  # the photograph and the face before
+
+    @cached_property
+    def light(self) -> Light:
+        """The light on the photograph's face."""
+        view = self.views[0]
+        return read_light(view.image, view.region(*FACE), self.photo)
+
+    @cached_property
+    def exposure(self) -> float:
+        """How much brighter the photograph's skin is than the drawn face's."""
+        seen, drawn = (_brightness(view) for view in self.views)
+        return float(np.clip(seen / max(drawn, 1e-3), 0.35, 1.5)) ** 0.7
 
 
 def replace_parts(photo: View, before: View, after: View) -> Layers:
@@ -69,20 +80,11 @@ def replace_parts(photo: View, before: View, after: View) -> Layers:
 
 
 def read_heads(photo: View, before: View, after: View) -> Heads | None:
-    """Return how the heads are turned and lit; None where the photograph has no landmarks."""
+    """Return how the heads are turned; None where the photograph has no landmarks."""
     head = view_of_head(photo)
     if head is None:
         return None
-    light = read_light(photo.image, photo.region(*FACE), head)
-    seen, drawn = (_brightness(view) for view in (photo, before))
-    exposure = float(np.clip(seen / max(drawn, 1e-3), 0.35, 1.5)) ** 0.7
-    return Heads(
-        photo=head,
-        before=view_of_head(before) or head,
-        after=view_of_head(after) or head,
-        light=light,
-        exposure=exposure,
-    )
+    return Heads(head, view_of_head(before) or view_of_head(after) or head, (photo, before))
 
 
 def view_of_head(view: View) -> Head | None:
@@ -111,18 +113,18 @@ def _hair(photo: View, before: View, after: View, heads: Heads) -> Layers | None
         return None
     if not bared and (has[1] < SURE or before.traits[f"hair_style: {has[0]}"] > 0.5):
         return None
-    if not bared and (_worn(after, "hat") or _alike(before, after, "hair") > ALIKE):
+    if not bared and (_covered(after, heads) or _alike(before, after, "hair") > ALIKE):
         return None  # what a hat covers is a guess; the same outline is the same cut
     style = STYLES.get(has[0])
     if style is None:
         return Layers(notes=(f"Hair cannot be put up or cut into this shape: {has[0]}.",))
     if style.name == "bald" and not bared and _area(photo, "hair", heads) < 400:
         return None
-    return restyle(photo, heads.photo, heads.light, shaped(style, after, heads.after))
+    return restyle(photo, heads.photo, heads.light, shaped(style, after, heads.drawn))
 
 
 def _beard(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
-    turned = (heads.photo, heads.before, heads.after)
+    turned = (heads.photo, heads.drawn, heads.drawn)
     had, has = (
         sum(grown_parts(*pair).values()) for pair in zip((before, after), turned[1:], strict=True)
     )
@@ -133,7 +135,7 @@ def _beard(photo: View, before: View, after: View, heads: Heads) -> Layers | Non
 
 
 def _earrings(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
-    worn, wanted = read_earrings(before, heads.before), read_earrings(after, heads.after)
+    worn, wanted = read_earrings(before, heads.drawn), read_earrings(after, heads.drawn)
     if wanted is None:
         return None if worn is None else take_out_earrings(photo, heads.photo)
     if worn is not None and worn.hoops == wanted.hoops:
@@ -142,7 +144,7 @@ def _earrings(photo: View, before: View, after: View, heads: Heads) -> Layers | 
 
 
 def _glasses(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
-    worn, wanted = read_glasses(before, heads.before), read_glasses(after, heads.after)
+    worn, wanted = read_glasses(before, heads.drawn), read_glasses(after, heads.drawn)
     if wanted is None:
         return None if worn is None else take_off_glasses(photo, heads.photo)
     own = read_glasses(photo, heads.photo)
@@ -152,8 +154,10 @@ def _glasses(photo: View, before: View, after: View, heads: Heads) -> Layers | N
 
 
 def _hat(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
-    worn = read_hat(before, heads.before, heads.exposure)
-    wanted = read_hat(after, heads.after, heads.exposure)
+    if read_hat(after, heads.drawn, 1.0) is None:
+        return None
+    worn = read_hat(before, heads.drawn, heads.exposure)
+    wanted = read_hat(after, heads.drawn, heads.exposure)
     if wanted is None:
         return None
     if worn is not None:  # another hat must be told apart surely
@@ -167,6 +171,11 @@ def _hat(photo: View, before: View, after: View, heads: Heads) -> Layers | None:
 def _worn(view: View, name: str) -> bool:
     found = view.choice(name)
     return found is not None and found[0] != "none"
+
+
+def _covered(view: View, heads: Heads) -> bool:
+    """Return whether a drawn face wears a hat, by the reader or by its outline."""
+    return _worn(view, "hat") or read_hat(view, heads.drawn, 1.0) is not None
 
 
 def _alike(one: View, other: View, name: str) -> float:

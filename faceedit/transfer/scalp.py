@@ -114,7 +114,8 @@ def carried_skin(
     mm = head.scale
     _, y = head.plane(photo.shape)
     sure = (photo.region(*SKIN) > 0.75) & (gone < 0.02)
-    sure = cv2.erode(sure.astype(np.uint8), np.ones((3, 3)), iterations=max(1, round(1.5 * mm)))
+    deep = max(1, round(1.5 * mm))
+    sure = cv2.erode(sure.astype(np.uint8), np.ones((3, 3)), iterations=deep) > 0
     trust = sure * (0.02 + 0.98 * smooth_step(*heights, y))
     shade = light.on(normals) * (0.72 + 0.28 * np.clip(normals[..., 2], 0, 1))
     shaded = linear(photo.image) / np.maximum(shade, 0.1)[..., None]
@@ -130,7 +131,7 @@ def carried_skin(
     h2 = h2 / np.linalg.norm(h2)
     gloss = np.clip(normals @ h2.astype(np.float32), 0, 1) ** 24
     lit = own * shade[..., None] + SHINE * gloss[..., None] * own.mean((0, 1))
-    return display(lit) + _pores(photo, sure > 0, mm)
+    return display(lit) + _pores(photo, sure, mm)
 
 
 def _pores(photo: View, sure: np.ndarray, mm: float) -> np.ndarray:

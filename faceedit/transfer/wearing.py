@@ -43,16 +43,16 @@ def read_hat(drawn: View, head: Head, exposure: float) -> Hat | None:
         return None
     if worn.sum() / head.scale**2 < LEAST:
         return None
-    x, y = head.plane(drawn.shape)
     where = worn & (hat > 0.8) if (hat > 0.8).sum() > 50 else worn
-    return Hat(_kind(drawn, worn, x, y), cloth_colour(drawn.image, where, exposure))
+    return Hat(_kind(drawn, worn, head), cloth_colour(drawn.image, where, exposure))
 
 
-def _kind(drawn: View, worn: np.ndarray, x: np.ndarray, y: np.ndarray) -> str:
+def _kind(drawn: View, worn: np.ndarray, head: Head) -> str:
     """Tell hats apart: by the reader, else by their outline over the face, in mm."""
     told = drawn.choice("hat")
     if told is not None and told[0] in REACH and told[1] > 0.5:
         return told[0]
+    x, y = head.plane(drawn.shape)
     half = (np.percentile(x[worn], 99.0) - np.percentile(x[worn], 1.0)) / 2
     if half > 112:
         return "sun hat"
