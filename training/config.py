@@ -51,6 +51,7 @@ class TrainConfig:
 
     task: str = _flag("", "what to train, see --list")
     recipe: str = _flag("", "recipe name or YAML path; default: the task's own")
+    stage: int = _flag(0, "which of the recipe's stages, from 1; 0: the recipe without any")
     output_dir: str = _flag("", "checkpoints, log, sheets; default: .runs/<task>")
     export_dir: str = _flag("", "where the weights go; default: <output_dir>/export")
     data_dir: str = _flag(".data/world", "folder with the world's train and heldout shards")
@@ -161,6 +162,7 @@ def parse_config(arguments: Sequence[str]) -> TrainConfig:
     recipe_task = values.pop("task", given["task"])
     if recipe_task != given["task"]:
         raise ConfigError(f"the recipe is for task {recipe_task!r}, not {given['task']!r}")
+    values = at_stage(values, int(given.get("stage") or 0))
     values["options"] = {**(values.get("options") or {}), **options}
     config = _construct(TrainConfig, {**values, **given}, "recipe key")
     return dataclasses.replace(config, **DRY) if config.dry_run else config
@@ -222,6 +224,37 @@ def read_recipe(name: str, explicit: bool = True) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must be a mapping of settings")
     return content
+
+
+BESIDE = ("stages", "minutes", "needs")  # of a recipe: for training.reproduce, not for a run
+
+
+def at_stage(recipe: dict[str, Any], stage: int) -> dict[str, Any]:
+    """Return a recipe's values for one of its stages: its own, with the stage's in their place.
+
+    A recipe's `stages` are runs that each go on from the weights of the one before. A stage names
+    what differs from the recipe: settings, and options, of which those of `method` are merged too.
+
+    Args:
+        recipe: What its file holds, `stages` included or not.
+        stage: From 1; 0 leaves the stages out.
+
+    Raises:
+        ConfigError: If there is no such stage.
+    """
+    values = {name: value for name, value in recipe.items() if name not in BESIDE}
+    stages = recipe.get("stages") or []
+    if not stage:
+        return values
+    if not 1 <= stage <= len(stages):
+        raise ConfigError(f"--stage is {stage}; the recipe has {len(stages)} stages")
+    changed = dict(stages[stage - 1] or {})
+    options, more = dict(values.get("options") or {}), dict(changed.pop("options", None) or {})
+    if "method" in more:
+        more["method"] = {**(options.get("method") or {}), **more["method"]}
+    changed.pop("why", None)  # says in words what the stage is for
+    changed.pop("minutes", None)  # what it cost on one core
+    return {**values, **changed, "options": {**options, **more}}
 
 
 def _assignment(text: str) -> tuple[str, Any]:

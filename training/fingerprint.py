@@ -54,7 +54,7 @@ NEUTRAL = (
 )
 # Settings that decide where and when, not what.
 IRRELEVANT = {
-    *("recipe", "output_dir", "export_dir", "data_dir", "base", "max_minutes"),
+    *("recipe", "stage", "output_dir", "export_dir", "data_dir", "base", "max_minutes"),
     *("checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"),
     *("resume_from_checkpoint", "overwrite", "refresh_data", "logging_steps", "sample_minutes"),
     *("evaluate", "eval_only", "cpu", "dry_run"),

@@ -1,8 +1,10 @@
 """Make all published weights again: `python -m training.reproduce`.
 
-Every recipe whose `export_dir` is a published folder (`hub_cards/...`) is a run. Runs are ordered
-by what they read, and those whose code, recipe, inputs and world are as they were when their
-weights were made are skipped. An interrupted run is continued.
+Every recipe whose `export_dir` is a published folder (`hub_cards/...`) is a run, or several: one
+per stage, each going on from the weights of the one before, the last one writing the published
+folder. Runs are ordered by what they read, and those whose code, recipe, inputs and world are as
+they were when their weights were made are skipped. An interrupted run is continued.
+`--dry_run` lists what would run, in order, with its cost.
 """
 
 from __future__ import annotations
@@ -13,10 +15,18 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.config import RECIPES, ROOT, ConfigError, TrainConfig, parse_config, unknown
+from training.config import (
+    RECIPES,
+    ROOT,
+    ConfigError,
+    TrainConfig,
+    parse_config,
+    read_recipe,
+    unknown,
+)
 from training.fingerprint import differences, fingerprint, stored_fingerprint
 from training.loop.checkpoint import list_checkpoints
 from training.tasks import reads
@@ -32,12 +42,20 @@ class Run:
 
     recipe: str
     config: TrainConfig
+    stages: tuple[TrainConfig, ...] = ()  # what is run before; `config` is the last stage
+    minutes: float | None = None  # of all stages together on one core, where it is known
+    needs: tuple[str, ...] = ()  # recipes whose weights it reads beside the base's networks
 
     @property
     def component(self) -> str:
         """The network of the base that this run makes; "" if it makes something else."""
         path = self.config.export_path
         return path.name if path.parent == self.config.base_path else ""
+
+    @property
+    def published(self) -> bool:
+        """Whether its weights lie in `hub_cards`."""
+        return bool(self.config.export_dir) and self.config.export_path.is_relative_to(PUBLISHED)
 
     def stale(self) -> list[str]:
         """Return why its weights are out of date; nothing if they are not."""
@@ -49,17 +67,38 @@ def published_runs() -> list[Run]:
     runs = []
     for path in sorted(RECIPES.glob("*.yaml")):
         task = read_task(path)
-        config = parse_config(["--task", task, "--recipe", str(path)])
-        if config.export_dir and config.export_path.is_relative_to(PUBLISHED):
-            runs.append(Run(path.stem, config))
-    return in_order(runs)
+        runs.append(read_run(path, task))
+    needed = {name for run in runs for name in run.needs}
+    return in_order([run for run in runs if run.published or run.recipe in needed])
 
 
 def read_task(path: Path) -> str:
     """Return the task of a recipe; its file name unless it says otherwise."""
-    from training.config import read_recipe
-
     return str(read_recipe(str(path)).get("task", path.stem))
+
+
+def read_run(path: Path, task: str) -> Run:
+    """Return the run of a recipe's file, with its stages."""
+    recipe = read_recipe(str(path))
+    listed = recipe.get("stages") or []
+    typed = ["--task", task, "--recipe", str(path)]
+    configs: list[TrainConfig] = []
+    for number in range(1, len(listed) + 1):
+        config = parse_config([*typed, "--stage", str(number)])
+        folder = f".runs/{path.stem}/stage-{number}"
+        config = replace(config, output_dir=config.output_dir or folder)
+        if number < len(listed):
+            config = replace(config, export_dir="")
+        if configs:
+            before = _short(configs[-1].export_path)
+            config = replace(config, options={**config.options, "init_weights": before})
+        configs.append(config)
+    costs = [stage.get("minutes") for stage in listed] or [recipe.get("minutes")]
+    known = [float(cost) for cost in costs if cost is not None]
+    minutes = sum(known) if len(known) == len(costs) else None
+    configs = configs or [parse_config(typed)]
+    needs = tuple(recipe.get("needs") or ())
+    return Run(path.stem, configs[-1], tuple(configs[:-1]), minutes, needs)
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
@@ -71,7 +110,12 @@ def in_order(runs: Sequence[Run]) -> list[Run]:
     waiting, done = list(runs), []
     while waiting:
         unmade = {run.component for run in waiting} - {""}
-        ready = [run for run in waiting if not unmade & set(reads(run.config.task))]
+        late = {run.recipe for run in waiting}
+        ready = [
+            run
+            for run in waiting
+            if not unmade & set(reads(run.config.task)) and not late & set(run.needs)
+        ]
         if not ready:
             raise ConfigError(f"{', '.join(r.recipe for r in waiting)} depend on each other")
         done.append(ready[0])
@@ -79,17 +123,44 @@ def in_order(runs: Sequence[Run]) -> list[Run]:
     return done
 
 
-def command(run: Run, extra: Sequence[str]) -> list[str]:
-    """Return the command of a run: continued if its checkpoint is of the same code and inputs."""
-    result = [sys.executable, "training/train.py", "--task", run.config.task]
-    result += ["--recipe", run.recipe]
-    checkpoints = list_checkpoints(run.config.output_path)
+def commands(run: Run, extra: Sequence[str]) -> list[list[str]]:
+    """Return the commands of a run, one per stage that is not finished yet."""
+    configs, words = [*run.stages, run.config], []
+    for number, config in enumerate(configs, start=1):
+        last = number == len(configs)
+        if not last and not differences(
+            stored_fingerprint(config.export_path), fingerprint(config)
+        ):
+            continue  # what it wrote is there and up to date
+        staged = ["--stage", str(number), *_stage_flags(config)] if run.stages else []
+        words.append([*command(run.recipe, config), *staged, *extra])
+    return words
+
+
+def _stage_flags(config: TrainConfig) -> list[str]:
+    """Return where a stage keeps its checkpoints, and whose weights it goes on from."""
+    flags = ["--output_dir", _short(config.output_path)]
+    if not config.export_dir:
+        flags += ["--export_dir", _short(config.export_path)]
+    before = config.options.get("init_weights")
+    return [*flags, "--set", f"init_weights={_short(Path(before))}"] if before else flags
+
+
+def _short(path: Path) -> str:
+    """Return a path relative to the repository where it lies inside."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def command(recipe: str, config: TrainConfig) -> list[str]:
+    """Return the command of one training: continued if its checkpoint is of the same code."""
+    result = [sys.executable, "training/train.py", "--task", config.task, "--recipe", recipe]
+    checkpoints = list_checkpoints(config.output_path)
     if checkpoints:
         state = json.loads((checkpoints[-1] / "state.json").read_text(encoding="utf-8"))
-        same = not differences(state.get("fingerprint"), fingerprint(run.config))
-        unfinished = state["step"] < run.config.max_train_steps
+        same = not differences(state.get("fingerprint"), fingerprint(config))
+        unfinished = state["step"] < config.max_train_steps
         result += ["--resume_from_checkpoint", "latest"] if same and unfinished else ["--overwrite"]
-    return [*result, *extra]
+    return result
 
 
 def world_commands(runs: Sequence[Run]) -> list[list[str]]:
@@ -130,14 +201,31 @@ def reproduce(typed: argparse.Namespace, extra: list[str]) -> int:
     if not typed.only and any(typed.force or run.stale() for run in runs):
         for words in world_commands(runs):
             _execute(words, typed.dry_run)
-    made: set[str] = set()  # components that would be new by now; known in a dry run only so
+    made: set[str] = set()  # what would be new by now; known in a dry run only so
     for run in runs:
-        if typed.force or run.stale() or made & set(reads(run.config.task)):
-            _execute(command(run, extra), typed.dry_run)
-            made.add(run.component or run.recipe)
-        else:
+        read = {*reads(run.config.task), *run.needs}
+        if not (typed.force or run.stale() or made & read):
             print(f"{run.recipe}: up to date")
+            continue
+        _make(run, extra, typed.dry_run)
+        made.add(run.component or run.recipe)
     return 0
+
+
+def _make(run: Run, extra: list[str], dry_run: bool) -> None:
+    """Run all stages of a run that are not finished, or print them."""
+    if dry_run:
+        print(f"# {run.recipe}: {cost(run)}")
+    for words in commands(run, extra):
+        _execute(words, dry_run)
+
+
+def cost(run: Run) -> str:
+    """Say how many trainings a run is, and how long they take together."""
+    stages = f"{len(run.stages) + 1} stages" if run.stages else "one training"
+    if run.minutes is None:
+        return f"{stages}, cost not measured"
+    return f"{stages}, about {run.minutes:g} minutes of one core"
 
 
 def _execute(words: list[str], dry_run: bool) -> None:

@@ -15,21 +15,19 @@ from tests.training.shards import write_shard
 from training.config import ConfigError, TrainConfig
 from training.data.paint import Coat
 from training.task import Phase
-from training.tasks.clip import (
+from training.tasks.clip import ClipOptions, ClipTask, disturb
+from training.tasks.clip_losses import (
     NUMBERS,
-    ClipOptions,
-    ClipTask,
-    Levels,
+    NumberHead,
     Questions,
     contrast,
-    distinct_pairs,
-    disturb,
-    learn_tokenizer,
     number_weights,
     pair_truth,
     reading_loss,
     said_matrix,
 )
+from training.tasks.clip_measures import distinct_pairs
+from training.tasks.clip_start import learn_tokenizer
 
 TINY = {
     "image_size": 16,
@@ -163,7 +161,9 @@ def test_attacked_pictures_are_read_worse_after_a_small_move(task):
 
 def test_training_goes_on_from_a_folder(task, tmp_path):
     task.export(tmp_path / "clip")
-    config = dataclasses.replace(task.config, options={**TINY, "start": str(tmp_path / "clip")})
+    config = dataclasses.replace(
+        task.config, options={**TINY, "init_weights": str(tmp_path / "clip")}
+    )
     again = ClipTask(config, torch.device("cpu"))
     image = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(
@@ -180,7 +180,12 @@ def test_training_goes_on_from_a_folder(task, tmp_path):
 
 def test_a_frozen_text_tower_stays_to_the_bit_while_pictures_are_learned(task, tmp_path):
     task.export(tmp_path / "clip")
-    options = {**TINY, "start": str(tmp_path / "clip"), "look_share": 0, "pixels": "foveal"}
+    options = {
+        **TINY,
+        "init_weights": str(tmp_path / "clip"),
+        "caption_free_share": 0,
+        "pixels": "foveal",
+    }
     config = dataclasses.replace(task.config, options={**options, "freeze_text": True})
     frozen = ClipTask(config, torch.device("cpu"))
     frozen.open_data(None)
@@ -196,7 +201,7 @@ def test_a_frozen_text_tower_stays_to_the_bit_while_pictures_are_learned(task, t
     after = Clip.from_folder(tmp_path / "after")
     assert torch.equal(after.encode_text(["red hair", "a bald man"]), words)
     assert after.config.pixels == "foveal"
-    for wrong in ({"start": ""}, {"look_share": 0.5}):
+    for wrong in ({"init_weights": ""}, {"caption_free_share": 0.5}):
         with pytest.raises(ConfigError, match="freeze_text"):
             ClipTask(
                 dataclasses.replace(config, options={**config.options, **wrong}),
@@ -210,27 +215,32 @@ def test_numbers_count_where_they_are_in_sight_and_unpainted(task):
     clear = number_weights(world, [bare] * 5 + [painted])
     assert clear.shape == (6, len(NUMBERS))
     assert (clear[:5] > 0).all() and not clear[5].any()
-    levels = Levels(4)
+    numbers = NumberHead(4)
     pooled = torch.randn(6, 4)
-    assert levels(pooled, world.values, torch.zeros_like(clear)).item() == 0
-    assert levels(pooled, world.values, clear).item() > 0
+    assert numbers(pooled, world.values, torch.zeros_like(clear)).item() == 0
+    assert numbers(pooled, world.values, clear).item() > 0
 
 
-def test_levels_cost_nothing_where_every_number_is_told_exactly(task):
+def test_numbers_cost_nothing_where_every_number_is_told_exactly(task):
     world = task.data.batch(range(6))
     clear = torch.ones(6, len(NUMBERS))
-    levels = Levels(6)  # one pooled entry a picture, so that the map can know the answers
+    numbers = NumberHead(6)  # one pooled entry a picture, so that the map can know the answers
     names = list(SPECS)
     told = [encode(head, world.values[:, names.index(head.name)]) for head in NUMBERS]
     with torch.no_grad():
-        levels.linear.weight.copy_(torch.cat(told, dim=1).T)
-        levels.linear.bias.zero_()
-    assert levels(torch.eye(6), world.values, clear).item() < 1e-10
+        numbers.linear.weight.copy_(torch.cat(told, dim=1).T)
+        numbers.linear.bias.zero_()
+    assert numbers(torch.eye(6), world.values, clear).item() < 1e-10
 
 
 def test_held_texts_are_pulled_back_to_where_they_were(task, tmp_path):
     task.export(tmp_path / "clip")
-    options = {**TINY, "start": str(tmp_path / "clip"), "look_share": 0, "hold_text": 5.0}
+    options = {
+        **TINY,
+        "init_weights": str(tmp_path / "clip"),
+        "caption_free_share": 0,
+        "hold_text": 5.0,
+    }
     config = dataclasses.replace(task.config, options=options)
     held = ClipTask(config, torch.device("cpu"))
     held.open_data(None)
@@ -244,4 +254,7 @@ def test_held_texts_are_pulled_back_to_where_they_were(task, tmp_path):
     assert drift.item() > 0.1
     assert held.clip.model.text_projection.weight.grad.abs().sum() > 0
     with pytest.raises(ConfigError, match="hold_text"):
-        ClipTask(dataclasses.replace(config, options={**options, "start": ""}), torch.device("cpu"))
+        ClipTask(
+            dataclasses.replace(config, options={**options, "init_weights": ""}),
+            torch.device("cpu"),
+        )

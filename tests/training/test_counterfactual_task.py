@@ -255,9 +255,9 @@ def test_batches_are_functions_of_seed_and_place(settings):
     assert torch.equal(sentence.truth.latent.code[2:], words.truth.latent.code[:4])
 
 
-def test_true_step_of_strength_one_can_be_stretched(settings):
-    def steps(stretch):
-        (source, sentence), *_ = opened(settings(stretch=stretch)).batch(range(16))
+def test_true_step_of_strength_one_can_be_target_scaleed(settings):
+    def steps(target_scale):
+        (source, sentence), *_ = opened(settings(target_scale=target_scale)).batch(range(16))
         return sentence.truth.latent.code - source.latent.code
 
     assert steps(1.0).abs().sum() > 0
@@ -271,13 +271,13 @@ def test_overdone_edits_need_a_method_that_knows_them(settings):
 
 LOOKS = {
     "share_overdone": 0.5,
-    "look_share": 0.5,
+    "reader_phase_share": 0.5,
     "method": {"width": 16, "learned_overdrive": True},
 }
 
 
 def test_reader_looks_at_overdone_edits_in_the_last_phase(settings):
-    config = settings(**LOOKS, looks=3)
+    config = settings(**LOOKS, reader_phase_edits=3)
     task = opened(config)
     codes, looks = task.phases()
     task.enter(codes)
@@ -296,7 +296,7 @@ def test_reader_looks_at_overdone_edits_in_the_last_phase(settings):
 
 
 def test_edits_of_strength_one_are_compared_with_the_true_picture(settings):
-    task = opened(settings(**LOOKS, looks=3, true_looks=4))
+    task = opened(settings(**LOOKS, reader_phase_edits=3, true_reader_phase_edits=4))
     task.enter(task.phases()[1])
     step = task.turns()[0].step
     added, *_ = task.batch(range(64))
@@ -323,8 +323,8 @@ def test_camera_takes_every_picture_of_a_step_alike(settings):
 
 
 def test_looks_need_overdone_edits(settings):
-    with pytest.raises(ConfigError, match="look_share needs share_overdone"):
-        opened(settings(look_share=0.5))
+    with pytest.raises(ConfigError, match="reader_phase_share needs share_overdone"):
+        opened(settings(reader_phase_share=0.5))
 
 
 def test_training_lowers_the_objective_measures_and_exports(settings, tmp_path):

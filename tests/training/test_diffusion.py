@@ -82,7 +82,7 @@ def test_exported_folder_is_a_pipeline_and_a_method(trained):
 
 def test_training_continues_from_a_folder(trained, world, tmp_path):
     _, folder = trained
-    start = {"start": str(folder / "export")}
+    start = {"init_weights": str(folder / "export")}
     task = DiffusionTask(config(world, tmp_path, options=start), torch.device("cpu"))
     loaded = Diffusion.from_folder(folder / "export").unet.state_dict()
     for name, tensor in task.unet.state_dict().items():

@@ -90,7 +90,7 @@ def test_training_lowers_the_objective_and_exports_a_repo_that_loads(settings, t
 def test_training_goes_on_from_an_exported_folder(settings, tmp_path):
     Loop(settings("shift", options=PROMPTS), MethodTask).run()
     folder = tmp_path / "run" / "export"
-    options = {**PROMPTS, "start": str(folder)}
+    options = {**PROMPTS, "init_weights": str(folder)}
     task = MethodTask(settings("shift", options=options), torch.device("cpu"))
     assert torch.equal(task.method.delta_w, load_method(Shift, folder).delta_w)
 

@@ -48,7 +48,7 @@ OPTIONS = {
         "head_channels": 8,
         "squeeze": 4,
         "reader_jitter": 1.0,
-        "level_w": 0.5,
+        "balance_directions": 0.5,
         "heldout_images": 4,
         "phase_shares": [0.34, 0.33, 0.33],
     },
@@ -163,23 +163,23 @@ def test_an_encoder_goes_on_from_a_folder(world, base, tmp_path):
     cpu = torch.device("cpu")
     first = EncoderTask(config(), cpu)
     save_network(first.encoder, tmp_path / "encoder", half=False)
-    again = EncoderTask(config(start=str(tmp_path / "encoder")), cpu)
+    again = EncoderTask(config(init_weights=str(tmp_path / "encoder")), cpu)
     image = torch.rand(1, 3, 32, 32)
     assert torch.equal(first.encoder.eval()(image), again.encoder.eval()(image))
     assert all(parameter.requires_grad for parameter in again.encoder.parameters())
     with pytest.raises(ConfigError, match="another shape"):
-        EncoderTask(config(start=str(tmp_path / "encoder"), head_channels=24), cpu)
+        EncoderTask(config(init_weights=str(tmp_path / "encoder"), head_channels=24), cpu)
     look = {"fovea": [8, 24, 8, 24], "fovea_widths": [4, 4]}
-    looking = EncoderTask(config(start=str(tmp_path / "encoder"), **look), cpu)
+    looking = EncoderTask(config(init_weights=str(tmp_path / "encoder"), **look), cpu)
     assert torch.equal(first.encoder(image), looking.encoder.eval()(image))
     save_network(looking.encoder, tmp_path / "looking", half=False)
-    EncoderTask(config(start=str(tmp_path / "looking"), **look), cpu)
+    EncoderTask(config(init_weights=str(tmp_path / "looking"), **look), cpu)
     with pytest.raises(ConfigError, match="another shape"):
-        EncoderTask(config(start=str(tmp_path / "looking")), cpu)
+        EncoderTask(config(init_weights=str(tmp_path / "looking")), cpu)
 
 
 def test_an_encoder_learns_what_all_readers_see(world, base, tmp_path):
-    still = {"phase_shares": [0, 0, 1], "photographed": 0, "reader_jitter": 0}
+    still = {"phase_shares": [0, 0, 1], "camera_share": 0, "reader_jitter": 0}
     readers = {"readers": [str(base / "another")], "weight_truth": 1}
     options = {**OPTIONS["encoder"], **still, **readers}
     folders = {"output_dir": str(tmp_path), "data_dir": str(world), "base": str(base)}

@@ -4,12 +4,18 @@ import json
 
 import pytest
 
+from faceedit.methods import method_class
 from training import fingerprint as module
 from training import reproduce
-from training.config import ConfigError, TrainConfig, parse_config
+from training.config import ConfigError, TrainConfig, build_options, parse_config
+from training.data.make_world import main as make_world
 from training.fingerprint import code_files, differences, fingerprint, stored_fingerprint
 from training.loop.checkpoint import FILES
 from training.reproduce import Run, command, in_order, main
+from training.tasks import task_class
+from training.tasks.fit import FitOptions
+from training.tasks.method import MethodOptions
+from training.train import main as train
 
 STAMP = {"code": {"a.py": "1"}, "inputs": {"clip": "2"}, "recipe": "3", "world": "4"}
 
@@ -72,16 +78,15 @@ def test_stored_fingerprint_needs_the_weights_beside_it(tmp_path):
 
 def test_interrupted_run_is_continued_only_with_the_same_code(tmp_path):
     config = TrainConfig(task="segmenter", output_dir=str(tmp_path), max_train_steps=10)
-    run = Run("segmenter", config)
-    assert "--overwrite" not in command(run, [])
+    assert "--overwrite" not in command("segmenter", config)
     state = {"step": 5, "fingerprint": fingerprint(config)}
     (tmp_path / "checkpoint-5").mkdir()
     for name in FILES:
         (tmp_path / "checkpoint-5" / name).write_text(json.dumps(state))
-    assert command(run, ["--cpu"])[-3:] == ["--resume_from_checkpoint", "latest", "--cpu"]
+    assert command("segmenter", config)[-2:] == ["--resume_from_checkpoint", "latest"]
     state["fingerprint"]["recipe"] = "other"
     (tmp_path / "checkpoint-5" / "state.json").write_text(json.dumps(state))
-    assert command(run, [])[-1] == "--overwrite"
+    assert command("segmenter", config)[-1] == "--overwrite"
 
 
 def test_list_names_every_published_run(capsys):
@@ -93,3 +98,81 @@ def test_list_names_every_published_run(capsys):
 def test_unknown_run_is_a_clear_error(capsys):
     assert main(["--only", "segmentor"]) == 2
     assert "unknown run 'segmentor'; did you mean 'segmenter'?" in capsys.readouterr().err
+
+
+STAGED = """
+task: segmenter
+export_dir: hub_cards/portraits-128/segmenter
+learning_rate: 1e-3
+options: {weight_dice: 1.0}
+stages:
+  - {max_train_steps: 10, minutes: 2}
+  - {max_train_steps: 5, learning_rate: 1e-4, options: {weight_dice: 0.5}, minutes: 1}
+"""
+
+
+def test_each_stage_goes_on_from_the_weights_of_the_one_before(tmp_path):
+    (tmp_path / "twice.yaml").write_text(STAGED)
+    run = reproduce.read_run(tmp_path / "twice.yaml", "segmenter")
+    first, last = *run.stages, run.config
+    assert (first.max_train_steps, first.learning_rate, first.options["weight_dice"]) == (
+        10,
+        1e-3,
+        1,
+    )
+    assert (last.max_train_steps, last.learning_rate, last.options["weight_dice"]) == (5, 1e-4, 0.5)
+    assert not first.export_dir and last.export_path.name == "segmenter"
+    assert last.options["init_weights"] == ".runs/twice/stage-1/export"
+    assert reproduce.cost(run) == "2 stages, about 3 minutes of one core"
+
+
+def test_dry_run_lists_every_stage_in_order_with_its_cost(capsys):
+    assert main(["--dry_run", "--force", "--only", "generator"]) == 0
+    printed = capsys.readouterr().out
+    stages = [line for line in printed.splitlines() if "--stage" in line]
+    assert "# generator:" in printed and "minutes of one core" in printed
+    assert [f"--stage {number}" in line for number, line in enumerate(stages, start=1)]
+    assert all("init_weights=" in line for line in stages[1:])
+
+
+def every_training() -> list[tuple[str, TrainConfig]]:
+    """Every stage of every recipe that is needed for what is published."""
+    return [
+        (f"{run.recipe}-{number}", config)
+        for run in reproduce.published_runs()
+        for number, config in enumerate((*run.stages, run.config), start=1)
+    ]
+
+
+def test_every_stage_of_every_recipe_has_options_that_its_task_knows():
+    for name, config in every_training():
+        options = build_options(task_class(config.task).options_class, config.options)
+        assert options is not None, name
+        if isinstance(options, MethodOptions | FitOptions):
+            method_class(config.task).config_class(**options.method)
+
+
+@pytest.fixture(scope="module")
+def renders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    for split, count in (("train", 16), ("heldout", 16), ("people", 16)):
+        words = [
+            "--split",
+            split,
+            "--count",
+            str(count),
+            "--size",
+            "128",
+            "--data_dir",
+            str(folder),
+        ]
+        assert make_world([*words, "--workers", "1"]) == 0
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [run.recipe for run in reproduce.published_runs()])
+def test_recipe_runs_in_a_short_form(name, renders, tmp_path):
+    (run,) = (run for run in reproduce.published_runs() if run.recipe == name)
+    words = ["--task", run.config.task, "--recipe", name, "--dry_run", "--cpu"]
+    assert train([*words, "--data_dir", str(renders)]) == 0

@@ -57,7 +57,7 @@ class AttributesOptions:
     fovea_colors: int = 8
     robust: float = 1.0  # strength of blur, noise and misalignment; 0 trains on clean renders
     out_of_sight: float = 0.1  # weight of attributes that the picture hides
-    level: bool = False  # attributes that are seldom in sight weigh as much as the others
+    balance_values: bool = False  # attributes that are seldom in sight weigh as much as the others
     balance: float = 0.6  # weight ~ (1 / frequency) ** balance; 1 makes all values count alike
     evaluation_images: int = 1000
 
@@ -107,7 +107,9 @@ class AttributesStep(nn.Module):
         """Score what is read off augmented renders."""
         task, options = self.task[0], self.task[0].options
         raw = self.reader.raw(augment(batch.image, lens(options.robust)))
-        return reading_losses(raw, batch, task.balance, options.out_of_sight, options.level)
+        return reading_losses(
+            raw, batch, task.balance, options.out_of_sight, options.balance_values
+        )
 
 
 def reading_losses(
@@ -115,7 +117,7 @@ def reading_losses(
     batch: WorldBatch,
     balance: Balance,
     out_of_sight: float = 0.1,
-    level: bool = True,
+    balance_values: bool = True,
 ) -> dict[str, Tensor]:
     """Return how far what was read is from the truth: the mean over choices and over numbers.
 
@@ -124,11 +126,11 @@ def reading_losses(
         batch: The truth, and what of it is in sight.
         balance: Weights of the values.
         out_of_sight: Weight of attributes that a picture hides.
-        level: Attributes that are seldom in sight weigh as much as the others.
+        balance_values: Attributes that are seldom in sight weigh as much as the others.
     """
     truth = {name: batch.attributes.column(name) for name in SPECS}
     shares = region_shares(batch.segmentation, REGIONS)
-    mean = level_mean if level else _mean
+    mean = balanced_mean if balance_values else _mean
     choices, numbers = [], []
     for head in HEADS:
         true, answer = truth[head.name], raw[head.name]
@@ -147,7 +149,7 @@ def _mean(weight: Tensor, loss: Tensor) -> Tensor:
     return (weight * loss).mean()
 
 
-def level_mean(weight: Tensor, loss: Tensor) -> Tensor:
+def balanced_mean(weight: Tensor, loss: Tensor) -> Tensor:
     """Return the mean of losses [n] over what counts, whatever its share of the batch."""
     # The floor keeps one picture, the only one with a hat, from deciding the whole step.
     return (weight * loss).sum() / weight.sum().clamp(min=LEAST_SEEN * len(weight))

@@ -19,12 +19,10 @@ coarse as a generator can draw (Goodfellow et al., arXiv:1412.6572, one signed s
 from __future__ import annotations
 
 import copy
-import json
 import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,38 +30,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit.backbones.attributes import encode
-from faceedit.backbones.clip import Clip, ClipConfig
-from faceedit.backbones.clip_tokenizer import ClipTokenizer, build_tokenizer
-from faceedit.metrics.attributes import in_sight, region_shares
-from faceedit.world import REGIONS, SPECS, sample_attributes
+from faceedit.backbones.clip import Clip
 from faceedit.world.captions import (
-    FALSE,
     STATEMENTS,
     TRUE,
     Caption,
-    Split,
-    caption,
     compose,
-    find,
-    questions,
     truth,
-    value_prompts,
 )
 from training.config import ConfigError, TrainConfig
-from training.data.paint import Coat, draw_coat, paint
-from training.data.shards import WorldBatch, WorldShards, augment_seed
+from training.data.paint import draw_coat, paint
+from training.data.shards import WorldShards, augment_seed
 from training.task import Phase, Task, Turn
-from training.tasks.attributes import CHOICES, HEADS, Balance, level_mean
+from training.tasks.clip_losses import (
+    NumberHead,
+    Prototypes,
+    Questions,
+    balance,
+    contrast,
+    number_weights,
+    pair_truth,
+    reading_loss,
+    said_matrix,
+)
+from training.tasks.clip_measures import recall_at_1, zero_shot
+from training.tasks.clip_start import build_clip, wording_tokens
 
 MAX_SCALE = math.log(100)  # of the learned temperature, as in the paper
-RECALL_PAIRS = 100  # pictures and captions in one retrieval round
-RECALL_ROUNDS = 20
-NUMBERS = tuple(head for head in HEADS if not head.values)  # attributes that have a scale
-RARE_POWER = 0.6  # weight of a number's value ~ (1 / frequency) ** this
-OUT_OF_SIGHT = 0.02  # weight of a number that the picture hides
-PLACE_STD = 0.5  # of the position embeddings at the start; patch embeddings have about 0.5 too
-ATTENTION_GAIN = 3.0  # of queries and keys at the start
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ class ClipOptions:
     patch_size: int = (
         32  # few large patches: aligned faces need little else, at a tenth of the price
     )
-    pixels: Literal["openai", "foveal"] = "openai"  # see `Clip.pixels`; may differ from `start`'s
+    pixels: Literal["openai", "foveal"] = "openai"  # see `Clip.pixels`
     vision_width: int = 192
     vision_layers: int = 5
     text_width: int = 128
@@ -84,18 +77,18 @@ class ClipOptions:
     embed_dim: int = 128
     vocabulary: int = 1200  # tokens, the 512 byte symbols and the two specials included
     captions_each: int = 1  # captions a picture and step
-    look_share: float = 0.5  # of the steps, before captions come in
+    caption_free_share: float = 0.5  # of the steps, before captions come in
     weight_ask: float = 1.0  # of telling which value of a question is true
     weight_mean: float = 2.0  # of a caption's distance from what its statements mean
-    weight_level: float = 0.0  # of telling how wide, long or open things are, see `Levels`
+    weight_numbers: float = 0.0  # of telling how wide, long or open things are, see `NumberHead`
     blur: float = 0.3  # share of pictures that are blurred: generators are less sharp than renders
     shift: float = 0.03  # largest shift, as a share of the side
     paint: float = 0.0  # share of pictures that are painted over, see `training.data.paint`
     attack: float = 0.0  # share of pictures that are moved towards what is false of them
     attack_size: float = 0.08  # largest move of a value in [-1, 1]
-    start: str = ""  # folder of a CLIP of the same shape to go on from
+    init_weights: str = ""  # folder of a CLIP of the same shape to go on from
     freeze_text: bool = False  # keep the started text tower to the bit; only pictures are learned
-    hold_text: float = 0.0  # weight of keeping texts where `start` has them
+    hold_text: float = 0.0  # weight of keeping texts where `init_weights` has them
     heldout_images: int = 1500  # pictures to measure on
 
 
@@ -116,161 +109,6 @@ class ClipBatch:
         return ClipBatch(**{k: v.to(device, non_blocking=True) for k, v in vars(self).items()})
 
 
-def pair_truth(known: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which captions are true and which are surely false of which pictures.
-
-    Args:
-        known: What is true of each picture, [n, S] int8.
-        said: What each caption says, [m, S], 1 or 0.
-
-    Returns:
-        Two bools [n, m]: everything said is true and in view; something said is false.
-    """
-    holds = (known == TRUE).float() @ said.T
-    fails = (known == FALSE).float() @ said.T
-    return holds >= said.sum(dim=1), fails > 0
-
-
-def contrast(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Return the contrastive loss of each row against its negatives, averaged.
-
-    For every positive pair the softmax runs over that pair and the row's negatives only, so two
-    true captions of one picture do not push each other away: -log(e^p / (e^p + sum e^n)).
-
-    Args:
-        logits: [rows, columns].
-        positive: [rows, columns] bool.
-        negative: [rows, columns] bool.
-    """
-    others = logits.masked_fill(~negative, -1e4).logsumexp(dim=1, keepdim=True)  # [rows, 1]
-    loss = F.softplus(others - logits).masked_fill(~positive, 0.0).sum(dim=1)
-    count = positive.sum(dim=1)
-    return (loss / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
-
-
-def reading_loss(logits: Tensor, known: Tensor, weights: Tensor) -> Tensor:
-    """Return the error of telling statements, leaving out what is unsure.
-
-    Args:
-        logits: [n, S].
-        known: [n, S] int8: TRUE, FALSE or UNSURE.
-        weights: [2, S], how much a false and a true one count; see `balance`.
-    """
-    weight = (known == FALSE) * weights[0] + (known == TRUE) * weights[1]
-    target = (known == TRUE).float()
-    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
-
-
-@cache
-def balance(people: int = 4000) -> Tensor:
-    """Return weights [2, S] that make false and true weigh the same, whatever their share."""
-    known = truth(sample_attributes(people, seed=0))
-    shares = torch.stack([(known == FALSE).float().mean(0), (known == TRUE).float().mean(0)])
-    return 0.5 / shares.clamp(min=0.02)
-
-
-class Questions(nn.Module):
-    """Which statements answer the same question, and what asking costs."""
-
-    columns: Tensor  # [Q, V] indices of statements, padded with the first
-    real: Tensor  # [Q, V] bool, what is no padding
-
-    def __init__(self) -> None:
-        super().__init__()
-        index = {statement.key: i for i, statement in enumerate(STATEMENTS)}
-        rows = [[index[f"{name}={v}"] for v in values] for name, values in questions().items()]
-        longest = max(map(len, rows))
-        columns = [row + row[:1] * (longest - len(row)) for row in rows]
-        real = [[i < len(row) for i in range(longest)] for row in rows]
-        self.register_buffer("columns", torch.tensor(columns), persistent=False)
-        self.register_buffer("real", torch.tensor(real), persistent=False)
-
-    def forward(self, logits: Tensor, known: Tensor, weights: Tensor) -> Tensor:
-        """Return the cross entropy of answering every question, rare answers weighing more.
-
-        Args:
-            logits: How well each statement fits each picture, [n, S].
-            known: [n, S] int8: TRUE, FALSE or UNSURE; unsure values are no choice.
-            weights: [2, S], see `balance`; the second row is used.
-        """
-        answers = known[:, self.columns]  # [n, Q, V]
-        true = (answers == TRUE) & self.real
-        choice = true | ((answers == FALSE) & self.real)
-        scores = logits[:, self.columns].masked_fill(~choice, -1e4).log_softmax(dim=-1)
-        weight = true * weights[1][self.columns]
-        return -(scores * weight).sum() / weight.sum().clamp(min=1e-6)
-
-
-class Prototypes(nn.Module):
-    """A direction of the joint space for every statement."""
-
-    def __init__(self, embed_dim: int) -> None:
-        super().__init__()
-        # Short, so that a step of Adam turns them far.
-        self.direction = nn.Parameter(0.05 * torch.randn(len(STATEMENTS), embed_dim))
-        self.log_gain = nn.Parameter(torch.tensor(math.log(15.0)))  # from a cosine to a logit
-
-    def read(self, image: Tensor) -> Tensor:
-        """Return the logits [n, S] of every statement for unit embeddings [n, d] of pictures.
-
-        Without a bias, so that 0 separates true from false for all of them, and the cosines of
-        several statements with one picture can be compared.
-        """
-        return self.log_gain.exp() * image @ F.normalize(self.direction, dim=-1).T
-
-    def meaning(self, said: Tensor) -> Tensor:
-        """Return unit vectors [m, d]: where captions that say this, [m, S], should point."""
-        return F.normalize(said @ F.normalize(self.direction, dim=-1), dim=-1)
-
-
-class Levels(nn.Module):
-    """Reads every number, such as the width of a nose, off the pooled token by a linear map.
-
-    Statements call only the widest and the narrowest noses by name. That everything between has its
-    number too tells the tower much sooner where a nose ends. Dropped at export.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, sum(head.outputs for head in NUMBERS))
-
-    def forward(self, pooled: Tensor, values: Tensor, clear: Tensor) -> Tensor:
-        """Return the mean over all numbers of the weighted squared error, as a share of variance.
-
-        Args:
-            pooled: [n, width].
-            values: The attributes, [n, A].
-            clear: How much each number counts, [n, len(NUMBERS)].
-        """
-        columns = dict(zip(SPECS, values.unbind(dim=1), strict=True))
-        answers = self.linear(pooled).split([head.outputs for head in NUMBERS], dim=1)
-        errors = []
-        for head, answer, weight in zip(NUMBERS, answers, clear.unbind(dim=1), strict=True):
-            error = (answer - encode(head, columns[head.name])).square().sum(dim=1)
-            errors.append(level_mean(weight, error) / number_balance().variance[head.name])
-        return torch.stack(errors).mean()
-
-
-@cache
-def number_balance(people: int = 4000) -> Balance:
-    """Return the weights that let rare values of a number count more."""
-    return Balance(sample_attributes(people, seed=0).values, RARE_POWER)
-
-
-def number_weights(world: WorldBatch, coats: Sequence[Coat]) -> Tensor:
-    """Return how much each number counts, [n, len(NUMBERS)]; nothing where a picture is painted."""
-    columns = {name: world.attributes.column(name) for name in SPECS}
-    shares = region_shares(world.segmentation, REGIONS)
-    bare = torch.tensor([float(coat.weight == 0) for coat in coats], device=world.image.device)
-    weights = []
-    for head in NUMBERS:
-        seen = in_sight(head.name, columns, CHOICES, shares).float()
-        rare = number_balance().of(head, columns[head.name])
-        weights.append(bare * rare * seen.clamp(min=OUT_OF_SIGHT))
-    return torch.stack(weights, dim=1)
-
-
 class ClipStep(nn.Module):
     """One step: telling statements, and the contrast where there are captions."""
 
@@ -282,14 +120,14 @@ class ClipStep(nn.Module):
         self,
         clip: Clip,
         prototypes: Prototypes,
-        levels: Levels,
+        numbers: NumberHead,
         options: ClipOptions,
         held: Clip | None = None,
     ) -> None:
         super().__init__()
         self.held = (held,)  # what texts are held to; in a tuple: it is no submodule
         self.clip, self.prototypes, self.options = clip, prototypes, options
-        self.levels = levels if options.weight_level > 0 else None
+        self.numbers = numbers if options.weight_numbers > 0 else None
         self.questions = Questions()
         self.register_buffer("weights", balance().clone(), persistent=False)
         self.register_buffer("wordings", wording_tokens(clip), persistent=False)
@@ -303,9 +141,9 @@ class ClipStep(nn.Module):
         pooled, image = self._see(pictures)
         with torch.autocast(image.device.type, enabled=False):  # 8 bits of mantissa are too few
             terms = self._look(image, batch.truth)
-            if self.levels is not None:
-                level = self.levels(pooled, batch.values, batch.clear)
-                terms["level"] = self.options.weight_level * level
+            if self.numbers is not None:
+                missed = self.numbers(pooled, batch.values, batch.clear)
+                terms["numbers"] = self.options.weight_numbers * missed
         return {**terms, **self._match(image, batch)} if len(batch.owner) else terms
 
     def _see(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -431,9 +269,9 @@ class ClipTask(Task):
         super().__init__(config, device)
         self.clip = build_clip(self.options)
         self.prototypes = Prototypes(self.options.embed_dim)
-        self.levels = Levels(self.options.vision_width)
-        if self.options.start:
-            self._go_on_from(Path(self.options.start))
+        self.numbers = NumberHead(self.options.vision_width)
+        if self.options.init_weights:
+            self._go_on_from(Path(self.options.init_weights))
         self.held = self._held() if self.options.hold_text > 0 else None
         if self.options.freeze_text:
             self._freeze_text()
@@ -460,8 +298,8 @@ class ClipTask(Task):
         Raises:
             ConfigError: If it starts from nothing.
         """
-        if not self.options.start:
-            raise ConfigError("hold_text needs `start`, a trained CLIP")
+        if not self.options.init_weights:
+            raise ConfigError("hold_text needs `init_weights`, a trained CLIP")
         return copy.deepcopy(self.clip).eval().requires_grad_(False)
 
     def _freeze_text(self) -> None:
@@ -470,8 +308,10 @@ class ClipTask(Task):
         Raises:
             ConfigError: If there is no trained text tower to keep.
         """
-        if not self.options.start or self.options.look_share > 0:
-            raise ConfigError("freeze_text needs `start`, a trained CLIP, and look_share 0")
+        if not self.options.init_weights or self.options.caption_free_share > 0:
+            raise ConfigError(
+                "freeze_text needs `init_weights`, a trained CLIP, and caption_free_share 0"
+            )
         model = self.clip.model
         kept = (model.text_model, model.text_projection)
         for parameter in (*(p for part in kept for p in part.parameters()), model.logit_scale):
@@ -480,11 +320,11 @@ class ClipTask(Task):
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the network and the prototypes that help it."""
-        return {"clip": self.clip, "prototypes": self.prototypes, "levels": self.levels}
+        return {"clip": self.clip, "prototypes": self.prototypes, "numbers": self.numbers}
 
     def turns(self) -> Sequence[Turn]:
         """Return the one turn; biases, norms and embeddings are not decayed."""
-        step = ClipStep(self.clip, self.prototypes, self.levels, self.options, self.held)
+        step = ClipStep(self.clip, self.prototypes, self.numbers, self.options, self.held)
 
         def groups() -> list[dict[str, Any]]:
             kept = [p for p in step.parameters() if p.requires_grad]
@@ -497,7 +337,7 @@ class ClipTask(Task):
 
     def phases(self) -> Sequence[Phase]:
         """Return the two phases: pictures alone, then with captions."""
-        share = self.options.look_share
+        share = self.options.caption_free_share
         phases = (Phase("look", share=share), Phase("match", share=1 - share))
         return tuple(phase for phase in phases if phase.share > 0)
 
@@ -552,151 +392,3 @@ class ClipTask(Task):
         clip = self.averaged_or_live("clip")
         assert isinstance(clip, Clip)
         clip.save(folder)
-
-
-def build_clip(options: ClipOptions) -> Clip:
-    """Return an untrained CLIP with a tokenizer learned on captions."""
-    tokenizer = learn_tokenizer(options.vocabulary, options.context_length)
-    size = len(tokenizer)
-    clip = Clip(
-        ClipConfig(
-            image_size=options.image_size,
-            patch_size=options.patch_size,
-            vision_width=options.vision_width,
-            vision_layers=options.vision_layers,
-            vision_heads=options.vision_width // options.head_width,
-            text_width=options.text_width,
-            text_layers=options.text_layers,
-            text_heads=options.text_width // options.head_width,
-            context_length=options.context_length,
-            vocab_size=size,
-            start_token=size - 2,
-            end_token=size - 1,
-            embed_dim=options.embed_dim,
-            pixel_mean=(0.5, 0.5, 0.5),
-            pixel_std=(0.5, 0.5, 0.5),
-            pixels=options.pixels,
-        ),
-        tokenizer,
-    )
-    _start_attentively(clip)
-    return clip
-
-
-@torch.no_grad()
-def _start_attentively(clip: Clip) -> None:
-    """Change the start of the vision tower so that it looks at places, each head at others.
-
-    Portraits are aligned, so where a patch lies says as much as what it shows, but the official
-    start makes places ten times fainter than contents, and attention so even that the pooled token
-    sees only the mean of all patches. Both cost hundreds of steps to unlearn.
-    """
-    tower = clip.model.vision_model
-    tower.embeddings.position_embedding.weight.normal_(std=PLACE_STD)
-    for layer in tower.encoder.layers:
-        layer.self_attn.q_proj.weight.mul_(ATTENTION_GAIN)
-        layer.self_attn.k_proj.weight.mul_(ATTENTION_GAIN)
-
-
-@cache
-def learn_tokenizer(vocabulary: int, context_length: int, captions: int = 20_000) -> ClipTokenizer:
-    """Learn byte pairs on training captions: as many merges as the vocabulary has room for."""
-    people = sample_attributes(captions // 4, seed=0)
-    texts = [text for seed in range(4) for text in caption(people, seed=seed)]
-    plain = build_tokenizer((), context_length).transformers()
-    learned = plain.train_new_from_iterator(texts, vocabulary, show_progress=False)
-    merges = json.loads(learned.backend_tokenizer.to_str())["model"]["merges"]
-    room = vocabulary - len(plain)
-    return build_tokenizer([(left, right) for left, right in merges[:room]], context_length)
-
-
-def wording_tokens(clip: Clip) -> Tensor:
-    """Return the tokens of all training wordings, [S, most of one, length]; fewer are repeated."""
-    lists = [value_prompts(statement.name, statement.value) for statement in STATEMENTS]
-    most = math.lcm(*{len(wordings) for wordings in lists})
-    flat = [wordings[i % len(wordings)] for wordings in lists for i in range(most)]
-    return clip.tokenize(flat).unflatten(0, (len(STATEMENTS), most))
-
-
-def said_matrix(written: Sequence[Caption]) -> Tensor:
-    """Return what each caption says, [m, S] of 1 and 0."""
-    said = torch.zeros(len(written), len(STATEMENTS))
-    for row, one in enumerate(written):
-        said[row, list(one.statements)] = 1.0
-    return said
-
-
-# ------------------------------------------------------------------------------ measuring
-def distinct_pairs(
-    known: Tensor, written: Sequence[Caption], count: int, rng: random.Random
-) -> list[int]:
-    """Choose pairs of which no caption is true of another's picture.
-
-    Args:
-        known: What is true of each picture, [n, S] int8.
-        written: One caption a picture.
-        count: How many pairs are wanted; fewer are returned where there are no more.
-        rng: Decides the order in which they are tried.
-    """
-    _, false = pair_truth(known, said_matrix(written))
-    apart = false & false.T
-    chosen: list[int] = []
-    for i in rng.sample(range(len(written)), len(written)):
-        if len(chosen) < count and bool(apart[i, chosen].all()):
-            chosen.append(i)
-    return chosen
-
-
-def recall_at_1(clip: Clip, image: Tensor, known: Tensor, split: Split) -> float:
-    """Return how often the picture nearest to a caption is its own, among 100 distinct pairs.
-
-    Args:
-        clip: The CLIP.
-        image: Embeddings of n pictures, [n, d].
-        known: What is true of them, [n, S] int8.
-        split: Which wordings the captions use; they make five statements each.
-    """
-    hits, total = 0, 0
-    for seed in range(RECALL_ROUNDS):
-        rng = random.Random(seed)
-        sayable = [[s for s, t in enumerate(row) if t == TRUE] for row in known.tolist()]
-        written = [compose(row, rng, 5, split) for row in sayable]
-        chosen = distinct_pairs(known, written, RECALL_PAIRS, rng)
-        text = clip.encode_text([written[i].text for i in chosen]).to(image)
-        nearest = (text @ image[chosen].T).argmax(dim=1)
-        hits += int((nearest == torch.arange(len(chosen))).sum())
-        total += len(chosen)
-    return hits / max(total, 1)
-
-
-def zero_shot(clip: Clip, image: Tensor, known: Tensor, split: Split) -> dict[str, float]:
-    """Return the balanced accuracy of answering each question with the nearest wording.
-
-    Every round gives each value a single wording, with no ensemble; the accuracies of a value's
-    pictures are averaged first, then the values. A picture counts where one value is surely true.
-
-    Args:
-        clip: The CLIP.
-        image: Embeddings of n pictures, [n, d].
-        known: What is true of them, [n, S] int8.
-        split: Which wordings to use.
-    """
-    scores = {}
-    index = {statement.key: i for i, statement in enumerate(STATEMENTS)}
-    for name, values in questions().items():
-        columns = [index[find(f"{name}={value}").key] for value in values]
-        answers = known[:, columns]  # [n, values]
-        clear = (answers == TRUE).any(dim=1)
-        wordings = [value_prompts(name, value, split) for value in values]
-        correct = []
-        for turn in range(max(map(len, wordings))):
-            text = clip.encode_text([w[turn % len(w)] for w in wordings]).to(image)
-            scored = (image @ text.T).masked_fill((answers != TRUE) & (answers != FALSE), -2)
-            right = scored.argmax(dim=1) == (answers == TRUE).int().argmax(dim=1)
-            for value in range(len(values)):
-                asked = clear & (answers[:, value] == TRUE)
-                if int(asked.sum()) >= 5:  # fewer pictures say nothing
-                    correct.append(right[asked].float().mean().item())
-        if correct:
-            scores[name] = sum(correct) / len(correct)
-    return scores

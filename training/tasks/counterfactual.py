@@ -7,7 +7,7 @@ editing time is no A(a), so the codes that it learns on are of three kinds: inve
 the mapping network's codes, and A(a) with the error of an inversion added.
 
 The step is the user's edit followed by the method's own objective, as for every method. Only the
-generator that they are given draws nothing (`Undrawn`), until the last phase, "looks": some edits
+generator that they are given draws nothing (`Undrawn`), until the last phase, "reader": some edits
 are drawn then. Those of strength 1 should look like the true edit, to the pixel and to the base's
 reader of attributes; of those of strength 2 the reader should be surer of what was asked for than
 at strength 1. It looks as through a camera, so that only what survives blur, noise and another crop
@@ -54,21 +54,21 @@ class CounterfactualOptions(MethodOptions):
     """Where the codes and the sentences come from; prompts are those of the sample sheet."""
 
     faces: int = 10_000  # renders that are inverted
-    photographed: float = 0.25  # share of them that is changed as photos are
+    camera_share: float = 0.25  # share of them that is changed as photos are
     imagined: int = 10_000  # random codes of the mapping network
     sentences: int = 24_000
     share_encoded: float = 0.45  # of the faces; share_imagined more; the rest is A(a) + error
     share_imagined: float = 0.2
     share_negative: float = 0.25  # of the edits; their strength is -1
     share_overdone: float = 0.0  # of the edits; their strength is 2, by a learned overdrive
-    stretch: float = 1.0  # of the true step: where a network is unsure of a face it falls short
-    overshoot: float = 0.15  # of the step of strength 1, beyond the true edit of strength 2
+    target_scale: float = 1.0  # of the true step: an unsure network falls short
+    overdone_extra: float = 0.15  # of the step of strength 1, beyond the true edit of strength 2
     least_psi: float = 0.6  # truncation of the mapping network's codes, from here to 1
     most_error: float = 1.2  # how much of an inversion's error is added to A(a), from 0 to here
-    look_share: float = 0.0  # of the steps: a last phase in which the base's reader looks
-    looks: int = 12  # overdone edits a step that it looks at
-    true_looks: int = 0  # edits of strength 1 a step that are compared with the true picture
-    look_rate_scale: float = 10.0  # learning rate of that phase, over what the schedule says
+    reader_phase_share: float = 0.0  # of the steps: a last phase in which the base's reader looks
+    reader_phase_edits: int = 12  # overdone edits per step that it looks at
+    reader_phase_true_edits: int = 0  # edits of strength 1 per step, compared with the true picture
+    reader_phase_rate_scale: float = 10.0  # learning rate, over what the schedule says
     absent: tuple[str, ...] = ()  # statements that no training sentence makes
     apart: tuple[tuple[str, ...], ...] = ()  # statements that no training sentence makes together
     heldout_faces: int = 512
@@ -142,7 +142,7 @@ class CounterfactualStep(nn.Module):
         """Return how some edits of strength 1 differ from the true ones in what can be seen."""
         task, truth, meaning = self._task[0], sentence.truth, sentence.meaning
         assert truth is not None and meaning is not None
-        few = torch.arange(min(task.options.true_looks, len(sentence.target)))
+        few = torch.arange(min(task.options.reader_phase_true_edits, len(sentence.target)))
         if len(few) == 0:
             return {}
         drawn = self._drawing()
@@ -158,7 +158,7 @@ class CounterfactualStep(nn.Module):
         assert meaning is not None
         asked = [wanted.any(dim=1) for wanted in meaning.wanted.values()]
         legible = torch.stack([*asked, *(way != 0 for way in meaning.rising.values())]).any(dim=0)
-        few = legible.nonzero()[: task.options.looks, 0]
+        few = legible.nonzero()[: task.options.reader_phase_edits, 0]
         if len(few) == 0:
             return {}
         drawn = self._drawing()
@@ -182,9 +182,11 @@ class CounterfactualTask(MethodTask):
         super().__init__(config, device)
         if self.options.share_overdone and not self.method.config.learned_overdrive:
             raise ConfigError("share_overdone needs the method's learned_overdrive: true")
-        if self.options.look_share and not self.options.share_overdone:
-            raise ConfigError("look_share needs share_overdone: what is looked at is overdone")
-        readers = ["attributes"] if self.options.look_share else []
+        if self.options.reader_phase_share and not self.options.share_overdone:
+            raise ConfigError(
+                "reader_phase_share needs share_overdone: the reader looks at overdone edits"
+            )
+        readers = ["attributes"] if self.options.reader_phase_share else []
         self.looked = load_backbones(config.base_path, readers).to(device)
         self.edits = TrueEdits()
         mapping = load_attribute_mapping(config.base_path / "generator")
@@ -202,13 +204,13 @@ class CounterfactualTask(MethodTask):
 
     def phases(self) -> Sequence[Phase]:
         """Codes alone; then, if asked for, looks at some drawn edits too."""
-        share, scale = self.options.look_share, self.options.look_rate_scale
-        last = [Phase("looks", share, learning_rate_scale=scale)] if share else []
+        share, scale = self.options.reader_phase_share, self.options.reader_phase_rate_scale
+        last = [Phase("reader", share, learning_rate_scale=scale)] if share else []
         return (Phase("codes", 1 - share), *last)
 
     def enter(self, phase: Phase) -> None:
         """Look at some edits in the last phase."""
-        self.looking = phase.name == "looks"
+        self.looking = phase.name == "reader"
 
     # What it learns from ------------------------------------------------------------------
 
@@ -218,7 +220,7 @@ class CounterfactualTask(MethodTask):
         faces, imagined_, said = o.faces, o.imagined, o.sentences
         if self.config.dry_run:
             faces, imagined_, said = 64, 64, 64
-        self.encoded = self._faces("train", faces, o.photographed)
+        self.encoded = self._faces("train", faces, o.camera_share)
         generator = self.faces.generator
         if generator.config.z_dim >= NOISE_DIM:
             self.imagined = imagined(generator, imagined_)
@@ -230,14 +232,14 @@ class CounterfactualTask(MethodTask):
         self.errors = self.encoded.code - exact[:, None].half()
         return state
 
-    def _faces(self, split: str, count: int, photographed: float) -> FaceBank:
+    def _faces(self, split: str, count: int, camera_share: float) -> FaceBank:
         """Return inverted renders of a split, computed once for an encoder."""
         data = WorldShards(self.config.data_path / split)
-        key = [hub.fingerprint(self.config.base_path)["encoder"], data.state(), count, photographed]
+        key = [hub.fingerprint(self.config.base_path)["encoder"], data.state(), count, camera_share]
 
         def make() -> FaceBank:
             networks = load_backbones(self.config.base_path, ["encoder"]).to(self.device)
-            return encoded(data, networks.encoder, count, photographed)
+            return encoded(data, networks.encoder, count, camera_share)
 
         return kept(self.banks, FaceBank, key, make)
 
@@ -272,7 +274,7 @@ class CounterfactualTask(MethodTask):
         said = _pick(u[:, 1], len(self.said))
         which, shift = self.said.which[said], self.said.shift[said]
         step = self._step(values, self.edits.apply(values, which, shift))
-        face, sentence = self._pair(code, self.options.stretch * step, said)
+        face, sentence = self._pair(code, self.options.target_scale * step, said)
         return face, replace(sentence, meaning=self._meaning(which)) if self.looking else sentence
 
     def _overdone(self, u: Tensor) -> Pair:
@@ -282,7 +284,7 @@ class CounterfactualTask(MethodTask):
         which, shift = self.said.which[said], self.said.shift[said]
         once = self._step(values, self.edits.apply(values, which, shift))
         twice = self._step(values, self.edits.overdo(values, which, shift))
-        face, sentence = self._pair(code, twice + self.options.overshoot * once, said)
+        face, sentence = self._pair(code, twice + self.options.overdone_extra * once, said)
         return face, replace(sentence, meaning=self._meaning(which)) if self.looking else sentence
 
     def _meaning(self, which: Tensor) -> Meaning:

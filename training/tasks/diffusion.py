@@ -42,7 +42,7 @@ class DiffusionOptions:
     groups: int = 8  # of GroupNorm; as many as channels would erase the time embedding
     prediction: Literal["epsilon", "v_prediction"] = "v_prediction"
     min_snr: float = 5.0  # gamma; 0 weighs all timesteps alike
-    start: str = ""  # a folder with unet/ to continue from
+    init_weights: str = ""  # a folder with unet/ to continue from
     sample_images: int = 32
     sample_steps: int = 25
     evaluation_images: int = 100
@@ -209,7 +209,7 @@ def make_scheduler(prediction: str) -> Any:
 
 
 def make_unet(options: DiffusionOptions) -> Any:
-    """Return the network, from scratch or from the folder that `start` names.
+    """Return the network, from scratch or from the folder that `init_weights` names.
 
     Raises:
         ConfigError: If the sizes do not fit each other or the folder holds another network.
@@ -236,10 +236,10 @@ def make_unet(options: DiffusionOptions) -> Any:
         attention_head_dim=options.attention_head_dim,
         norm_num_groups=options.groups,
     )
-    if options.start:
-        started = UNet2DModel.from_pretrained(options.start, subfolder="unet")
+    if options.init_weights:
+        started = UNet2DModel.from_pretrained(options.init_weights, subfolder="unet")
         try:
             unet.load_state_dict(started.float().state_dict())
         except RuntimeError as error:
-            raise ConfigError(f"{options.start} holds another network: {error}") from error
+            raise ConfigError(f"{options.init_weights} holds another network: {error}") from error
     return unet

@@ -84,14 +84,14 @@ def kept(folder: Path, kind: type[AnyBank], key: Any, make: Callable[[], AnyBank
 
 # ------------------------------------------------------------------------------ faces
 @torch.no_grad()
-def encoded(data: WorldShards, encoder: Any, count: int, photographed: float) -> FaceBank:
+def encoded(data: WorldShards, encoder: Any, count: int, camera_share: float) -> FaceBank:
     """Invert renders as photos are inverted at editing time; their truth stays known.
 
     Args:
         data: A split's renders.
         encoder: Image -> w_plus.
         count: How many; all of a smaller split.
-        photographed: Share of the pictures that are changed as a camera would.
+        camera_share: Share of the pictures that are changed as a camera would.
     """
     codes, values = [], []
     device = encoder.w_avg.device
@@ -99,7 +99,7 @@ def encoded(data: WorldShards, encoder: Any, count: int, photographed: float) ->
         torch.manual_seed(0)
         for start in tqdm(range(0, min(count, len(data)), AT_ONCE), desc="inverting renders"):
             batch = data.rows(range(start, min(start + AT_ONCE, count, len(data)))).to(device)
-            codes.append(encoder(photograph(batch, photographed)[0]).half().cpu())
+            codes.append(encoder(photograph(batch, camera_share)[0]).half().cpu())
             values.append(batch.values.cpu())
     return FaceBank(torch.cat(codes), torch.cat(values))
 

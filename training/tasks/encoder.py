@@ -48,16 +48,16 @@ from training.task import Phase, Task, Turn
 from training.tasks.attribute_mapping import attributes_off_w, load_attribute_mapping
 from training.tasks.attributes import Balance, reading_losses
 from training.tasks.encoder_photographs import PhotoTeacher
-from training.tasks.generator import (
+from training.tasks.frozen import more_readers
+from training.tasks.generator_losses import (
     FLAT,
     feature_distance,
     jittered,
-    more_readers,
     pixel_weights,
-    rate_groups,
     reconstruction_terms,
     shrink,
 )
+from training.tasks.rate_groups import rate_groups
 
 __all__ = ["EncoderTask"]
 
@@ -74,7 +74,7 @@ CAMERA = Augmentation(
     shade=0.15,
     cover=0.15,
 )
-NEW_BACKGROUND = 0.6  # share of the photographed pictures
+NEW_BACKGROUND = 0.6  # share of the camera_share pictures
 NEW_CLOTHES = 0.4
 POPULATION = 4096  # people who tell how far w spreads, and which values are rare
 RARE_POWER = 0.8  # a value's weight in what is read ~ (1 / frequency) ** RARE_POWER
@@ -96,10 +96,10 @@ class EncoderOptions:
     phase_shares: tuple[float, ...] = (0.7, 0.2, 0.1)  # of the steps: w only, images at 1/2 and 1/1
     image_batch_size: int = 16  # in the image phases, which also draw the portrait
     image_rate_scale: float = 0.5  # of the learning rate, in the image phases
-    photographed: float = 0.5  # share of the pictures that are changed as photographs are
+    camera_share: float = 0.5  # share of the pictures that are changed as photographs are
     weight_w: float = 1.0  # squared distance to the exact w, in units of its spread
     weight_said: float = 0.0  # squared distance of the attributes that a linear map reads off w
-    level_w: float = 0.0  # 0: directions of w count by how far people differ in them; 1: alike
+    balance_directions: float = 0.0  # 0: directions of w count by how far people differ; 1: alike
     weight_delta: float = 2e-3  # e4e's 2e-4 is per layer and unscaled; ours is a mean over layers
     weight_pixel: float = 1.0
     weight_pyramid: float = 1.0
@@ -112,15 +112,15 @@ class EncoderOptions:
     heldout_images: int = 256
     photographs: str = ""  # folder of labelled photographs to learn from too; none if empty
     photo_batch_size: int = 14  # of them, beside the renders of every batch
-    fold: int = -1  # those whose place leaves this, divided by `folds`, are held out; -1: none
-    folds: int = 3
+    photo_fold: int = -1  # those whose place leaves this, divided by `photo_folds`, are held out
+    photo_folds: int = 3
     covered: float = 0.08  # share of the bare-headed renders that cloth is draped around
     other_place: float = 0.2  # share of the renders with a photograph's background
     weight_photo_w: float = 0.5  # as weight_w, of photographs
     weight_photo_said: float = 0.6  # as weight_said, by what a person minds
     weight_hold: float = 0.0  # of renders that are not changed: as the encoder gone on from
     weight_photo_drawn: float = 0.0  # what the base's reader says of the portrait drawn
-    start: str = ""  # folder of an encoder of the same shape to go on from
+    init_weights: str = ""  # folder of an encoder of the same shape to go on from
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -147,7 +147,7 @@ class EncoderStep(nn.Module):
         lesson, rendered = None, batch.image
         if task.teacher is not None:
             batch, lesson = task.teacher.batch(batch)
-        image, unknown = photograph(batch, options.photographed)
+        image, unknown = photograph(batch, options.camera_share)
         seen = image if lesson is None else torch.cat([image, lesson.image])
         code, code_photo = self.encoder(seen).split([len(image), len(seen) - len(image)])
         off = code - task.exact(batch.attributes)
@@ -241,7 +241,7 @@ def leveling(w: Tensor, power: float) -> Tensor:
 
 
 def photograph(batch: WorldBatch, share: float) -> tuple[Tensor, Tensor]:
-    """Change a share of the renders as if they had been photographed.
+    """Change a share of the renders as if they had been camera_share.
 
     Args:
         batch: Renders.
@@ -284,13 +284,13 @@ class EncoderTask(Task):
         more = more_readers(self.options.readers, device)
         self.readers = [] if self.reader is None else [self.reader, *more]
         self.encoder = Encoder(self._encoder_config())
-        if self.options.start:
-            self.encoder = self._started(Path(self.options.start))
+        if self.options.init_weights:
+            self.encoder = self._started(Path(self.options.init_weights))
         self.encoder.w_avg.copy_(self.generator.w_avg.cpu())
         self.former = self._former() if self.options.weight_hold else None
         w = self._population()
         self.spread = float((w - w.mean(0)).square().mean().sqrt())  # of an entry from its mean
-        self.scales = leveling(w, self.options.level_w)
+        self.scales = leveling(w, self.options.balance_directions)
         self.reading = attributes_off_w(self.attribute_mapping)
         self.balance = Balance(sample_attributes(POPULATION, seed=0).values, RARE_POWER)
         self.teacher = PhotoTeacher(self) if self.options.photographs else None
@@ -299,7 +299,7 @@ class EncoderTask(Task):
 
     def _former(self) -> Encoder:
         """Return the encoder that is gone on from, frozen."""
-        if not self.options.start:
+        if not self.options.init_weights:
             raise ConfigError("weight_hold is given, but no encoder to go on from: give start too")
         former: Encoder = _frozen(copy.deepcopy(self.encoder), self.device)
         return former

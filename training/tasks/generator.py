@@ -1,4 +1,4 @@
-"""Trains the StyleGAN2 generator on renders whose attributes are known: pairs, not only a GAN.
+"""Trains the StyleGAN2 generator on renders whose attributes are known: pairs, and no adversary.
 
 An attribute mapping A gives w, the generator must reproduce the render: G(A(attributes)) = image.
 An hour on a CPU core then gives what adversarial training takes days for. The official mapping
@@ -10,10 +10,8 @@ Turns:
 - `paired`: A and the synthesis network; region-weighted L1, Laplacian pyramid, features of the
   segmenter and of attribute readers (never of a judge).
 - `distil`: the mapping network follows A.
-- `discriminator`: only in the adversarial phase (option `adversarial_steps`).
 
-Phases: growing sizes (a quarter, half, all of the resolution), then the adversarial finish, then
-steps of `distil` alone.
+Phases: growing sizes (a quarter, half, all of the resolution), then steps of `distil` alone.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ import copy
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +31,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit.backbones.attributes import AttributeReader
-from faceedit.backbones.layers import EqualConv2d, EqualLinear, StyledConv, ToRGB
 from faceedit.backbones.segmenter import Segmenter
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
-from faceedit.hub import AnyModule, load_network, save_network
-from faceedit.world import NOISE_DIM, REGIONS
+from faceedit.hub import load_network, save_network
+from faceedit.world import NOISE_DIM
 from training.config import ConfigError, TrainConfig
-from training.data.augment import add_noise, random_grid, some, warp
 from training.data.shards import WorldBatch, WorldShards
 from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
@@ -52,40 +48,24 @@ from training.tasks.attribute_mapping import (
     people_of_z,
     save_attribute_mapping,
 )
-from training.tasks.discriminators import (
-    Discriminator,
-    DiscriminatorConfig,
-    PatchDiscriminator,
-    r1_penalty,
+from training.tasks.frozen import frozen, more_readers
+from training.tasks.generator_losses import (
+    feature_distance,
+    jittered,
+    pixel_weights,
+    psnr,
+    reader_distance,
+    reconstruction_terms,
+    shrink,
+    stretching,
 )
+from training.tasks.rate_groups import rate_groups
 
-__all__ = ["FLAT", "GeneratorOptions", "GeneratorTask", "jittered", "more_readers"]
+__all__ = ["GeneratorOptions", "GeneratorTask"]
 
 logger = logging.getLogger(__name__)
 
-# How much a pixel of a region counts. Eyes and mouth are a few per cent of the picture and most of
-# what people look at; unweighted, the mouth stays a smear. A region that is not here counts 1.
-REGION_WEIGHTS = {
-    "background": 0.5,
-    "cloth": 0.5,
-    "neck": 0.8,
-    "ear": 2.0,
-    "nose": 3.0,
-    "beard": 1.5,
-    "brows": 4.0,
-    "eyes": 6.0,
-    "lips": 6.0,
-    "mouth": 8.0,  # teeth, tongue and the dark between them
-    "glasses": 4.0,
-    "lens": 3.0,
-    "hat": 1.5,
-    "earring": 16.0,
-}
-CONTOUR = 5  # px at full size; a region's weight also counts this far around it, for its outline
-PYRAMID_LEVELS = 4
-DISCRIMINATORS = {"patch": PatchDiscriminator, "stylegan2": Discriminator}
 POPULATION = 16384  # people who tell how w spreads
-FLAT = 0.03  # of w's mean variance: directions of w with less of it are noise
 SHEET_COLUMNS = 8
 SHEET_PSI = 0.8  # truncation of the random faces on a sheet
 
@@ -107,22 +87,14 @@ class GeneratorOptions:
     weight_reader: float = 0.0  # of what attribute readers see; only at full size
     readers: tuple[str, ...] = ()  # folders of more of them, beside the base's
     reader_jitter: float = 0.0  # strength of the shift, turn and noise through which they look
-    weight_hold: float = 0.0  # of A's way from the start's, so that w means what it meant
+    weight_hold: float = 0.0  # of A's way from that of init_weights, so that w means what it meant
     distil_batch_size: int = 128  # people drawn for the mapping network in every step
     distil_steps: int = 1000  # of the mapping network alone, at the end
     distil_learning_rate: float = 1e-3
     distil_power: float = 2.0  # of the distance in w; 1 prefers clear people to averages
-    distil_stretch: bool = False  # samples shall differ as people do; the start's differ less
-    adversarial_steps: int = 0  # from the paired ones' end; 0: none
-    adversarial_batch_size: int = 8
-    adversarial_rate_scale: float = 0.5  # of the paired learning rate
-    discriminator: str = "patch"  # or "stylegan2"
-    discriminator_learning_rate: float = 2e-3
-    weight_adversarial: float = 0.1
-    r1_gamma: float = 1.0
-    r1_every: int = 16  # steps
-    start: str = ""  # folder of a generator (with its attribute mapping) to go on from
-    give_directions: bool = False  # of the start's w to the attributes of which it says little
+    distil_stretch: bool = False  # samples shall differ as people do; they differ less
+    init_weights: str = ""  # folder of a generator (with its attribute mapping) to go on from
+    give_directions: bool = False  # of init_weights' w to the attributes of which it says little
     hold_mappings: bool = False  # w keeps its meaning: only the synthesis network learns
     heldout_images: int = 256  # for the PSNR at the end; a quarter of them for each sheet
 
@@ -130,13 +102,9 @@ class GeneratorOptions:
         """Refuse what cannot be trained."""
         if len(self.phase_shares) != 3:
             raise ConfigError(f"phase_shares has {len(self.phase_shares)} numbers; give three")
-        if self.discriminator not in DISCRIMINATORS:
-            names = ", ".join(DISCRIMINATORS)
-            raise ConfigError(f"no discriminator {self.discriminator!r}; choose from {names}")
-        if (self.weight_hold or self.give_directions or self.distil_stretch) and not self.start:
-            raise ConfigError(
-                "weight_hold, give_directions and distil_stretch need a start: w means nothing yet"
-            )
+        going_on = self.weight_hold or self.give_directions or self.distil_stretch
+        if going_on and not self.init_weights:
+            raise ConfigError("weight_hold, give_directions and distil_stretch need init_weights")
         if self.readers and not self.weight_reader:
             raise ConfigError("readers are given, but weight_reader is 0: give it too")
         if self.z_dim < NOISE_DIM:
@@ -151,138 +119,13 @@ class GeneratorOptions:
             mapping_layers=self.mapping_layers,
             channel_base=self.channel_base,
             channel_max=self.channel_max,
+            tied_layers=True,  # every render is drawn from one w
         )
-
-
-# ------------------------------------------------------------------------------------- the loss
-def pixel_weights(segmentation: Tensor, resolution: int) -> Tensor:
-    """Return how much every pixel counts, [n, 1, resolution, resolution], mean 1 over the batch.
-
-    Args:
-        segmentation: [n, h, w] uint8, indices into REGIONS.
-        resolution: Size to average to, px.
-    """
-    values = [REGION_WEIGHTS.get(name, 1.0) for name in REGIONS]
-    table = torch.tensor(values, device=segmentation.device)
-    weights = table[segmentation.long()][:, None]
-    weights = F.max_pool2d(weights, CONTOUR, stride=1, padding=CONTOUR // 2)
-    weights = shrink(weights, resolution)
-    return weights / weights.mean()
-
-
-def shrink(x: Tensor, resolution: int) -> Tensor:
-    """Average [n, c, h, w] down to `resolution` px, a divisor of h."""
-    return x if x.shape[-1] == resolution else F.avg_pool2d(x, x.shape[-1] // resolution)
-
-
-def reconstruction_terms(made: Tensor, real: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the weighted L1 distance and the weighted L1 distance of the Laplacian pyramids.
-
-    The pyramid is linear, so it is built once, from the difference. Its first level is what a pixel
-    differs from its surroundings: edges, which L1 alone leaves blurred.
-
-    Args:
-        made: [n, 3, h, w].
-        real: The same.
-        weights: [n, 1, h, w], mean 1.
-    """
-    difference = made - real
-    pixel = (difference.abs() * weights).mean()
-    pyramid = difference.new_zeros(())
-    for _ in range(PYRAMID_LEVELS - 1):
-        coarse = F.avg_pool2d(difference, 2)
-        blurred = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
-        pyramid = pyramid + ((difference - blurred).abs() * weights).mean()
-        difference, weights = coarse, F.avg_pool2d(weights, 2)
-    return pixel, pyramid + (difference.abs() * weights).mean()
-
-
-def feature_distance(segmenter: Segmenter, made: Tensor, real: Tensor) -> Tensor:
-    """Return the L1 distance of a segmenter's finest features, relative to their size."""
-    with torch.no_grad():
-        wanted = segmenter.features(real)[:2]
-    got = segmenter.features(made)[:2]
-    terms = [(a - b).abs().mean() / b.abs().mean() for a, b in zip(got, wanted, strict=True)]
-    return torch.stack([term.float() for term in terms]).mean()
-
-
-def reader_distance(reader: AttributeReader, made: Tensor, real: Tensor) -> Tensor:
-    """Return how far two sets of images are apart to an attribute reader.
-
-    Half of it is the L1 distance of its maps, relative to their size, which places small things;
-    half the root of the mean square of its hidden features', in which a nose's width counts as
-    much as the sky. Squares keep the mean of what is seen, where L1 keeps the median, in which
-    what is seldom seen is missing.
-    """
-    with torch.no_grad():
-        maps, hidden = reader.features(real), reader.pooled(real).float()
-    pairs = list(zip(reader.features(made), maps, strict=True))
-    terms = [(a - b).abs().mean().float() / b.abs().mean().float() for a, b in pairs]
-    apart = (reader.pooled(made).float() - hidden).square().mean()
-    whole = (apart / hidden.square().mean() + 1e-8).sqrt()  # the root of 0 has no slope
-    return (torch.stack(terms).mean() + whole) / 2
-
-
-def stretching(people: Tensor, samples: Tensor) -> Tensor:
-    """Return the matrix [d, d] that makes samples [n, d] differ as much as people [m, d] do.
-
-    What least distance cannot tell it averages, so a mapping network's samples differ less than
-    people do: by a tenth of the variance in most directions. Stretches each principal direction of
-    people by what is missing there, and leaves those alone in which hardly anybody differs.
-    """
-    variance, directions = torch.linalg.eigh(torch.cov(people.T))
-    missing = variance.clamp(min=0) / (samples @ directions).var(0).clamp(min=1e-12)
-    missing = torch.where(variance > FLAT * variance.mean(), missing.clamp(min=1), 1)
-    return (directions * missing.sqrt()) @ directions.T
-
-
-def jittered(made: Tensor, real: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-    """Lay the same random grain over two sets of images [n, 3, h, w], and move half of both alike.
-
-    A generator learns to please a reader that always looks at the same pixels: what it draws is
-    right to that one and to no other. Averaging over small changes mends that (Kettunen et al.,
-    "E-LPIPS", arXiv:1906.03973).
-    """
-    if strength == 0:
-        return made, real
-
-    def move(x: Tensor) -> Tensor:
-        return warp(x, random_grid(x, 4 * strength, 0.06 * strength, 0.04 * strength))
-
-    both = some(torch.cat([made.float(), real.float()], dim=1), 0.5, move)
-    grain = add_noise(torch.zeros_like(real), 0.06 * strength)
-    return both[:, :3] + grain, both[:, 3:] + grain
-
-
-def psnr(made: Tensor, real: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio of every image, [n], in dB."""
-    error = (made.clamp(-1, 1) - real).square().mean((1, 2, 3))
-    return 10 * torch.log10(4 / error.clamp(min=1e-10))
-
-
-def rate_groups(modules: Iterable[nn.Module]) -> list[dict[str, Any]]:
-    """Return optimizer groups in which every weight learns as if it were stored unscaled.
-
-    Equalised layers multiply their weights by a gain at run time. Adam's step does not depend on
-    the gradient's size, so a gain of 1/38 (3x3 of 160 channels) makes a layer learn 38 times
-    slower than a plain one; "lr_scale" gives that back. One learning rate then suits all layers
-    and a training of minutes, while the stored weights stay the official ones.
-    """
-    groups: dict[float, list[nn.Parameter]] = {}
-    for module in modules:
-        scales = {}
-        if isinstance(module, EqualLinear | EqualConv2d | StyledConv | ToRGB):
-            scales["weight"] = 1 / module.weight_gain
-        if isinstance(module, EqualLinear):
-            scales["bias"] = 1 / module.lr_multiplier
-        for name, parameter in module.named_parameters(recurse=False):
-            groups.setdefault(scales.get(name, 1.0), []).append(parameter)
-    return [{"params": found, "lr_scale": scale} for scale, found in groups.items()]
 
 
 # ------------------------------------------------------------------------------------ the turns
 class PairedStep(nn.Module):
-    """Reproduce the render from its attributes; fool the discriminator too where there is one."""
+    """Reproduce the render from its attributes."""
 
     def __init__(self, task: GeneratorTask) -> None:
         super().__init__()
@@ -309,10 +152,6 @@ class PairedStep(nn.Module):
             terms["reader"] = options.weight_reader * torch.stack(distances).mean()
         if options.weight_hold:
             terms["hold"] = options.weight_hold * task.moved(batch)
-        if task.adversarial:
-            assert task.discriminator is not None  # there is no such phase without one
-            logits = task.discriminator(made)
-            terms["adversarial"] = options.weight_adversarial * F.softplus(-logits).mean()
         terms["log_psnr"] = psnr(made.detach(), real).mean()
         return terms
 
@@ -341,34 +180,6 @@ class DistilStep(nn.Module):
         return {"distance": (distance + 1e-6).pow(options.distil_power / 2).mean()}
 
 
-class DiscriminatorStep(nn.Module):
-    """Tell renders from reconstructions: non-saturating loss, R1 penalty now and then."""
-
-    def __init__(self, task: GeneratorTask, discriminator: nn.Module) -> None:
-        super().__init__()
-        self.discriminator = discriminator
-        self._task = (task,)
-
-    def forward(self, batch: WorldBatch) -> dict[str, Tensor]:
-        """Return the terms."""
-        (task,) = self._task
-        options = task.options
-        real = shrink(batch.image, options.resolution)
-        with torch.no_grad():
-            made = task.reconstruct(batch, options.resolution)
-        of_real, of_made = self.discriminator(real), self.discriminator(made)
-        terms = {
-            "real": F.softplus(-of_real).mean(),
-            "made": F.softplus(of_made).mean(),
-            "log_real_logit": of_real.mean(),
-            "log_made_logit": of_made.mean(),
-        }
-        if task.global_step % options.r1_every == 0:
-            penalty = r1_penalty(self.discriminator, real)
-            terms["r1"] = options.r1_gamma / 2 * options.r1_every * penalty
-        return terms
-
-
 # ------------------------------------------------------------------------------------- the task
 class GeneratorTask(Task):
     """The portrait world's generator, its mapping network and the attribute mapping."""
@@ -381,9 +192,9 @@ class GeneratorTask(Task):
         options: GeneratorOptions = self.options
         if device.type == "cpu":
             keep_freed_memory()
-        if options.start:
-            self.generator = _started(Path(options.start), options.generator_config())
-            self.attribute_mapping = load_attribute_mapping(Path(options.start))
+        if options.init_weights:
+            self.generator = _started(Path(options.init_weights), options.generator_config())
+            self.attribute_mapping = load_attribute_mapping(Path(options.init_weights))
             if options.give_directions:
                 given = give_directions(self.attribute_mapping, self.generator)
                 logger.info("%d directions of w given to what it said little of", given)
@@ -391,39 +202,26 @@ class GeneratorTask(Task):
             self.generator = Generator(options.generator_config())
             mapping_config = AttributeMappingConfig(w_dim=options.w_dim)
             self.attribute_mapping = AttributeMapping(mapping_config)
-        self.discriminator: nn.Module | None = None
-        if options.adversarial_steps > 0:
-            judge = DiscriminatorConfig(
-                options.resolution, options.channel_base, options.channel_max
-            )
-            self.discriminator = DISCRIMINATORS[options.discriminator](judge)
         weights = {"segmenter": options.weight_feature, "attributes": options.weight_reader}
-        self.segmenter = _frozen(Segmenter, "segmenter", weights, config, device)
-        reader = _frozen(AttributeReader, "attributes", weights, config, device)
+        self.segmenter = frozen(Segmenter, "segmenter", weights, config, device)
+        reader = frozen(AttributeReader, "attributes", weights, config, device)
         own = [] if reader is None else [reader]
         self.readers = [*own, *more_readers(options.readers, device)]
         held = copy.deepcopy(self.attribute_mapping).requires_grad_(False)
         self._held = (held.to(device),)  # in a tuple: no part of what is trained
         self.size = options.resolution  # px of the present phase
-        self.adversarial = False
         self._stretch = self._measured_stretch() if options.distil_stretch else None
         self.data: WorldShards
         self.heldout: WorldShards | None = None
 
     def modules(self) -> dict[str, nn.Module]:
         """Return what training changes."""
-        modules: dict[str, nn.Module] = {
-            "attribute_mapping": self.attribute_mapping,
-            "generator": self.generator,
-        }
-        if self.discriminator is not None:
-            modules["discriminator"] = self.discriminator
-        return modules
+        return {"attribute_mapping": self.attribute_mapping, "generator": self.generator}
 
     def turns(self) -> Sequence[Turn]:
         """Return the turns; a phase says which of them move."""
         paired, distil = PairedStep(self), DistilStep(self)
-        turns = [
+        return (
             Turn("paired", paired, groups=lambda: rate_groups(paired.modules())),
             Turn(
                 "distil",
@@ -431,15 +229,10 @@ class GeneratorTask(Task):
                 learning_rate=self.options.distil_learning_rate,
                 groups=lambda: rate_groups(distil.modules()),
             ),
-        ]
-        if self.discriminator is not None:
-            judge = DiscriminatorStep(self, self.discriminator)
-            rate = self.options.discriminator_learning_rate
-            turns.append(Turn("discriminator", judge, learning_rate=rate, betas=(0.0, 0.99)))
-        return turns
+        )
 
     def phases(self) -> Sequence[Phase]:
-        """Return the growing sizes, the adversarial finish, the mapping network alone."""
+        """Return the growing sizes, then the mapping network alone."""
         options = self.options
         both = ("paired",) if options.hold_mappings else ("paired", "distil")
         sizes = [options.resolution // 4, options.resolution // 2, options.resolution]
@@ -447,15 +240,6 @@ class GeneratorTask(Task):
             Phase(f"{size} px", share, turns=both)
             for size, share in zip(sizes, options.phase_shares, strict=True)
         ]
-        if self.discriminator is not None:
-            finish = Phase(
-                "adversarial",
-                steps=options.adversarial_steps,
-                turns=("discriminator", *both),
-                batch_size=options.adversarial_batch_size,
-                learning_rate_scale=options.adversarial_rate_scale,
-            )
-            phases.append(finish)
         if options.distil_steps > 0:
             alone = Phase("distil", steps=options.distil_steps, turns=("distil",), batch_size=1)
             phases.append(replace(alone, learning_rate_scale=self._distil_rate()))
@@ -470,15 +254,14 @@ class GeneratorTask(Task):
         return 2 / (1 - math.cos(math.pi * left))
 
     def enter(self, phase: Phase) -> None:
-        """Set the size and whether the discriminator takes part."""
+        """Set the size that is drawn."""
         self.size = self._size_of(phase)
-        self.adversarial = phase.name == "adversarial"
 
     @torch.no_grad()
     def _measured_stretch(self) -> tuple[Tensor, Tensor]:
-        """Return the mean w of people, and how the start's samples are stretched to spread alike.
+        """Return the mean w of people, and how its first samples are stretched to spread alike.
 
-        Of the start and not of what is being trained, so that a resumed run finds the same.
+        Of init_weights and not of what is being trained, so that a resumed run finds the same.
         """
         z = torch.randn(POPULATION, self.options.z_dim, generator=torch.Generator().manual_seed(0))
         people, samples = self.attribute_mapping(people_of_z(z)), self.generator.mapping(z)
@@ -617,23 +400,3 @@ def _started(folder: Path, config: GeneratorConfig) -> Generator:
     kept = {k: v for k, v in generator.state_dict().items() if not k.startswith("mapping.")}
     fresh.load_state_dict(kept, strict=False)
     return fresh
-
-
-def _frozen(
-    kind: type[AnyModule],
-    name: str,
-    weights: Mapping[str, float],
-    config: TrainConfig,
-    device: torch.device,
-) -> AnyModule | None:
-    """Return a network of the base for a loss; None if the base has none or the loss is off."""
-    folder = config.base_path / name
-    if weights[name] == 0 or not (folder / "model.safetensors").is_file():
-        return None
-    return load_network(kind, folder).eval().requires_grad_(False).to(device)
-
-
-def more_readers(folders: Iterable[str], device: torch.device) -> list[AttributeReader]:
-    """Return attribute readers for a loss from other folders than the base's."""
-    found = [load_network(AttributeReader, Path(folder)) for folder in folders]
-    return [reader.eval().requires_grad_(False).to(device) for reader in found]

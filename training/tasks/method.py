@@ -42,7 +42,7 @@ class MethodOptions:
     truncation_psi: float = 0.7  # of the faces that it learns on
     method: dict[str, Any] = field(default_factory=dict)  # fields of the method's own config
     evaluation_faces: int = 64
-    start: str = ""  # folder of the same method, as exported, to go on from
+    init_weights: str = ""  # folder of the same method, as exported, to go on from
 
 
 class MethodStep(nn.Module):
@@ -128,8 +128,8 @@ class MethodTask(Task):
         self.backbones = frozen_backbones(config, self.kind, device)
         self.method = self.kind.build(self.backbones, **self.options.method)
         o = self.options
-        if o.start:
-            hub.load_weights(self.method, Path(o.start))
+        if o.init_weights:
+            hub.load_weights(self.method, Path(o.init_weights))
         self.faces = Faces(self.backbones, self.method.space, config.seed, o.truncation_psi)
         self.sentences = Sentences(o.prompts, o.neutral, self.backbones.clip, config.seed)
 
