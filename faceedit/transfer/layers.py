@@ -84,7 +84,7 @@ class Layers:
     def on(self, view: View) -> View:
         """Return a view as it looks with these layers, for the operators that follow.
 
-        Regions and landmarks move along; what a cover draws is not read anew.
+        Regions and landmarks move along; what a cover draws belongs to no region.
         """
         image = view.image
         regions, known, points = view.regions, view.known, view.points
@@ -99,6 +99,7 @@ class Layers:
             image = image + self.shift
         if self.cover is not None and self.alpha is not None:
             image = image + (self.cover - image) * self.alpha[..., None]
+            regions = _covered_planes(regions, self.alpha)
         if image is not view.image:
             image = np.clip(image, 0, 255)
         return replace(view, image=image, regions=regions, known=known, points=points)
@@ -118,6 +119,10 @@ class Layers:
         for part in parts[1:]:
             found = found | part
         return found if found is not None and found.any() else None
+
+
+def _covered_planes(regions: Mapping[str, np.ndarray], alpha: np.ndarray) -> Planes:
+    return Planes(regions, lambda name: regions[name] * (1 - alpha))
 
 
 def _moved_planes(regions: Mapping[str, np.ndarray], move: np.ndarray) -> Planes:

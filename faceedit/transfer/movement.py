@@ -8,18 +8,21 @@ within the landmarks' own noise counts as no movement.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from faceedit.transfer.points import SIDES, Curves, dense
+
+Traits = Mapping[str, float]
 
 SAMPLES = 21  # of a lip or a lid
 LIPS = ("outer_upper_lip", "inner_upper_lip", "inner_lower_lip", "outer_lower_lip")
 
 # Below the first value a change is noise, above the second all of it counts (unit: eye distance;
 # of the eyes: the ratio of their openness).
-GAP, LIFT, WIDTH, SHIFT = (0.022, 0.05), (0.02, 0.05), (0.05, 0.10), (0.03, 0.06)
+GAP, LIFT, WIDTH, SHIFT = (0.05, 0.09), (0.035, 0.06), (0.05, 0.10), (0.03, 0.06)
 BROW, NOSE, OUTLINE, LID = (0.018, 0.04), (0.04, 0.08), (0.06, 0.12), (0.10, 0.20)
 LARGEST_GAP, LARGEST_LIFT, LARGEST_NARROWING, LARGEST_WIDENING = 0.27, 0.15, 0.15, 0.14
 LARGEST_BROW, LARGEST_SHIFT, LARGEST_OUTLINE, WIDEST_EYE = 0.12, 0.05, 0.14, 1.35
@@ -28,6 +31,9 @@ AWAY = 0.3  # of a movement that leads away from the state that the drawn face e
 PULL = 0.6  # outward per upward: the muscle that lifts a corner pulls it sideways, too
 JAW = 0.6  # the chin goes down with the lower lip by this share
 UPPER_SHARE = 0.12  # of an opening that the upper lip makes; the jaw makes the rest
+# A drawn mouth's state over what the base's reader says of it, fitted to pairs with landmarks.
+OPENS, CLOSED, LIFTS, LIFT_AT_REST = 0.5, 0.12, 0.14, 0.02
+SHUTS = 0.8  # share of the openness that is left, by the reader, below which eyes are closing
 SMILES = 0.03  # lift of the corners above which a mouth smiles, below minus this it frowns
 
 
@@ -87,7 +93,11 @@ class Movement:
 
 
 def find_movement(
-    photo: Curves, before: Curves, after: Curves, hidden: frozenset[str] = frozenset()
+    photo: Curves,
+    before: Curves,
+    after: Curves,
+    hidden: frozenset[str] = frozenset(),
+    told: tuple[Traits, Traits] = ({}, {}),
 ) -> Movement:
     """Return what the photograph's face does for what the drawn one did, all in own frames.
 
@@ -97,13 +107,16 @@ def find_movement(
         after: Of the drawn face after the edit.
         hidden: Parts that are out of view in one of the pictures and stay as they are: "mouth",
             "eyes", "brows", "nose", "outline".
+        told: What the base's reader says of both drawn faces; it sees smaller changes than
+            landmarks do. Empty where there is no reader.
     """
     mouth, lids = MouthChange(np.zeros(2)), dict.fromkeys(SIDES, 1.0)
     shifts: dict[str, np.ndarray] = {}
     if "mouth" not in hidden:
-        mouth = mouth_change(*(read_mouth(face) for face in (photo, before, after)))
+        pair = (told_mouth(read_mouth(f), t) for f, t in zip((before, after), told, strict=True))
+        mouth = mouth_change(read_mouth(photo), *pair)
     if "eyes" not in hidden:
-        lids = lid_changes(before, after)
+        lids = lid_changes(before, after, told)
     if "brows" not in hidden:
         shifts |= _brow_shifts(before, after)
     for name, noise, largest in (("nose", NOSE, 0.1), ("outline", OUTLINE, LARGEST_OUTLINE)):
@@ -141,6 +154,8 @@ def mouth_change(photo: Mouth, before: Mouth, after: Mouth) -> MouthChange:
         return MouthChange(np.zeros(2))
     way = float(np.sign(after.lift.mean())) if abs(after.lift.mean()) > SMILES else 0.0
     ahead = way * max(way * float((before.lift - photo.lift).mean()), 0.0) * STATE_SHARE
+    if way * float(lift.mean()) < -LIFT[0]:
+        ahead = 0.0  # a smile that fades was not asked for
     lift = np.where(lift * (after.lift - photo.lift) < 0, AWAY * lift, lift)
     raised = saturated(lift + ahead, LARGEST_LIFT) * meant
     wider = width + PULL * max(ahead, 0.0)
@@ -165,12 +180,33 @@ def _gap_change(photo: float, before: float, after: float) -> float:
         behind = 0.6 * STATE_SHARE * max(before - photo, 0.0)
         wider = min(change + behind, max(after - photo, 0.4 * change))
         return meant * float(saturated(wider, LARGEST_GAP))
-    return meant * photo * (max(after - GAP[0], 0.0) / max(before, 1e-3) - 1)
+    return meant * photo * (max(after - 0.02, 0.0) / max(before, 1e-3) - 1)
 
 
-def lid_changes(before: Curves, after: Curves) -> dict[str, float]:
+def told_mouth(mouth: Mouth, traits: Traits) -> Mouth:
+    """Return the state of a drawn mouth as far as the base's reader tells it."""
+    if "mouth_open" in traits:
+        gap = OPENS * max(traits["mouth_open"] - CLOSED, 0.0)
+        mouth = replace(mouth, gap=gap)
+    if "smile" in traits:
+        lift = LIFT_AT_REST + LIFTS * traits["smile"]
+        mouth = replace(
+            mouth,
+            left=np.array([mouth.left[0], mouth.middle - lift]),
+            right=np.array([mouth.right[0], mouth.middle - lift]),
+        )
+    return mouth
+
+
+def lid_changes(
+    before: Curves, after: Curves, told: tuple[Traits, Traits] = ({}, {})
+) -> dict[str, float]:
     """Return by which factor each eye opens (above 1) or closes (0: shut)."""
     factors = {}
+    if all("eye_open" in traits for traits in told):
+        ratio = told[1]["eye_open"] / max(told[0]["eye_open"], 0.2)
+        if ratio < SHUTS:
+            return dict.fromkeys(SIDES, 0.0 if ratio < 0.25 else ratio)
     for side in SIDES:
         ratio = openness(after, side) / max(openness(before, side), 0.03)
         factors[side] = 1 + (min(ratio, WIDEST_EYE) - 1) * counts(ratio - 1, LID)

@@ -9,7 +9,8 @@ from faceedit.transfer.layers import Layers
 from faceedit.transfer.lids import lash_gain, lid_cover
 from faceedit.transfer.mouth import draw_inside, read_light, tooth_share
 from faceedit.transfer.movement import find_movement, read_mouth
-from faceedit.transfer.points import Curves, curves_of, inverse, own_frame, seen_of, upright
+from faceedit.transfer.points import Curves, curves_of, inverse, moved, own_frame, seen_of, upright
+from faceedit.transfer.refine import refined
 from faceedit.transfer.view import View
 from faceedit.transfer.warp import Warp, box_around, build_warp, places
 
@@ -36,14 +37,15 @@ def reshape(photo: View, before: View, after: View) -> Layers:
     face, drawn, edited = (curves_of(view) for view in (photo, before, after))
     if face is None or drawn is None or edited is None:
         return Layers()
-    own = own_frame(face)
-    movement = find_movement(
-        own, own_frame(drawn), own_frame(edited), _hidden(photo, before, after)
-    )
+    to_own = upright(face)
+    own = {name: moved(to_own, curve) for name, curve in refined(photo, face).items()}
+    hidden = _hidden(photo, before, after)
+    told = before.traits, after.traits
+    movement = find_movement(own, own_frame(drawn), own_frame(edited), hidden, told)
     movement = aged(movement, own, ageing(before, after))
     if movement.still:
         return Layers()
-    warp = build_warp(own, movement, upright(face))
+    warp = build_warp(own, movement, to_own)
     covers = [_lid_skin(warp, photo)]
     if movement.mouth.gap > OPENS:
         covers.append(_inside(warp, photo, own, tooth_share(after, edited)))

@@ -89,7 +89,8 @@ def build_warp(face: Curves, movement: Movement, to_own: np.ndarray) -> Warp:
         to_own: From px of the frame to the own frame, [2, 3].
     """
     new, old = changed_lips(face, movement.mouth), unchanged_lips(face)
-    pairs = {name: (curve, curve) for name, curve in face.items() if name != "irises"}
+    still = {name: curve[:: 1 + len(curve) // 8] for name, curve in face.items()}
+    pairs = {name: (curve, curve) for name, curve in still.items() if name != "irises"}
     for name, shift in movement.shifts.items():
         pairs[name] = (face[name], face[name] + shift)
     pairs["outline"] = (face["outline"], changed_outline(face, movement))
