@@ -73,7 +73,7 @@ def test_a_pair_whose_colours_change_moves_nothing_although_its_landmarks_trembl
     "change",
     [SMILE, SHUT, LAUGH],
 )
-def test_a_carried_expression_is_much_nearer_to_the_truth_than_pasting(photo, change, better):
+def test_a_carried_expression_is_much_nearer_to_the_truth_than_pasting(photo, change):
     carried, _ = apply(photo.photo, photo.frame, _carried(photo, **change))
     true = picture(person(**change), PHOTO)
     pasted = cv2.resize(picture(person(**OTHER, **change), DRAWN), (PHOTO, PHOTO))
