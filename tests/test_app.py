@@ -1,5 +1,6 @@
 """The demo page, driven through its API with an editor of no networks; one slow test has them."""
 
+import html
 import json
 import logging
 import re
@@ -479,7 +480,7 @@ def test_messages_tell_nobody_where_files_lie():
     error = RepoError(
         "/srv/hub_cards/portraits-128/config.json does not fit; see https://hf.co/a/b"
     )
-    assert sentence(error) == "Config.json does not fit; see https://hf.co/a/b"
+    assert html.unescape(sentence(error)) == "Config.json does not fit; see https://hf.co/a/b"
 
 
 def test_gpu_is_no_change_without_zerogpu():
