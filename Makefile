@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check lint format test-all world train reproduce tables clean
+.PHONY: help demo install test check lint format test-all world train reproduce tables pictures clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -71,6 +71,9 @@ reproduce: $(VENV)/.dev-installed ## Retrain whatever is out of date, in order o
 
 tables: $(VENV)/.dev-installed ## Measure and write the tables.
 	$(PY) -m training.evaluate
+
+pictures: $(VENV)/.dev-installed ## Make the README's pictures and the Space's first edit.
+	$(PY) -m training.publish.pictures
 
 clean: ## Remove caches; keeps .venv, .data and .runs.
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
