@@ -28,7 +28,7 @@ def repo(base_folder, backbones):
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """Four drawings, two of one name, and what is no photo."""
+    """Four drawings, two of one name, and what is not a photo."""
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "photos"
@@ -143,7 +143,7 @@ def test_pictures_of_others_are_not_written_over(repo, photos, tmp_path, capsys)
 def test_folders_that_make_no_sense_are_refused(photos, tmp_path):
     with pytest.raises(RequestError, match="there is no folder"):
         plan(tmp_path / "nowhere", tmp_path / "out", ".png")
-    with pytest.raises(RequestError, match="holds no photo"):
+    with pytest.raises(RequestError, match="contains no photo"):
         plan(photos / "more", tmp_path / "out", ".png")
     with pytest.raises(RequestError, match="cannot go to"):
         plan(photos, photos, ".png")

@@ -243,7 +243,7 @@ def grey_tiff() -> bytes:
 
 BAD_FILES = {
     "empty": (b"", "empty"),
-    "text called png": (b"hello, this is no picture\n" * 9, "text"),
+    "text called png": (b"hello, this is not a picture\n" * 9, "text"),
     "web page": (b"<!DOCTYPE html><html><body>404</body></html>", "text"),
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "text"),

@@ -72,7 +72,7 @@ def load_backbones(folder: Path, names: Iterable[str] | None = None) -> Backbone
         names: Which of them to load; all of them by default.
 
     Raises:
-        RepoError: If the folder is no base repo or a component cannot be loaded.
+        RepoError: If the folder is not a base repo or a component cannot be loaded.
     """
     components = hub.read_base(folder)["components"]
     wanted = list(components if names is None else names)

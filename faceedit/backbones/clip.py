@@ -223,7 +223,7 @@ class Clip(nn.Module):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, RepoError):
                 raise
-            raise RepoError(f"{folder} holds no CLIP that can be read ({error!r})") from error
+            raise RepoError(f"{folder} contains no CLIP that can be read ({error!r})") from error
         hub.check_settings(config, folder / hub.CONFIG)
         tokenizer = _load_tokenizer(folder, config.vocab_size)
         return hub.build_filled(lambda: cls(config, tokenizer), folder, inner="model").eval()

@@ -79,8 +79,8 @@ def plan(folder: Path, output: Path, suffix: str) -> dict[Path, Path]:
         and path.is_file()
     )
     if not photos:
-        raise RequestError(f"{str(folder)!r} holds no photo ({', '.join(sorted(PHOTO_SUFFIXES))})")
-    # Compared without case, because some disks know no case.
+        endings = ", ".join(sorted(PHOTO_SUFFIXES))
+        raise RequestError(f"{str(folder)!r} contains no photo ({endings})")
     stems = Counter(path.stem.lower() for path in photos)
     alone = {path: stems[path.stem.lower()] == 1 for path in photos}
     return {p: output / f"{p.stem if alone[p] else p.name}{suffix}" for p in photos}
@@ -157,7 +157,7 @@ def _lines(manifest: Path) -> list[str]:
     """Return the lines of a manifest.
 
     Raises:
-        RequestError: If it is no file that can be read.
+        RequestError: If it is not a file that can be read.
     """
     try:
         return read_regular(manifest, MAX_MANIFEST).decode("utf-8", "replace").splitlines()

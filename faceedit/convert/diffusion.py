@@ -149,7 +149,7 @@ def _name(key: str, levels: int) -> str:
         names = _ATTENTION if found[1].startswith("attn") else _RESNET
         if found[1] in _MIDDLE and found[2] in names:
             return f"mid_block.{_MIDDLE[found[1]]}.{names[found[2]]}.{kind}"
-    raise ValueError(f"{key!r} is no tensor of a DDPM in the original layout")
+    raise ValueError(f"{key!r} is not a tensor of a DDPM in the original layout")
 
 
 def _block(way: str, level: str, levels: int) -> str:

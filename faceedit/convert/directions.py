@@ -186,7 +186,7 @@ def _normal(source: Source) -> Tensor:
             "same for all layers can be converted"
         )
     if not rows[0].isfinite().all() or rows[0].norm() < 1e-6:
-        raise FileError(f"{source.path} is no direction: its length is 0, or it is not finite")
+        raise FileError(f"{source.path} is not a direction: its length is 0, or it is not finite")
     return F.normalize(rows[0].double(), dim=0).float()
 
 

@@ -54,7 +54,7 @@ def _name(key: str, config: EncoderConfig) -> str:
         return f"{_LATERALS[layer]}.{rest}"
     if layer == "linear" and config.codes == "single":
         return key
-    raise ValueError(f"{key!r} is no tensor of an e4e or pSp encoder")
+    raise ValueError(f"{key!r} is not a tensor of an e4e or pSp encoder")
 
 
 def _mean_w(latent_avg: Tensor | None, w_dim: int) -> Tensor:

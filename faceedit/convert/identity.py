@@ -68,6 +68,6 @@ def convert_identity(
             continue
         match = re.fullmatch(r"output_layer\.(\d+)\.(\w+)", key)
         if match is None or match[1] not in _HEAD:
-            raise ValueError(f"{key!r} is no tensor of IR-SE; is this model_ir_se50.pth?")
+            raise ValueError(f"{key!r} is not a tensor of IR-SE; is this model_ir_se50.pth?")
         renamed[f"{_HEAD[match[1]]}.{match[2]}"] = value
     return renamed

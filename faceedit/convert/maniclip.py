@@ -44,7 +44,7 @@ def from_maniclip(official: Mapping[str, Tensor]) -> tuple[ManiClipConfig, dict[
         elif key.startswith("decoder."):
             ours[f"transformer.{key}"] = value
         else:
-            raise ValueError(f"{key!r} is no tensor of ManiCLIP")
+            raise ValueError(f"{key!r} is not a tensor of ManiCLIP")
     if "transformer.code_map.weight" not in ours:
         raise ValueError("x_map.0.weight is missing; is this ManiCLIP's edit model?")
     w_dim = ours["transformer.code_map.weight"].shape[0]

@@ -98,7 +98,7 @@ def convert_generator(source: Source) -> Network:
     """Return the generator of a file by rosinality or NVIDIA, or of an encoder's or mapper's file.
 
     Raises:
-        FileError: If it holds no StyleGAN2 that can be used.
+        FileError: If it contains no StyleGAN2 that can be used.
     """
     data = source.data
     if isinstance(data, tuple):  # TensorFlow's (G, D, Gs)
@@ -116,7 +116,7 @@ def convert_generator(source: Source) -> Network:
         if f"{prefix}input.input" in tensors:
             mean = data.get("latent_avg") if isinstance(data, Mapping) else None
             return _rosinality(part(tensors, prefix), mean)
-    raise FileError("it holds no StyleGAN2 generator")
+    raise FileError("it contains no StyleGAN2 generator")
 
 
 def _rosinality(tensors: Mapping[str, Any], mean: Any) -> Network:
@@ -180,7 +180,7 @@ def convert_encoders(source: Source, kind: str, num_ws: int | None = None) -> Ne
     state = part(tensors, "encoder.") or tensors
     stem = state.get("input_layer.0.weight")
     if stem is None:
-        raise FileError("it holds no encoder: encoder.input_layer.0.weight is missing")
+        raise FileError("it contains no encoder: encoder.input_layer.0.weight is missing")
     if stem.shape[1] != 3:
         raise FileError(f"its encoder reads {stem.shape[1]} channels (a sketch?), not a photograph")
     data = source.data if isinstance(source.data, Mapping) else {}
@@ -217,7 +217,7 @@ def _encoder_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Read off the sizes of an encoder: its heads halve the coarse map down to one pixel."""
     last = state.get("styles.0.linear.weight", state.get("linear.weight"))
     if last is None:
-        raise FileError("it holds no encoder: styles.0.linear.weight is missing")
+        raise FileError("it contains no encoder: styles.0.linear.weight is missing")
     sizes = _body_sizes(state) | {"w_dim": last.shape[0]}
     if "styles.0.linear.weight" in state:
         halvings = sum(bool(re.fullmatch(r"styles\.0\.convs\.\d+\.weight", key)) for key in state)

@@ -185,7 +185,7 @@ class _Machine:
     def name(self, module: Any, name: Any) -> None:
         """Put the stand-in of a name on the stack."""
         if not isinstance(module, str) or not isinstance(name, str):
-            raise FileError("it is damaged: a name is no text")
+            raise FileError("it is damaged: a name is not a text")
         whole = current_name(f"{module}.{name}")
         if whole not in self._names:
             if len(whole) > MAX_NAME or len(self._names) >= MAX_NAMES:
@@ -205,7 +205,7 @@ class _Machine:
         if isinstance(function, Call):
             made = function(*args)
         elif not isinstance(function, type):
-            raise UnsafeFileError("it calls what is no function")
+            raise UnsafeFileError("it calls what is not a function")
         elif issubclass(function, Dictionary):
             made = function()
             pairs = args[0] if args and not issubclass(function, DefaultDictionary) else ()
@@ -236,7 +236,7 @@ class _Machine:
         if not known or not isinstance(kind, Token) or kind.value is None:
             raise FileError("it points to data of an unknown kind")
         if not isinstance(key, str | int) or not isinstance(numel, int):
-            raise FileError("it points to data by what is no name")
+            raise FileError("it points to data by what is not a name")
         place = view[0] if view else None
         self._stack.append(Storage(self._storages.find(str(key), kind.value, numel, place)))
 
@@ -247,7 +247,7 @@ def _object(machine: _Machine, keywords: bool = False) -> None:
         machine.pop()
     args, kind = machine.pop(), machine.pop()
     if not isinstance(kind, type):
-        raise UnsafeFileError("it makes an object of what is no class")
+        raise UnsafeFileError("it makes an object of what is not a class")
     machine.make(kind, args)
 
 

@@ -126,16 +126,16 @@ def _array(data: bytes) -> np.ndarray:
     except (
         Exception
     ) as error:  # its header is Python's source, and damaged ones raise nearly anything
-        raise FileError(f"it is no array of numbers ({type(error).__name__})") from error
+        raise FileError(f"it is not an array of numbers ({type(error).__name__})") from error
     start, count = stream.tell(), math.prod(shape)
     if kind.kind not in "biufc" or kind.subdtype is not None:
-        raise FileError("it is no array of numbers: it holds objects or texts")
+        raise FileError("it is not an array of numbers: it holds objects or texts")
     if (
         len(shape) > MAX_SIDES
         or min(shape, default=0) < 0
         or len(data) - start != count * kind.itemsize
     ):
-        raise FileError("it is no array of numbers: its size is not that of its shape")
+        raise FileError("it is not an array of numbers: its size is not that of its shape")
     if not count:
         return np.empty(shape, kind)
     array = np.frombuffer(data, kind, offset=start).reshape(

@@ -200,7 +200,7 @@ class Kind:
 
     def __init__(self, code: Any = "", *_: Any) -> None:
         if not isinstance(code, str) or len(code) > MAX_SIDES:
-            raise FileError("it holds an array of an unknown kind, which is no array of numbers")
+            raise FileError("it holds an array of an unknown kind, not an array of numbers")
         self.code, self.order = code, "="
 
     def set_state(self, state: Any) -> None:
@@ -213,7 +213,7 @@ class Kind:
         """Return the type itself, if it is one of plain numbers or texts."""
         kind = np.dtype(self.code)
         if kind.kind not in "biufcSU" or kind.subdtype is not None:
-            raise FileError(f"it holds an array of {self.code!r}, which is no array of numbers")
+            raise FileError(f"it holds an array of {self.code!r}, which is not an array of numbers")
         return kind.newbyteorder(">") if self.order == ">" else kind
 
 
@@ -233,7 +233,7 @@ def _sizes(value: Any) -> tuple[int, ...]:
     """Return a shape or strides, checked to be a few whole numbers."""
     fits = isinstance(value, tuple | list) and len(value) <= MAX_SIDES
     if not fits or not all(type(side) is int and 0 <= side < 2**48 for side in value):
-        raise FileError("it holds a tensor whose shape is no list of a few numbers")
+        raise FileError("it holds a tensor whose shape is not a list of a few numbers")
     return tuple(value)
 
 
@@ -242,7 +242,7 @@ def _array(raw: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
     if isinstance(raw, str):  # written by Python 2
         raw = raw.encode("latin1")
     if not isinstance(kind, Kind) or not isinstance(raw, bytes | bytearray):
-        raise FileError("it holds an array of objects, which is no array of numbers")
+        raise FileError("it holds an array of objects, which is not an array of numbers")
     sides, wanted = _sizes(shape), kind.numpy()
     numbers = np.frombuffer(raw, wanted).astype(wanted.newbyteorder("="))  # a copy of its own
     return numbers.reshape(sides, order="F" if order == "F" else "C")

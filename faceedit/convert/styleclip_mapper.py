@@ -34,7 +34,7 @@ def from_styleclip(
         The configuration the tensors imply and a state dict for a strict load.
 
     Raises:
-        ValueError: If it is no mapper.
+        ValueError: If it is not a mapper.
     """
     of_styles = any(re.match(r"mapper_\d+\.", key) for key in official)
     config, ours = _of_styles(official) if of_styles else _of_layers(official)
@@ -54,7 +54,7 @@ def _of_layers(official: Mapping[str, Tensor]) -> tuple[MapperConfig, dict[str, 
     for key, value in official.items():
         match = re.fullmatch(r"(?:(?:(\w+)_)?mapping\.)?mapping\.(\d+)\.(weight|bias)", key)
         if match is None or (match[1] and match[1] not in _LEVELS):
-            raise ValueError(f"{key!r} is no tensor of a StyleCLIP mapper")
+            raise ValueError(f"{key!r} is not a tensor of a StyleCLIP mapper")
         level = f"{_LEVELS[match[1]]}." if match[1] else ""
         ours[f"mapper.{level}{match[2]}.{match[3]}"] = value
     single = "mapper.1.weight" in ours
@@ -62,7 +62,7 @@ def _of_layers(official: Mapping[str, Tensor]) -> tuple[MapperConfig, dict[str, 
         name: single or f"mapper.{name}.1.weight" in ours for name in _LEVELS.values()
     }
     if not any(present.values()):
-        raise ValueError("it holds no level of a StyleCLIP mapper")
+        raise ValueError("it contains no level of a StyleCLIP mapper")
     weights = [value for key, value in ours.items() if key.endswith("1.weight")]
     return MapperConfig(w_dim=weights[0].shape[1], **present, single=single), ours
 
@@ -78,7 +78,7 @@ def _of_styles(official: Mapping[str, Tensor]) -> tuple[MapperConfig, dict[str, 
     for key, value in official.items():
         match = re.fullmatch(r"mapper_(\d+)\.mapping\.(\d+)\.(weight|bias)", key)
         if match is None:
-            raise ValueError(f"{key!r} is no tensor of a StyleCLIP mapper of style channels")
+            raise ValueError(f"{key!r} is not a tensor of a StyleCLIP mapper of style channels")
         ours[f"mapper.{match[1]}.{match[2]}.{match[3]}"] = value
         if (match[2], match[3]) == ("1", "weight"):
             dims[int(match[1])] = value.shape[1]

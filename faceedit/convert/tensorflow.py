@@ -54,7 +54,7 @@ def from_tensorflow(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     for name, value in arrays.items():
         found = _rename(name)
         if found is None:
-            raise ValueError(f"{name!r} is no variable of a TensorFlow StyleGAN2")
+            raise ValueError(f"{name!r} is not a variable of a TensorFlow StyleGAN2")
         if found:
             state[found] = torch.from_numpy(np.ascontiguousarray(_turn(name, value)))
     return state

@@ -38,8 +38,8 @@ def read_json(path: Path, largest: float = 2**53) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If it is absent.
-        RepoError: If it cannot be read, is no object, is nested too deeply, or holds a number that
-            is not finite or above `largest`; the message names the file and the key.
+        RepoError: If it cannot be read, is not an object, is nested too deeply, or holds a number
+            that is not finite or above `largest`; the message names the file and the key.
     """
     try:
         content = json.loads(read_regular(path, MAX_TEXT).decode("utf-8"))
@@ -66,7 +66,7 @@ def _check_tree(value: Any, path: Path, key: str, largest: float, depth: int) ->
     elif isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= largest):
         raise RepoError(f"{path}: {short(key)} is {short(value)}; numbers go up to {largest:g}")
     elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise RepoError(f"{path}: {short(key)} is {short(value)}, which is no text")
+        raise RepoError(f"{path}: {short(key)} is {short(value)}, which is not a text")
 
 
 def short(value: Any) -> str:

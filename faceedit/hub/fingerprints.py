@@ -16,7 +16,7 @@ def fingerprint(base: Path) -> dict[str, str]:
     """Return "sha256:..." of every component's weights, by the component's name.
 
     Raises:
-        RepoError: If the folder is no base repo or a component has no weights.
+        RepoError: If the folder is not a base repo or a component has no weights.
     """
     prints = {}
     for name, place in read_base(base)["components"].items():

@@ -58,12 +58,12 @@ def read_base(folder: Path) -> dict[str, Any]:
     """Return the config.json of a base repo: its "components" map a network's name to its folder.
 
     Raises:
-        RepoError: If the folder is no base repo.
+        RepoError: If the folder is not a base repo.
     """
     config = read_config(folder)
     components = config.get("components")
     if config.get("kind") != "base" or not isinstance(components, dict):
-        raise RepoError(f"{folder} is no base repo: its {CONFIG} lists no components")
+        raise RepoError(f"{folder} is not a base repo: its {CONFIG} lists no components")
     for name, place in components.items():
         if not isinstance(place, str) or Path(place).is_absolute() or ".." in Path(place).parts:
             raise RepoError(
@@ -80,7 +80,7 @@ def method_of(folder: Path) -> str:
     """
     name = read_config(folder).get("method")
     if not isinstance(name, str):
-        raise RepoError(f"{folder} is no repo of faceedit: its {CONFIG} names no method")
+        raise RepoError(f"{folder} is not a repo of faceedit: its {CONFIG} names no method")
     return name
 
 

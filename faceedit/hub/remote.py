@@ -53,7 +53,7 @@ def fetch(name: str, download: Download) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=PATTERNS, **asdict(download)))
     except HFValidationError as error:
-        problem = f"'{name}' is no repo id; ids look like 'faceedit/portraits-128'"
+        problem = f"'{name}' is not a repo id; ids look like 'faceedit/portraits-128'"
         raise RepoError(problem) from error
     except (OSError, connection_error) as error:
         raise RepoError(_problem(name, download, error)) from error
@@ -173,7 +173,7 @@ def send(
             allow_patterns=SENT if patterns is None else patterns,
         )
     except HFValidationError as error:
-        problem = f"'{repo_id}' is no repo id; ids look like 'your-name/my-edits'"
+        problem = f"'{repo_id}' is not a repo id; ids look like 'your-name/my-edits'"
         raise RepoError(problem) from error
     except (OSError, ValueError) as error:
         raise RepoError(_refusal(repo_id, error)) from error

@@ -11,7 +11,7 @@ Notation: A(a) is the code of attributes a; the true edit of a person to a' is A
 delta = f(w_plus, sentence, target_strength) is what is learned of it.
 
 The network reads what the face is, c = P(w_plus), lets the sentence change that, d = Q(c, t), and
-returns M(c + d) - M(c) with one map M, so that no change of c is no edit by construction.
+returns M(c + d) - M(c) with one map M, so that leaving c alone is no edit by construction.
 
 A sentence of several wishes ("red hair and glasses") is split (`faceedit.words.wishes`). Its delta
 is the sum of one step a wish, each asked of the face that the ones before have made: a network of

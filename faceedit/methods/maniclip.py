@@ -261,9 +261,9 @@ def entropy_penalty(offset: Tensor, kind: Literal["minmax", "l1"] = "minmax") ->
     """Return how evenly an offset is spread over the code; small where few entries stand out.
 
     "minmax": -sum p log p with p = (a - min a) / (max a - min a), a = |offset|, as in the official
-    code. p sums to no 1, so this is no entropy in the strict sense: it vanishes for entries that
-    stay and for those that move as far as the furthest. "l1": the entropy of p = a / sum a as a
-    share of the largest possible.
+    code. p sums to no 1, so this is not an entropy in the strict sense: it vanishes for entries
+    that stay and for those that move as far as the furthest. "l1": the entropy of p = a / sum a as
+    a share of the largest possible.
 
     Args:
         offset: [n, num_ws, w_dim].

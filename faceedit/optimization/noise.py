@@ -45,7 +45,7 @@ def descend_noise(
     Args:
         diffusion: The network and its schedule.
         path: The inverted source; what its steps miss is put back.
-        steps: Steps that the whole schedule would take; few will do, a draft is no final image.
+        steps: Steps that the whole schedule would take; few will do, a draft is not a final image.
         score: What to descend: images [n, 3, h, w] -> [n].
         iterations: Gradients.
         rate: Change of each number of the noise an iteration, at most; negative ascends.
@@ -65,7 +65,7 @@ def descend_noise(
             gradient = torch.autograd.grad(aim + WEIGHT_SLOW * slow, noise)[0]
             noise.grad = gradient / rms(gradient)
             optimizer.step()
-            with torch.no_grad():  # noise of another length is no noise
+            with torch.no_grad():  # noise of another length is not noise
                 noise *= length / noise.flatten(1).norm(dim=1)[:, None, None, None]
         shown = noise.detach()
         state = Progress(index, iterations, path.times[-1], shown, clean.detach())

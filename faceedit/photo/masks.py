@@ -13,7 +13,7 @@ from faceedit.photo.reading import Photo, load_photo
 
 __all__ = ["keep_outside", "load_mask"]
 
-COLORED = 48  # of 255: spread of a pixel's channels from which on it is no grey
+COLORED = 48  # of 255: spread of a pixel's channels from which on it is not grey
 SCRIBBLE = 0.001  # share of the pixels that must be coloured to be meant so
 HOW = "paint white what may change, and leave black or transparent what may not"
 

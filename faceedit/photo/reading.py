@@ -196,7 +196,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
             hint = "channels last: array.transpose(1, 2, 0)"
         raise PhotoError(f"the array has shape {shape}; it must be {hint}")
     if not array.size:
-        raise PhotoError(f"the array has shape {shape} and holds no pixel; give a photo")
+        raise PhotoError(f"the array has shape {shape} and contains no pixel; give a photo")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise PhotoError(
             f"the array has shape {shape}; at most {MAX_PIXELS // 10**6} megapixels can be read"

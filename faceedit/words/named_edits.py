@@ -38,7 +38,7 @@ def parse(key: str) -> tuple[str, str]:
     """Return an edit's attribute and what of it: "+", "-", or values joined by "|".
 
     Raises:
-        ValueError: If it is no key.
+        ValueError: If it is not a key.
     """
     match = re.fullmatch(r"(\w+)(?:([+-])|=(.+))", key)
     if match is None:
@@ -121,7 +121,7 @@ class EditNames(nn.Module):
         """Return which edit each sentence asks for, [n] indices into `keys`.
 
         Both are compared as changes from what the photo shows: the cosine of target - neutral and
-        wording - neutral. A wording that says the same as the neutral sentence is no change.
+        wording - neutral. A wording that says the same as the neutral sentence is not a change.
         """
         neutral = sentence.neutral_embedding.to(self.embeddings)
         delta_t = F.normalize(sentence.target.to(neutral) - neutral, dim=-1)  # [n, d]

@@ -119,7 +119,9 @@ def clean(text: str, what: str = "prompt") -> str:
     left_out = sorted({c for c in plain if unicodedata.category(c) in ("So", "Cn", "Co")})
     words = re.sub(r"\s+", " ", kept).strip()
     if not any(unicodedata.category(letter).startswith(LETTERS) for letter in words):
-        raise PromptError(f"the {what} holds no words; describe the face you want, like 'red hair'")
+        raise PromptError(
+            f"the {what} contains no words; describe the face you want, like 'red hair'"
+        )
     if left_out:
         logger.warning("the %s is read without %s, which CLIP does not know", what, left_out)
     return words

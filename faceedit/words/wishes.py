@@ -85,7 +85,7 @@ def one_wish(prompt: str) -> list[str]:
 
 
 def _parts(prompt: str) -> list[str]:
-    """Split at commas, "and", "with", ...; "a woman" is no wish where more is asked for."""
+    """Split at commas, "and", "with", ...; "a woman" is not a wish where more is asked for."""
     parts = [_LEADS.sub("", part).strip() for part in _JOINTS.split(prompt)]
     parts = [part for part in parts if part]
     rest = [part for part in parts if part.lower() not in _ANYONE]

@@ -172,7 +172,7 @@ class Statement:
         heldout: Wordings that training never sees.
         more: Comparative wordings ("has a wider smile"), for training.
         weight: How often it is said, relative to others that are true of the same face.
-        general: It covers several other values ("wears a hat"), so it is no answer beside them.
+        general: It covers several other values ("wears a hat"), so it is not an answer beside them.
     """
 
     name: str

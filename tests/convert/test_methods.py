@@ -173,7 +173,7 @@ def test_mapper_of_some_style_layers_is_refused(layers):
 
 def test_mapper_with_a_tensor_of_something_else_is_refused():
     for stranger in ("mapper_0.bias", "course_mapping.mapping.1.weight"):
-        with pytest.raises(ValueError, match=f"'{stranger}' is no tensor"):
+        with pytest.raises(ValueError, match=f"'{stranger}' is not a tensor"):
             from_styleclip({"mapper_0.mapping.1.weight": torch.ones(2, 2), stranger: torch.ones(2)})
 
 

@@ -24,7 +24,7 @@ def test_target_asks_nothing_of_what_the_sentence_is_not_about(
         method = ClipPae.build(
             backbones, target=target, projection=projection, weight_consistency=1
         )
-        # Three axes only: the tiny CLIP's whole space is no larger than a corpus.
+        # Three axes only: the tiny CLIP's whole space is not larger than a corpus.
         goal = method.goal(face, sentence, backbones)
         bases = [pae.symmetric(basis[:3]) for basis in goal.bases]
         aim = goal.sentence.target.expand(2, -1)

@@ -46,7 +46,7 @@ def test_conditional_boundary_leaves_the_other_attributes_score_unchanged():
 
 def test_conditional_boundary_is_unit_and_orthogonal_to_several_conditions():
     conditions = F.normalize(torch.randn(3, 16), dim=1)
-    conditions = torch.cat([conditions, -conditions[:1]])  # the same condition twice is no trouble
+    conditions = torch.cat([conditions, -conditions[:1]])  # the same condition twice does no harm
     normal = conditional(F.normalize(torch.randn(16), dim=0), conditions)
     assert float(normal.norm()) == pytest.approx(1, abs=1e-6)
     assert float((conditions @ normal).abs().max()) < 1e-6

@@ -72,7 +72,7 @@ class Prompt:
 
     @property
     def affected(self) -> frozenset[str]:
-        """The attributes whose change is no collateral damage."""
+        """The attributes whose change is not collateral damage."""
         coupled = [other for name in self.changes for other in COUPLED.get(name, ())]
         return frozenset((*self.changes, *coupled))
 

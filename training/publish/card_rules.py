@@ -72,7 +72,7 @@ def _front_matter(facts: dict[str, Any], folder: Path) -> list[str]:
         return problems
     base = facts.get("base_model")
     if not isinstance(base, str) or not REPO_ID.fullmatch(base):
-        problems.append(f"base_model is {base!r}, which is no repo id")
+        problems.append(f"base_model is {base!r}, which is not a repo id")
     elif base != config.get("base_model_name_or_path"):
         problems.append(f"base_model is {base}; {CONFIG} names another one")
     return problems

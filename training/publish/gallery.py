@@ -190,7 +190,7 @@ def photo_files(photos: Path | None) -> list[Path]:
         raise ConfigError("no photos given; pass --photos DIR")
     found = [p for p in sorted(photos.glob("*")) if p.suffix.lower() in PHOTO_ENDINGS]
     if not found:
-        raise ConfigError(f"{photos} holds no photo that ends in {', '.join(PHOTO_ENDINGS)}")
+        raise ConfigError(f"{photos} contains no photo that ends in {', '.join(PHOTO_ENDINGS)}")
     return found
 
 

@@ -93,7 +93,7 @@ def plan(root: Path, org: str, with_space: bool = True) -> list[Push]:
     """Return what is to be pushed, in order: base, methods, Space.
 
     Raises:
-        ConfigError: If `org` is no owner's name or there is no base.
+        ConfigError: If `org` is not an owner's name or there is no base.
     """
     if not re.fullmatch(r"[\w.-]+", org):
         raise ConfigError(f"--org is {org!r}; give the name of an organisation or a user")
@@ -120,7 +120,7 @@ def _space_files(root: Path) -> tuple[str, ...]:
     try:
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        raise ConfigError(f"{root} is no git checkout; the Space is made of one") from error
+        raise ConfigError(f"{root} is not a git checkout; the Space is made of one") from error
     names = [name for name in listed.split("\0") if name and (root / name).is_file()]
     return tuple(n for n in names if not any(fnmatch(n, pattern) for pattern in NOT_IN_SPACE))
 

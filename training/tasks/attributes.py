@@ -101,7 +101,7 @@ class AttributesStep(nn.Module):
     def __init__(self, reader: AttributeReader, task: AttributesTask) -> None:
         super().__init__()
         self.reader = reader
-        self.task = (task,)  # in a tuple: the task is no submodule
+        self.task = (task,)  # in a tuple: the task is not a submodule
 
     def forward(self, batch: WorldBatch) -> dict[str, Tensor]:
         """Score what is read off augmented renders."""

@@ -125,7 +125,7 @@ class ClipStep(nn.Module):
         held: Clip | None = None,
     ) -> None:
         super().__init__()
-        self.held = (held,)  # what texts are held to; in a tuple: it is no submodule
+        self.held = (held,)  # what texts are held to; in a tuple: it is not a submodule
         self.clip, self.prototypes, self.options = clip, prototypes, options
         self.numbers = numbers if options.weight_numbers > 0 else None
         self.questions = Questions()

@@ -88,7 +88,7 @@ class Questions(nn.Module):
     """Which statements answer the same question, and what asking costs."""
 
     columns: Tensor  # [Q, V] indices of statements, padded with the first
-    real: Tensor  # [Q, V] bool, what is no padding
+    real: Tensor  # [Q, V] bool, what is not padding
 
     def __init__(self) -> None:
         super().__init__()

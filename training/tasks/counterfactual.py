@@ -3,7 +3,7 @@
 The base has A, the network from attributes to w (`training/tasks/attribute_mapping.py`), and
 G(A(a)) is nearly the render of a. So the true edit of a person is A(a') - A(a), known without
 drawing anything, and it is learned from thousands of edits a second. What the method gets at
-editing time is no A(a), so the codes that it learns on are of three kinds: inversions of renders,
+editing time is not A(a), so the codes that it learns on are of three kinds: inversions of renders,
 the mapping network's codes, and A(a) with the error of an inversion added.
 
 The step is the user's edit followed by the method's own objective, as for every method. Only the

@@ -57,7 +57,7 @@ class DiffusionStep(nn.Module):
     def __init__(self, unet: nn.Module, task: DiffusionTask) -> None:
         super().__init__()
         self.unet = unet
-        self._task = (task,)  # in a tuple: the task is no submodule
+        self._task = (task,)  # in a tuple: the task is not a submodule
 
     def forward(self, batch: WorldBatch) -> dict[str, Tensor]:
         """Score one batch; its timesteps are spread evenly over the schedule."""

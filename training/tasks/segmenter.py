@@ -76,7 +76,7 @@ class FaceStep(nn.Module):
     def __init__(self, segmenter: Segmenter, landmarks: Landmarker, task: SegmenterTask) -> None:
         super().__init__()
         self.segmenter, self.landmarks = segmenter, landmarks
-        self._task = (task,)  # in a tuple: the task is no submodule
+        self._task = (task,)  # in a tuple: the task is not a submodule
 
     def forward(self, batch: FaceBatch) -> dict[str, Tensor]:
         """Return the terms of the loss."""
