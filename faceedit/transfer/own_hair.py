@@ -18,6 +18,10 @@ CHEEKS = 0.58  # of the side, from its top: below it cloth begins beside the nec
 ALIKE = (1.6, 3.2)  # distances in spreads of the head's hair: up to where a colour is its own
 LEAST_SPREAD = 9.0  # CIELAB
 CLUSTERS = 3  # shades that the head's hair is taken to have
+BARE = ("skin", "nose", "ear", "neck", "lips", "mouth", "eyes", "brows", "glasses", "lens")
+SAME = 1.5  # spreads up to which a colour surely is one of the hair's
+CLOTH = 0.93  # chance of cloth from which it is that
+WIDEST = 0.62  # of the square's side: what goes on in a row over more than that is cloth
 SMALLEST = 40  # px of the small picture that the head's hair must have to be judged by
 
 
@@ -35,9 +39,15 @@ def own_hair(photo: View) -> np.ndarray:
         return chance * inside
     image = cv2.resize(photo.image, size, interpolation=cv2.INTER_AREA) / 255
     lab = cv2.cvtColor(np.clip(image, 0, 1), cv2.COLOR_RGB2LAB)
-    alike = np.where(near, 1.0, _likeness(lab, lab[sure]))
+    far = _distance(lab, lab[sure])
+    low, high = ALIKE
+    alike = np.where(near, 1.0, np.clip((high - far) / (high - low), 0, 1))
     weight = (alike * _connected((small * alike > LIKELY), near)).astype(np.float32)
-    return chance * cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
+    own = chance * cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
+    more = _grown(photo, small * weight, far < SAME, image)
+    if more is None:
+        return own
+    return np.maximum(own, cv2.resize(more, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _head(photo: View, size: tuple[int, int]) -> np.ndarray:
@@ -50,8 +60,8 @@ def _head(photo: View, size: tuple[int, int]) -> np.ndarray:
     return beside[None] & above[:, None]
 
 
-def _likeness(lab: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return 1 where a colour is one of the head's hair, 0 where it is far from all, [h, w]."""
+def _distance(lab: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return how far colours [h, w, 3] are from those of the head's hair [n, 3], in spreads."""
     rng = cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER
     count = min(CLUSTERS, len(own))
     cv2.setRNGSeed(0)
@@ -63,9 +73,47 @@ def _likeness(lab: np.ndarray, own: np.ndarray) -> np.ndarray:
         members = own[labels[:, 0] == i]
         spread = max(float(np.sqrt(((members - centre) ** 2).sum(1).mean())), LEAST_SPREAD)
         distances.append(np.sqrt(((lab - centre) ** 2).sum(2)) / spread)
-    nearest = np.minimum.reduce(distances)
-    low, high = ALIKE
-    return np.clip((high - nearest) / (high - low), 0, 1)
+    return np.minimum.reduce(distances)
+
+
+def _grown(
+    photo: View, chance: np.ndarray, same: np.ndarray, image: np.ndarray
+) -> np.ndarray | None:
+    """Return where the head's hair goes on over cloth, [h, w] in [0, 1]; None where it does not.
+
+    Parsers have seen hair down to the shoulders and lose what is longer. A cut of the small picture
+    by its colours (Rother et al., "GrabCut", SIGGRAPH 2004) goes on from what is sure.
+
+    Args:
+        photo: Its regions.
+        chance: Of hair, of the small picture, [h, w].
+        same: Whether a colour is one of the head's hair, [h, w] bool.
+        image: The small picture, RGB in [0, 1], [h, w, 3].
+    """
+    size = chance.shape[::-1]
+
+    def region(*names: str) -> np.ndarray:
+        return cv2.resize(photo.region(*names), size, interpolation=cv2.INTER_AREA)
+
+    never = (region(*BARE) > LIKELY) | (region("background", "hat", "covering") > LIKELY)
+    never |= region("cloth") > CLOTH
+    labels = np.full(chance.shape, cv2.GC_BGD, np.uint8)
+    labels[same & ~never] = cv2.GC_PR_FGD
+    labels[chance > LIKELY] = cv2.GC_PR_FGD
+    labels[chance > 0.8] = cv2.GC_FGD
+    if not ((labels == cv2.GC_PR_FGD) & (chance < LIKELY)).any():
+        return None
+    pixels = np.ascontiguousarray(np.clip(image * 255, 0, 255).astype(np.uint8))
+    cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(pixels, labels, None, *models, 2, cv2.GC_INIT_WITH_MASK)
+    found = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)) & ~never
+    found = found & (_connected(found, chance > 0.8) > 0.5)
+    widest = WIDEST * photo.square[2] * size[0] / photo.shape[1]
+    new = found & (chance < LIKELY)
+    if new.sum(1).max() > widest:  # a coat of hair's colour
+        return None
+    return cv2.GaussianBlur(found.astype(np.float32), (0, 0), 0.8)
 
 
 def _connected(likely: np.ndarray, near: np.ndarray) -> np.ndarray:
