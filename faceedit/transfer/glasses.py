@@ -196,7 +196,7 @@ def _frame_and_lens(
         fall = smooth_step(0.7, -1.0, v)[..., None]  # such lenses are lighter below
         glass = tint * (0.006 + 0.012 * fall) + scene * (0.012 + 0.02 * (1 - fall))
         glass = glass + 0.02 * streak * scene.mean()
-        seen = 0.93 - 0.05 * fall[..., 0]
+        seen = 0.975 - 0.03 * fall[..., 0]
     else:
         glass = 0.35 + 0.6 * scene
         seen = 0.035 + 0.10 * streak[..., 0] + 0.02 * smooth_step(0.2, 1, v)
