@@ -264,20 +264,21 @@ def hair_colour(photo: View, head: Head) -> np.ndarray:
     """
     _, inside = head.meet(photo.shape, SKULL_CENTRE, SKULL_AXES)
     near = np.abs(inside) < 0.35
-    found = []
-    for name, share in (("hair", 45), ("brows", 25)):
-        where = (photo.region(name) > 0.7) & near
-        if where.sum() * head.scale**-2 > 40:
-            found.append(np.percentile(linear(photo.image[where]), share, axis=0))
-    if not found:
-        return np.array([0.03, 0.02, 0.015])
-    colour = found[0] if len(found) == 1 else 0.6 * found[0] + 0.4 * found[1]
+    colour = np.array([0.03, 0.02, 0.015])
+    for where, share in (
+        ((photo.region("hair") > 0.7) & near, 50),
+        (photo.region("brows") > 0.8, 15),  # brows let skin through
+    ):
+        if where.sum() * head.scale**-2 > (ENOUGH if share == 50 else 40):
+            colour = np.percentile(linear(photo.image[where]), share, axis=0)
+            break
     lab = cv2.cvtColor(display(colour)[None, None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     lab = np.clip(lab, [8, -1, 1], [92, 26, 42]).astype(np.float32)
     return linear(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, 0] * 255)
 
 
 SURE = 0.7  # how likely the reader must find another beard
+ENOUGH = 600.0  # mm^2 of hair tell its colour
 ZONES = {  # mm of the average face: least and most |x|, least and most y
     "cheeks": (36, 56, -92, -64),
     "chin": (0, 15, -109, -90),

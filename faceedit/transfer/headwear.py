@@ -19,6 +19,7 @@ from faceedit.transfer.light import Light, display, linear, surface_normals
 
 FAR = -1e4  # mm towards the camera: nothing is met
 BEHIND = -70.0  # mm: what lies farther back is hidden by the head
+ASIDE = 95.0  # mm from the middle: what is farther out is no head
 DETAIL = 1.7  # px a millimetre: ribs and weave need no more
 
 
@@ -128,7 +129,7 @@ def draw_hat(
         "headband": _headband,
         "sun hat": _sun_hat,
     }[hat.kind]
-    hides = sheet.take(person) > 0.5
+    hides = (sheet.take(person) > 0.5) & (np.abs(start[..., 0]) < ASIDE)
     depth = np.full(sheet.shape[0] * sheet.shape[1], FAR, np.float32)
     colour = np.zeros((len(depth), 3), np.float32)
     for surface, lit in draw(hat, shop):

@@ -14,7 +14,7 @@ import numpy as np
 from faceedit.transfer.beard import draw_beard, grown_parts, read_beard
 from faceedit.transfer.earrings import draw_earrings, read_earrings
 from faceedit.transfer.glasses import draw_glasses, read_glasses
-from faceedit.transfer.hair import Style, shaped
+from faceedit.transfer.hair import HANGS, Style, shaped
 from faceedit.transfer.head import AVERAGE_HEAD, Head, fit_head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light, linear, read_light
@@ -26,6 +26,7 @@ from faceedit.transfer.wearing import read_hat, wear_hat
 FACE = ("skin", "nose")
 SURE = 0.45  # how likely the reader must find a haircut
 CERTAIN = 0.85  # and both hats, where one hat becomes another
+ALIKE_FALLING = 0.72  # the same, between hair that hangs one way or another
 ALIKE = 0.83  # share of the hair's outline that two drawn faces have in common: one cut
 STYLES = {  # what can be drawn
     "bald": Style("bald"),
@@ -113,7 +114,9 @@ def _hair(photo: View, before: View, after: View, heads: Heads) -> Layers | None
         return None
     if not bared and (has[1] < SURE or before.traits[f"hair_style: {has[0]}"] > 0.5):
         return None
-    if not bared and (_covered(after, heads) or _alike(before, after, "hair") > ALIKE):
+    falls = had[0] in HANGS and has[0] in HANGS  # told apart by their length alone
+    alike = ALIKE_FALLING if falls else ALIKE
+    if not bared and (_covered(after, heads) or _alike(before, after, "hair") > alike):
         return None  # what a hat covers is a guess; the same outline is the same cut
     style = STYLES.get(has[0])
     if style is None:

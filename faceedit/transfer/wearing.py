@@ -39,9 +39,8 @@ def read_hat(drawn: View, head: Head, exposure: float) -> Hat | None:
     hat = drawn.region("hat")
     worn = hat > 0.5
     told = drawn.choice("hat")
-    if told is not None and told[0] == "none" and told[1] > 0.8:
-        return None
-    if worn.sum() / head.scale**2 < LEAST:
+    bare = told is not None and told[0] == "none" and told[1] > 0.8
+    if worn.sum() / head.scale**2 < (4 * LEAST if bare else LEAST):
         return None
     where = worn & (hat > 0.8) if (hat > 0.8).sum() > 50 else worn
     return Hat(_kind(drawn, worn, head), cloth_colour(drawn.image, where, exposure))
