@@ -21,7 +21,10 @@ CLUSTERS = 3  # shades that the head's hair is taken to have
 BARE = ("skin", "nose", "ear", "neck", "lips", "mouth", "eyes", "brows", "glasses", "lens")
 SAME = 1.5  # spreads up to which a colour surely is one of the hair's
 CLOTH = 0.93  # chance of cloth from which it is that
-WIDEST = 0.62  # of the square's side: what goes on in a row over more than that is cloth
+ALIKE_CLOTH = 0.4  # share of the cloth in hair's colours from which colours do not tell them apart
+# Sides of the square: what goes on in a row over more than that is cloth, less where cloth has the
+# hair's colours.
+WIDEST = {True: 0.9, False: 0.5}
 SMALLEST = 40  # px of the small picture that the head's hair must have to be judged by
 
 
@@ -96,7 +99,10 @@ def _grown(
         return cv2.resize(photo.region(*names), size, interpolation=cv2.INTER_AREA)
 
     never = (region(*BARE) > LIKELY) | (region("background", "hat", "covering") > LIKELY)
-    never |= region("cloth") > CLOTH
+    cloth = region("cloth") > CLOTH
+    told = (same & cloth).sum() <= ALIKE_CLOTH * cloth.sum()
+    if not told:
+        never |= cloth
     labels = np.full(chance.shape, cv2.GC_BGD, np.uint8)
     labels[same & ~never] = cv2.GC_PR_FGD
     labels[chance > LIKELY] = cv2.GC_PR_FGD
@@ -109,7 +115,7 @@ def _grown(
     cv2.grabCut(pixels, labels, None, *models, 2, cv2.GC_INIT_WITH_MASK)
     found = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)) & ~never
     found = found & (_connected(found, chance > 0.8) > 0.5)
-    widest = WIDEST * photo.square[2] * size[0] / photo.shape[1]
+    widest = WIDEST[told] * photo.square[2] * size[0] / photo.shape[1]
     new = found & (chance < LIKELY)
     if new.sum(1).max() > widest:  # a coat of hair's colour
         return None

@@ -56,20 +56,21 @@ PARTS = (
     Part(("cloth",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
     Part(("hat",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
     Part(("background",), 0.02, noticed=(12.0, 24.0), absolute=0.5),
-    Part(("lips",), 0.012, noticed=(3.0, 6.0), absolute=0.3, smallest=8e-4),
+    Part(("lips",), 0.012, noticed=(3.0, 6.0), absolute=0.7, vivid=42.0, smallest=8e-4),
     Part(("brows",), 0.012, absolute=0.5, own=0.6, reach=18.0, smallest=5e-4),
     Part(("beard",), 0.02, absolute=0.8, own=0.6),
     Part(("hair",), 0.035, absolute=0.85, own=0.6),
 )
-IRIS = Part(("eyes",), 0.0, noticed=(8.0, 16.0), absolute=0.8, own=0.6, vivid=16.0, reach=18.0)
+IRIS = Part(("eyes",), 0.0, noticed=(8.0, 16.0), absolute=0.8, own=0.6, vivid=24.0, reach=20.0)
 GOLD = ((-180, 68, 98, 125, 180), (-180, 68, 79, 125, 180))  # degrees of hue: drawn -> taken
-LARGE = (12.0, 30.0)  # CIELAB distances between which a movement becomes a large one
+LARGE = (10.0, 26.0)  # CIELAB distances between which a movement becomes a large one
 CORE = 0.6  # chance from which a pixel counts for a region's mean
 SEEN = 1 / 255  # alpha below which nothing would be seen
 BLACK = 0.03  # of lightness: what the blackest pixel of a photograph is taken for
 # A steep curve makes dark hair flat when it turns light: its strands keep at least this spread of
 # lightness (times `own`), but are not enlarged further than that, or noise would be.
 DEPTH, DEEPEST = 0.16, 1.7
+FAR = 0.3  # of lightness: a movement from which this holds in full
 DARKEST, LIGHTEST = 3.0, 97.0  # of lightness that a mean may be moved to
 
 
@@ -199,6 +200,7 @@ def _moved_colours(
     light = _raised(np.clip(lab[:, 0], 0, 100) / 100) ** np.float32(power)
     light = light * (1 + BLACK) - BLACK
     deeper = np.clip(DEPTH * own / (float(light[core].std()) + 1e-3), 1, DEEPEST)
+    deeper = 1 + (deeper - 1) * min(abs(new - old) / FAR, 1)
     light = np.clip(new + (light - new) * np.float32(deeper), 0, 1)
     # Strands in shade are less colourful than lit ones, and highlights have the lamp's colour.
     shade = np.sqrt(np.minimum(light / new, 1))
@@ -208,6 +210,9 @@ def _moved_colours(
     slope = (level[core] * (lab[core, 1:] - mean[1:])).mean(0) / ((level[core] ** 2).mean() + 1.0)
     rest = lab[:, 1:] - mean[1:] - slope * level
     chroma = goal[1:] * vivid + own * rest
+    far = np.float32(min(float(np.linalg.norm(goal - mean)) / LARGE[1], 1))
+    near = lab[:, 1:] + (goal - mean)[1:]  # a small movement moves all colours alike
+    chroma = near + (chroma - near) * far
     return np.concatenate([100 * light[:, None], chroma], 1).astype(np.float32)
 
 
