@@ -23,6 +23,7 @@ PARTS = {
     "nose": ("nose",),
     "outline": ("outline",),
 }
+SMILING_TEETH, OTHER_TEETH = 0.26, 0.1  # least share of an opened mouth that shows teeth
 SHOWN = 0.04  # a gap that wide shows the photograph's own teeth
 
 
@@ -48,7 +49,9 @@ def reshape(photo: View, before: View, after: View) -> Layers:
     warp = build_warp(own, movement, to_own)
     covers = [_lid_skin(warp, photo)]
     if movement.mouth.gap > OPENS:
-        covers.append(_inside(warp, photo, own, tooth_share(after, edited)))
+        least = SMILING_TEETH if movement.mouth.lift.mean() >= 0 else OTHER_TEETH
+        teeth = max(tooth_share(after, edited), least)
+        covers.append(_inside(warp, photo, own, teeth))
     cover, alpha = None, None
     for colour, seen in filter(None, covers):  # they lie beside one another
         cover = colour if cover is None else cover + colour
