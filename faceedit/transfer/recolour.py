@@ -63,6 +63,7 @@ PARTS = (
 )
 IRIS = Part(("eyes",), 0.0, noticed=(8.0, 16.0), absolute=0.8, own=0.6, vivid=24.0, reach=20.0)
 GOLD = ((-180, 68, 98, 125, 180), (-180, 68, 79, 125, 180))  # degrees of hue: drawn -> taken
+PARTS_LIPS, PAINTS_LIPS = 0.15, 0.3  # changes of what the reader says of mouth and lipstick
 LARGE = (10.0, 26.0)  # CIELAB distances between which a movement becomes a large one
 CORE = 0.6  # chance from which a pixel counts for a region's mean
 SEEN = 1 / 255  # alpha below which nothing would be seen
@@ -81,13 +82,22 @@ def recolour(photo: View, before: View, after: View) -> Layers:
     shift: np.ndarray | None = None
     for part in PARTS:
         moved = _movement(part, before.native, after.native, pair)
-        if moved is not None:
+        if moved is not None and not (part.regions == ("lips",) and _mouth_moves(before, after)):
             shift = _add(shift, photo, part, moved, _matte(photo, part))
     moved = iris_colours(before.native, after.native, pair)
     if moved is not None:
         weight = iris_weight(photo, find_eyes(photo))
         shift = _add(shift, photo, IRIS, moved, weight)
     return Layers(shift=shift)
+
+
+def _mouth_moves(before: View, after: View) -> bool:
+    """Return whether the lips look different because they part or meet, not because of paint."""
+
+    def change(trait: str) -> float:
+        return abs(after.traits.get(trait, 0.0) - before.traits.get(trait, 0.0))
+
+    return change("mouth_open") > PARTS_LIPS and change("lipstick") < PAINTS_LIPS
 
 
 def _movement(

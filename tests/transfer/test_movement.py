@@ -151,3 +151,18 @@ def test_without_landmarks_nothing_is_moved(photo):
     blind = replace(photo.view, points=None)
     before, after = drawn(person(**OTHER), photo), drawn(person(**OTHER, **SMILE), photo)
     assert reshape(blind, before, after).extent() is None
+
+
+def test_what_the_reader_says_of_eyes_and_mouth_is_believed_over_timid_landmarks(photo):
+    from dataclasses import replace
+
+    before = drawn(person(**OTHER), photo)
+    told = {"eye_open": 0.8, "mouth_open": 0.05, "smile": 0.0}
+    first = replace(before, traits=told)
+    shut = replace(before, traits=told | {"eye_open": 0.05})
+    laughs = replace(before, traits=told | {"mouth_open": 0.7, "smile": 0.7})
+    laughing = reshape(photo.view, first, laughs)
+    assert reshape(photo.view, first, shut).gain.min() < 0.5  # lashes
+    eyes = curves_of(photo.view)["irises"]
+    opening = (laughing.alpha > 0.5).sum(0).max()  # px, at its highest
+    assert opening > 0.12 * np.hypot(*(eyes[1] - eyes[0]))
