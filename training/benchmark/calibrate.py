@@ -26,9 +26,9 @@ from tqdm import tqdm
 from faceedit import hub
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError
-from training.benchmark.columns import Judges, progress
+from training.benchmark.contestants import MethodRow, method_rows
 from training.benchmark.faces import Case, SampleSet
-from training.benchmark.rows import MethodRow, method_rows
+from training.benchmark.judges import Judges, progress
 from training.config import ROOT, ConfigError
 
 __all__ = ["Curve", "choose_scale", "main", "measure", "write_scale"]

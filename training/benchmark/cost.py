@@ -68,7 +68,7 @@ def measure(base: Path, method: str, cpu: bool) -> dict[str, Any]:
 
 def _any_variant(editor: Any, method: str) -> str | None:
     """Return one of the sentences that a method has learned, None if it takes any."""
-    from training.benchmark.rows import MethodRow
+    from training.benchmark.contestants import MethodRow
 
     return next(iter(MethodRow(editor, method).variants.values()), None)
 

@@ -27,7 +27,7 @@ from faceedit.inversion import invert, to_tensor
 from faceedit.photo import align
 from faceedit.types import Face, Space
 from faceedit.world import WORLD_VERSION, FaceAttributes, render, sample_attributes
-from training.benchmark.columns import Judges
+from training.benchmark.judges import Judges
 from training.benchmark.prompts import GRID, PROMPTS, PROMPTS_VERSION, Prompt, fits
 from training.config import ConfigError
 from training.data.shards import to_float, to_uint8

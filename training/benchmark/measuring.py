@@ -11,7 +11,9 @@ from torch import Tensor
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.editor import FaceEditor
 from faceedit.words.sentence import read
-from training.benchmark.columns import (
+from training.benchmark.contestants import NEUTRAL, Edit, Row
+from training.benchmark.faces import Case
+from training.benchmark.judges import (
     Judges,
     Look,
     changed_region,
@@ -23,8 +25,6 @@ from training.benchmark.columns import (
     shares_of,
     success,
 )
-from training.benchmark.faces import Case
-from training.benchmark.rows import NEUTRAL, Edit, Row
 
 __all__ = ["Measurer"]
 

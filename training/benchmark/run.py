@@ -25,7 +25,7 @@ from faceedit import hub
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError
 from training.benchmark import tables
-from training.benchmark.columns import Judges
+from training.benchmark.contestants import MethodRow, Row, baselines, method_rows
 from training.benchmark.cost import cost
 from training.benchmark.faces import (
     GRID_FACES,
@@ -38,11 +38,11 @@ from training.benchmark.faces import (
     grid_items,
     set_digest,
 )
+from training.benchmark.judges import Judges
 from training.benchmark.measuring import Measurer
 from training.benchmark.plots import write_plots
 from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
-from training.benchmark.rows import MethodRow, Row, baselines, method_rows
 from training.benchmark.sheets import sheet_name, write_sheet, write_target_sheet
 from training.benchmark.summary import brackets, flags, matched_on, summarize
 from training.config import ROOT, ConfigError

@@ -19,7 +19,14 @@ from typing import Any
 from faceedit.errors import FaceEditError
 from faceedit.hub import CONFIG, WEIGHTS, read_config
 from faceedit.notes import METHOD_NOTES, SPEED_WORDS, MethodNote, Paper
-from training.config import ROOT, ConfigError, TrainConfig, parse_config, unknown
+from training.config import (
+    ROOT,
+    ConfigError,
+    TrainConfig,
+    parse_config,
+    read_recipe,
+    unknown,
+)
 from training.publish.card_numbers import NETWORKS, RESULTS, Number, numbers_of, read_method
 
 __all__ = ["card_of", "main", "repo_folders", "reproduce_command", "write_cards"]
@@ -196,7 +203,7 @@ def _base_facts(folder: Path) -> dict[str, Any]:
     return {
         "base_name": folder.name,
         "parts": parts,
-        "method": "styleclip_global",
+        "method": "clip_regression",
         "command": "python -m training.data.make_world\npython -m training.reproduce",
         "provenance": "Renders the world, then trains whatever is out of date, in order of "
         "dependency. Each folder's `training_args.json` has the exact settings, versions, seed "
@@ -289,6 +296,8 @@ def reproduce_command(arguments: dict[str, Any], otherwise: str) -> str:
     settings = arguments.get("settings") or {}
     if not settings.get("task"):
         return otherwise
+    if has_stages(settings):
+        return f"python -m training.reproduce --only {settings.get('recipe') or settings['task']}"
     words = ["accelerate", "launch", "training/train.py", "--task", str(settings["task"])]
     if settings.get("recipe"):
         words += ["--recipe", str(settings["recipe"])]
@@ -305,6 +314,12 @@ def reproduce_command(arguments: dict[str, Any], otherwise: str) -> str:
         if value != usual.get("options", {}).get(name):
             words += ["--set", f"{name}={json.dumps(value)}"]
     return shlex.join(words)
+
+
+def has_stages(settings: dict[str, Any]) -> bool:
+    """Whether the recipe of recorded settings is a chain of trainings."""
+    name = str(settings.get("recipe") or settings.get("task") or "")
+    return bool(read_recipe(name, explicit=False).get("stages")) if name else False
 
 
 def _recipe(flags: list[str]) -> dict[str, Any]:
@@ -331,11 +346,16 @@ def _provenance(note: MethodNote, arguments: dict[str, Any]) -> str:
         minutes = arguments["trained_seconds"] / 60
         parts.append(f"{minutes:.0f} minutes" if minutes >= 1 else "under a minute")
     took = f" in {' and '.join(parts)}" if parts else ""
-    device, seed = arguments.get("device") or "CPU", arguments.get("settings", {}).get("seed", 0)
-    return (
+    settings = arguments.get("settings", {})
+    device, seed = arguments.get("device") or "CPU", settings.get("seed", 0)
+    made = (
         f"{verb}{took} on one {device}, seed {seed}; `training_args.json` has the exact settings, "
         "versions and commit."
     )
+    if has_stages(settings):
+        made = f"{made} These are the last stage's: the weights come from an earlier chain of "
+        made += "trainings, which the recipe's stages follow as closely as clean runs can."
+    return made
 
 
 def _changed(config: dict[str, Any], arguments: dict[str, Any]) -> str:
