@@ -11,9 +11,11 @@ import io
 import json
 import lzma
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from faceedit.methods import METHODS
 from faceedit.notes import METHOD_NOTES
 from training.benchmark.prompts import PROMPTS
 from training.benchmark.summary import Record
@@ -285,6 +287,7 @@ def ordered(rows: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return plain + sorted(methods, key=lambda pair: -(pair[1]["summary"] or 0))
 
 
+DAGGER = "†"  # behind a paper's method that ships with additions
 SHORT_BEGIN, SHORT_END = "<!-- benchmark: written by training.evaluate -->", "<!-- end -->"
 
 
@@ -302,8 +305,7 @@ def write_short_table(rows: Mapping[str, Any], path: Path) -> bool:
 
 def short_table(rows: Mapping[str, Any]) -> list[str]:
     """Return the table for the README: the inversion's ceiling, then the methods, best first."""
-    titles = ["method", "paper", "edits", "sentence true", "the person stays"]
-    titles += ["other things change", "s"]
+    titles = ["method", "paper", "edits", "success", "identity", "collateral change", "s"]
     lines = [_row(titles), _row(["---", "---", *["---:"] * 5])]
     for name, row in ordered(rows):
         if row["kind"] != "method" and name != "oracle_inverted":
@@ -314,8 +316,17 @@ def short_table(rows: Mapping[str, Any]) -> list[str]:
             paper = "ours" if note.paper is None else f"[{note.arxiv}]({note.paper.url})"
         numbers = [_number(row[key]) for key in ("success", "identity_kept", "collateral")]
         seconds = _plain(row["seconds"]) if row["kind"] == "method" else "-"
-        lines.append(_row([f"`{name}`", paper, str(row["n"]), *numbers, seconds]))
+        mark = DAGGER if ships_with_additions(name) else ""
+        lines.append(_row([f"`{name}`{mark}", paper, str(row["n"]), *numbers, seconds]))
+    lines += ["", f"{DAGGER} ships with additions to its paper; its card and its file name them."]
     return lines
+
+
+def ships_with_additions(name: str) -> bool:
+    """Return whether a paper's method ships with some of `faceedit.additions`."""
+    if name not in METHODS or METHOD_NOTES[name].paper is None:
+        return False
+    return any(field.name == "additions" for field in fields(METHODS[name].config_class))
 
 
 def _row(cells: Sequence[str]) -> str:
