@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import re
+import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +25,7 @@ PHOTO_SUFFIXES = {
 MANIFEST = "manifest-{}-of-{}.jsonl"  # one a process, so that none waits for another
 MAX_MANIFEST = 256 * 2**20  # bytes
 KEYS = ("output", "source", "settings", "picture")  # of a row: a name and three digests
+LONGEST = 200  # bytes of a result's name; most disks take 255, and drafts are a little longer
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,27 @@ class Shard:
         return cls(int(index), int(count))
 
 
-def output_folder(folder: Path, named: str | None) -> Path:
-    """Return where results go: as named, else beside the photos: holiday -> holiday-edited."""
+def output_folder(folder: Path, named: str | None, *settings: str) -> Path:
+    """Return where results go: as named, else beside the photos, in a folder of what was asked.
+
+    ("holiday", None, "Red hair!", "ffclip") -> holiday-edited/red-hair_ffclip
+    """
     if named is not None:
         return Path(named).expanduser()
     whole = folder.resolve()
-    return whole.with_name(f"{whole.name or 'photos'}-edited")
+    words = [re.sub(r"[^\w.+]+", "-", text.lower()).strip("-.") for text in settings]
+    return whole.with_name(f"{whole.name or 'photos'}-edited") / _short(
+        "_".join(filter(None, words))
+    )
+
+
+def _short(name: str) -> str:
+    """Return a name that every disk takes: the end of one that is too long becomes a digest."""
+    stored = os.fsencode(name)
+    if len(stored) <= LONGEST:
+        return name
+    mark = hashlib.blake2b(stored, digest_size=6).hexdigest()
+    return f"{stored[: LONGEST - 13].decode(errors='ignore')}-{mark}"
 
 
 def plan(folder: Path, output: Path, suffix: str) -> dict[Path, Path]:
@@ -83,7 +103,7 @@ def plan(folder: Path, output: Path, suffix: str) -> dict[Path, Path]:
         raise RequestError(f"{str(folder)!r} contains no photo ({endings})")
     stems = Counter(path.stem.lower() for path in photos)
     alone = {path: stems[path.stem.lower()] == 1 for path in photos}
-    return {p: output / f"{p.stem if alone[p] else p.name}{suffix}" for p in photos}
+    return {p: output / f"{_short(p.stem if alone[p] else p.name)}{suffix}" for p in photos}
 
 
 class Manifest:
@@ -108,9 +128,26 @@ class Manifest:
             overwrite: Whether whatever is there may be written over.
 
         Raises:
-            RequestError: If nothing is known, but there are pictures that would be written over.
+            RequestError: If there are pictures that this very run, with these settings, did not
+                make, and that would be written over; or if nothing can be written there.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._start()
+        except OSError as error:
+            raise RequestError(
+                f"cannot write to {str(self.folder)!r} ({error.strerror or error}); name another"
+            ) from error
+        self._read()
+        foreign = [] if overwrite else [o.name for o in outputs if not self.may_replace(o)]
+        if foreign:
+            raise RequestError(
+                f"{str(self.folder)!r} has {_listed(foreign)} that this batch, with these settings, "
+                "did not make; name another folder, or --overwrite"
+            )
+
+    def _read(self) -> None:
+        """Read what all processes have recorded so far."""
         for manifest in sorted(self.folder.glob(MANIFEST.format("*", "*"))):
             for line in _lines(manifest):
                 try:
@@ -118,15 +155,49 @@ class Manifest:
                     self._known.add(tuple(row[key] for key in KEYS))
                 except (ValueError, KeyError, TypeError):
                     continue  # a line that was cut short; its picture is made again
-        foreign = [] if self._known or overwrite else [o.name for o in outputs if o.exists()]
-        if foreign:
-            raise RequestError(
-                f"{str(self.folder)!r} has a {foreign[0]} that no batch made; name another folder, "
-                "or --overwrite"
-            )
+
+    def _start(self) -> None:
+        """Start this process's file, or go on with it."""
         with self.path.open("a+b") as file:
             if file.tell() and (file.seek(-1, 2), file.read())[1] != b"\n":
                 file.write(b"\n")  # after a line that was cut short
+
+    def may_replace(self, output: Path) -> bool:
+        """Whether a result may be written: nothing is there, or what these settings made.
+
+        What is no picture any more, a file cut short, is nobody's loss.
+        """
+        try:
+            picture = digest(output)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        made = any(
+            row[0] == output.name and row[2:] == (self.prints, picture) for row in self._known
+        )
+        return made or not _is_picture(output)
+
+    def put(self, write: Callable[[Path], None], output: Path, overwrite: bool) -> None:
+        """Write a result to its place, whole, and never over what these settings did not make.
+
+        Raises:
+            RequestError: If another run has written there meanwhile.
+        """
+        draft = output.with_name(f".{secrets.token_hex(8)}{output.suffix}")
+        try:
+            write(draft)
+            self._read()  # another process may have been here since
+            if overwrite or (output.exists() and self.may_replace(output)):
+                os.replace(draft, output)
+            else:
+                _move_to_free(draft, output)
+        except FileExistsError:
+            raise RequestError(
+                f"another run has written {output.name!r} meanwhile; give each run its own folder"
+            ) from None
+        finally:
+            draft.unlink(missing_ok=True)
 
     def has(self, photo: Path, output: Path) -> bool:
         """Return whether a result is there, whole, and would come out the same."""
@@ -150,7 +221,7 @@ class Manifest:
             "seconds": round(seconds, 3),
         }
         with naming(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row) + "\n")  # in ASCII: names can be in any encoding
 
 
 def _lines(manifest: Path) -> list[str]:

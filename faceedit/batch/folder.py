@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,14 @@ def edit_folder(
         save: Writes a picture to a path, whole or not at all.
         shard: This process's share; None is everything.
         suffix: Of the results, which decides their format.
-        overwrite: Edit again what is there, and write over pictures that no batch made.
+        overwrite: Edit again what is there, and write over whatever has the name of a result.
 
     Returns:
         The report of this process's share.
 
     Raises:
         RequestError: If a setting cannot be used, the folder has no photos, or its results would
-            fall on pictures that no batch made.
+            fall on pictures that these settings did not make.
         FaceEditError: If the method cannot work on any photo.
     """
     shard = shard or Shard()
@@ -122,7 +123,7 @@ def edit_folder(
             report.kept += len(done)
             todo = {photo: out for photo, out in chunk.items() if photo not in done}
             bar.update(len(done))
-            for photo, problem in _edit_chunk(editor, todo, job, save, manifest):
+            for photo, problem in _edit_chunk(editor, todo, job, save, manifest, overwrite):
                 _count(report, photo, problem)
                 bar.update()
     return report
@@ -147,7 +148,12 @@ def _count(report: Report, photo: Path, problem: Exception | None) -> None:
 
 
 def _edit_chunk(
-    editor: FaceEditor, todo: Mapping[Path, Path], job: Job, save: Save, manifest: Manifest
+    editor: FaceEditor,
+    todo: Mapping[Path, Path],
+    job: Job,
+    save: Save,
+    manifest: Manifest,
+    overwrite: bool,
 ) -> Iterator[tuple[Path, Exception | None]]:
     """Edit some photos; yield each with what went wrong, if anything."""
     found: dict[Path, Portrait] = {}
@@ -163,7 +169,7 @@ def _edit_chunk(
                 raise portrait
             # The editor's second half alone: its first, the inversion, was of many photos at once.
             result = editor.edit_portrait(portrait, job.request, job.output)
-            save(result.image, todo[photo])
+            manifest.put(partial(save, result.image), todo[photo], overwrite)
             manifest.add(photo, todo[photo], result.request, result.seconds)
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FULL:
