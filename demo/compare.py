@@ -187,6 +187,7 @@ class Compare:
             result.scores.get("clip_gain"),
             result.scores.get("identity"),
             layers=measures.layer_reaction(result, backbones),
+            doubts=tuple(getattr(result, "doubts", ())),
         )
         if backbones.attributes is not None:
             after = to_tensor(result.face).to(subject.face.image)

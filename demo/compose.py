@@ -59,7 +59,7 @@ class Compose:
             face_index: Which face of several, 0 for the largest; -1 for the one that stands out.
             prompt: What is wanted next, like "red hair".
             region: Where it may change; "" is everywhere.
-            method: The method's name.
+            method: The method's name; None is the one that is offered first.
             strength: 0 changes nothing, 1 is the usual edit, below 0 is the opposite.
             chain: Kept by gradio.
 
@@ -68,6 +68,7 @@ class Compose:
         """
         with plain_words():
             need(prompt and prompt.strip(), "Say what should change, like 'red hair'.")
+            method = method or self.menu.first()
             need(method, "Choose a method.")
             editor = self.subjects.loader.get()
             subject = self.subjects.subject(photo, person, face_index)
@@ -85,6 +86,7 @@ class Compose:
             picture = result.image if subject.photo is not None else result.face
             path = self.files.picture(picture, f"step{len(chain.results) + 1}", note)
             words = f"{len(chain.results) + 1}: {prompt} · {strength:g} · {title(method)}"
+            words = " · ".join([words, *getattr(result, "doubts", ())])
             chain.results.append(result)
             chain.tiles.append((path, f"{words} · {seconds(result.seconds)}"))
             return show(chain)

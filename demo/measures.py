@@ -40,6 +40,7 @@ class Tile:
     mask: str | None = None
     layers: list[float] = field(default_factory=list)  # relative movement of each layer
     note: str = ""
+    doubts: tuple[str, ...] = ()  # why the result may be about something else
 
     @property
     def caption(self) -> str:
@@ -166,7 +167,7 @@ def measured(tiles: Sequence[Tile]) -> list[Tile]:
 
 def best_of(tiles: Sequence[Tile]) -> Tile | None:
     """Return the result that keeps most, of those that answer well; None if none answers."""
-    known = [tile for tile in measured(tiles) if tile.answers()]
+    known = [tile for tile in measured(tiles) if tile.answers() and not tile.doubts]
     if not known:
         return None
     most = max(tile.sentence or 0 for tile in known)
@@ -184,6 +185,9 @@ def in_order(tiles: Sequence[Tile]) -> list[Tile]:
 def verdict(tiles: Sequence[Tile]) -> str:
     """Return which result is best and why, in words."""
     known = measured(tiles)
+    if doubts := dict.fromkeys(doubt for tile in known for doubt in tile.doubts):
+        words = " ".join(f"{html.escape(doubt[0].upper() + doubt[1:])}." for doubt in doubts)
+        return f"**No result is called the best.** {words}"
     best = best_of(tiles)
     if best is None:
         return "No method did this. Try other words or more strength." if known else ""

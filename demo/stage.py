@@ -18,7 +18,7 @@ from demo.inputs import FAST, LIGHT, Inputs
 from demo.loading import GPU
 from demo.menu import MethodMenu, title
 from demo.subject import Subject, Subjects, has_face
-from demo.words import need, plain_words, seconds
+from demo.words import escaped, need, plain_words, seconds
 from faceedit.photo.provenance import Provenance, SourceType
 
 STRIP = (-1.0, 0.0, 0.5, 1.0, 2.0)
@@ -213,7 +213,7 @@ class Stage:
 
 def told(result: Any, strength: float) -> str:
     """Return what is said of an edit: the method, the time, and what a visitor should know."""
-    notes = " ".join(getattr(result, "notes", ()))
+    notes = escaped(" ".join(getattr(result, "notes", ())))
     line = f"**{title(result.request.method)}** · {seconds(result.seconds)}"
     return f"{line} · strength {strength:g}" + (f"\n\n{notes}" if notes else "")
 

@@ -17,6 +17,20 @@ logger = logging.getLogger(__name__)
 
 FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s/'\"]+/)+")  # of paths on the machine: nobody's business
 MARKUP = (("[", "&#91;"), ("`", "&#96;"), ("*", "&#42;"), ("://", "&#58;//"))  # links, pictures
+# What the package calls its arguments, and what stands on the page.
+CONTROLS = {
+    "face_index": "the choice of a face below the photo",
+    "mask": "'Where may it change?'",
+    "strength": "'Strength'",
+    "seed": "'Seed'",
+    "method": "'Method'",
+    "prompt": "'What should change?'",
+    "truncation_psi": "the variety",
+    "refine_steps": "the refinement",
+}
+ARGUMENTS = re.compile(
+    rf"`({'|'.join(CONTROLS)})`|\b(?=(face_index|refine_steps|truncation_psi)\b)\2"
+)
 QUIET: dict[str, Any] = {"print_exception": False}  # of gr.Error: it is the user's, not ours
 
 
@@ -38,9 +52,10 @@ def plain_words() -> Iterator[None]:
         ) from error
 
 
-def sentence(error: BaseException) -> str:
-    """Return an error's message with a capital letter, without folders, HTML and Markdown."""
+def sentence(error: BaseException | str) -> str:
+    """Return a message with a capital letter, the page's own names, no folders, HTML, Markdown."""
     words = FOLDERS.sub("", str(error)) or type(error).__name__
+    words = ARGUMENTS.sub(lambda found: CONTROLS[found[1] or found[2]], words)
     return escaped(words[0].upper() + words[1:])
 
 

@@ -7,18 +7,17 @@ mend is one line on stderr and exit code 2.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceedit.console import SUFFIXES, checked_output, complain, prepare, save, say
 from faceedit.convert import KINDS, convert
 from faceedit.errors import FaceEditError, RequestError
 from faceedit.launchers import start_processes
-from faceedit.photo.provenance import Provenance, SourceType, save
-from faceedit.regular_files import naming, reason
+from faceedit.photo.provenance import Provenance, SourceType
+from faceedit.regular_files import reason
 from faceedit.version import __version__
 
 if TYPE_CHECKING:
@@ -28,21 +27,25 @@ if TYPE_CHECKING:
     from faceedit.types import Face
 
 BASE = "faceedit/portraits-128"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 GAP = 8  # px between the pictures of a comparison
 TITLE = 22  # px above them, for the names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, or 2 for what the user can mend."""
-    arguments = build_parser().parse_args(argv)
+    prepare()
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if not hasattr(arguments, "run"):
+        parser.print_help()
+        return 0
     arguments.is_command = argv is None
     try:
         return arguments.run(arguments)
     except FaceEditError as error:
-        return _complain(str(error))
+        return complain(str(error))
     except OSError as error:
-        return _complain(reason(error))
+        return complain(reason(error))
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130
@@ -56,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog='example: faceedit edit photo.jpg "red hair" --method clip_regression -o out.png',
     )
     parser.add_argument("--version", action="version", version=f"faceedit {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     edit = _command(commands, "edit", run_edit, "change the face of a photo as a sentence says")
     edit.add_argument("photo", help="the photo, or 'sample:SEED' for a face that no photo shows")
@@ -108,7 +111,9 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     batch.add_argument("--variant", help="which sentence, for methods that learn one at a time")
     batch.add_argument("--layers", metavar="FIRST:END", help="w_plus layers that may change")
     _add_settings(batch)
-    batch.add_argument("-o", "--output", metavar="FOLDER", help="default: FOLDER-edited beside it")
+    batch.add_argument(
+        "-o", "--output", metavar="FOLDER", help="default: FOLDER-edited/PROMPT beside it"
+    )
     batch.add_argument(
         "--format", choices=[suffix[1:] for suffix in SUFFIXES], default="png", help="default: png"
     )
@@ -155,7 +160,9 @@ def _command(
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(run=run)
     command.add_argument("--repo", default=BASE, help=f"a repo or a folder (default: {BASE})")
-    command.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
+    command.add_argument(
+        "--device", default="cpu", help='"cpu" (default), "cuda" or another that PyTorch has here'
+    )
     return command
 
 
@@ -201,8 +208,9 @@ def _add_output(command: argparse.ArgumentParser, name: str) -> None:
 
 def run_edit(arguments: argparse.Namespace) -> int:
     """Edit one photo and write the result."""
-    output = _checked_output(arguments.output)
+    output = checked_output(arguments.output)
     layers = _read_layers(arguments.layers)
+    _check(arguments)
     editor = _load(arguments)
     result = editor.edit(
         _photo(editor, arguments.photo),
@@ -218,18 +226,19 @@ def run_edit(arguments: argparse.Namespace) -> int:
         face_index=arguments.face_index,
         refine_steps=arguments.refine_steps,
     )
-    _save(result.image, output, _note(arguments, str(result.request.method)))
+    save(result.image, output, _note(arguments, str(result.request.method)))
     scores = ", ".join(f"{name} {value:+.3f}" for name, value in result.scores.items())
-    _say(f"{output}: {result.request.method}, {result.seconds:.1f} s, {scores}")
+    say(f"{output}: {result.request.method}, {result.seconds:.1f} s, {scores}")
     for note in result.notes:
-        _say(f"  {note}")
+        say(f"  {note}")
     return 0
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
     """Edit one photo with several methods and write them side by side."""
-    output = _checked_output(arguments.output)
+    output = checked_output(arguments.output)
     names = arguments.methods.replace(" ", "").split(",") if arguments.methods else None
+    _check(arguments)
     editor = _load(arguments)
     photo = _photo(editor, arguments.photo)
     results = editor.compare(
@@ -250,9 +259,9 @@ def run_compare(arguments: argparse.Namespace) -> int:
             seen = result.step.portrait.photo if result.changed is not None else None
             pictures.append(("photo", seen) if seen else ("inverted", result.reconstruction))
         pictures.append((str(result.request.method), result.image))
-        _say(f"{result.request.method}: {result.seconds:.1f} s")
-    _save(_sheet(pictures), output, _note(arguments, ", ".join(name for name, _ in pictures[1:])))
-    _say(str(output))
+        say(f"{result.request.method}: {result.seconds:.1f} s")
+    save(_sheet(pictures), output, _note(arguments, ", ".join(name for name, _ in pictures[1:])))
+    say(str(output))
     return 0
 
 
@@ -281,14 +290,15 @@ def run_batch(arguments: argparse.Namespace) -> int:
         arguments.refine_steps,
         arguments.batch_size,
     )
+    _check_device(arguments.device)
     folder = Path(arguments.folder).expanduser()
-    output = output_folder(folder, arguments.output)
+    output = output_folder(folder, arguments.output, *_asked(arguments))
     report, tells = batch.run(
         lambda device: _load(argparse.Namespace(repo=arguments.repo, device=device)),
         folder,
         output,
         job,
-        _save,
+        save,
         device=arguments.device,
         shard=arguments.shard,
         suffix=f".{arguments.format}",
@@ -296,17 +306,19 @@ def run_batch(arguments: argparse.Namespace) -> int:
     )
     if tells:
         counts = f"{report.edited} edited, {report.kept} there already, {len(report.failed)} failed"
-        _say(f"{output}: {counts}")
-        sys.stderr.writelines(f"faceedit: {line}\n" for line in batch.failures(report))
+        say(f"{output}: {counts}")
+        for line in batch.failures(report):
+            complain(line)
     return 1 if report.failed else 0
 
 
 def run_sample(arguments: argparse.Namespace) -> int:
     """Draw a face and write it."""
-    output = _checked_output(arguments.output)
+    output = checked_output(arguments.output)
+    _check(arguments)
     face = _load(arguments).sample(arguments.seed, arguments.truncation_psi)
-    _save(face.to_pil(), output, Provenance(SourceType.GENERATED, models=(_base_id(arguments),)))
-    _say(str(output))
+    save(face.to_pil(), output, Provenance(SourceType.GENERATED, models=(_base_id(arguments),)))
+    say(str(output))
     return 0
 
 
@@ -319,15 +331,15 @@ def run_info(arguments: argparse.Namespace) -> int:
     editor = _load(arguments)
     working = editor.available()
     devices = "cpu, cuda" if torch.cuda.is_available() else "cpu"
-    _say(f"faceedit {__version__}, torch {torch.__version__}, devices: {devices}")
-    _say(f"base: {editor.base_folder}")
+    say(f"faceedit {__version__}, torch {torch.__version__}, devices: {devices}")
+    say(f"base: {editor.base_folder}")
     for name, network in editor.backbones.present().items():
         millions = sum(tensor.numel() for tensor in network.state_dict().values()) / 1e6
-        _say(f"  {name}: {millions:.2f} M numbers")
-    _say("methods:")
+        say(f"  {name}: {millions:.2f} M numbers")
+    say("methods:")
     for name, method in METHODS.items():
         state = "ready" if name in working else "needs a download"
-        _say(f"  {name}: {method.kind}, edits {method.space.value}, {state}")
+        say(f"  {name}: {method.kind}, edits {method.space.value}, {state}")
     return 0
 
 
@@ -336,25 +348,68 @@ def run_convert(arguments: argparse.Namespace) -> int:
     done = convert(
         arguments.files, arguments.into, arguments.kind, base=arguments.base, half=arguments.half
     )
-    _say(f"{done.folder}: {done.name} from {done.kind}, {done.parameters:,} parameters")
+    say(f"{done.folder}: {done.name} from {done.kind}, {done.parameters:,} parameters")
     for note in done.notes:
-        _say(f"  {note}")
+        say(f"  {note}")
     return 0
 
 
 def _load(arguments: argparse.Namespace) -> FaceEditor:
     """Load the editor of --repo on --device."""
-    device = arguments.device
-    import torch
-
     from faceedit.editor import FaceEditor
 
-    try:
-        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-            raise RequestError("--device is cuda, but PyTorch finds no CUDA device here; use cpu")
-    except RuntimeError as error:
-        raise RequestError(f"--device is {device!r}; use cpu or cuda") from error
-    return FaceEditor.from_pretrained(arguments.repo, device=device)
+    return FaceEditor.from_pretrained(arguments.repo, device=arguments.device)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Check what costs little before the networks are loaded.
+
+    Raises:
+        FaceEditError: If the photo, the mask or a setting cannot be used.
+    """
+    from faceedit.photo import load_mask, load_photo
+    from faceedit.photo.regions import read_regions
+    from faceedit.types import EditRequest
+
+    asked = vars(arguments)
+    prompt = asked.get("prompt", "a face")
+    mask, photo = asked.get("mask"), asked.get("photo")
+    EditRequest(
+        prompt,
+        strength=asked.get("strength", 1.0),
+        neutral=asked.get("neutral", "a face"),
+        seed=asked["seed"],
+        mask=mask,
+    )
+    if photo is not None and not (photo.startswith("sample:") and not Path(photo).exists()):
+        load_photo(photo)
+    if mask is not None and read_regions(mask) is None:
+        load_mask(mask)
+    named = asked.get("method") or asked.get("methods")
+    if named:
+        from faceedit.methods import method_class
+
+        for name in named.replace(" ", "").split(","):
+            method_class(name)
+    _check_device(arguments.device)
+
+
+def _check_device(device: str) -> None:
+    from faceedit import arguments
+
+    arguments.device(device)
+
+
+def _asked(arguments: argparse.Namespace) -> list[str]:
+    """Return what names the results of a batch: the prompt, and settings that are not usual."""
+    usual = build_parser().parse_args(["batch", arguments.folder, arguments.prompt])
+    named = [arguments.prompt]
+    for name in ("method", "variant", "strength", "mask", "neutral", "seed", "layers",
+                 "face_index", "refine_steps", "kind"):  # fmt: skip
+        value = getattr(arguments, name)
+        if value != getattr(usual, name):
+            named.append(str(value) if name in ("method", "variant", "kind") else f"{name}-{value}")
+    return named
 
 
 def _photo(editor: FaceEditor, photo: str) -> str | Face:
@@ -377,18 +432,6 @@ def _read_layers(text: str | None) -> tuple[int, int] | None:
     return int(first), int(end)
 
 
-def _checked_output(name: str) -> Path:
-    """Return where to write, checked before any work is done."""
-    path = Path(name).expanduser()
-    if path.suffix.lower() not in SUFFIXES:
-        raise RequestError(f"cannot write {name!r}; its name must end in {', '.join(SUFFIXES)}")
-    if path.is_dir():
-        raise RequestError(f"{name!r} is a folder; name a file")
-    if not path.parent.is_dir():
-        raise RequestError(f"there is no folder {str(path.parent)!r}; make it first")
-    return path
-
-
 def _note(arguments: argparse.Namespace, methods: str) -> Provenance:
     """Return what an edited picture's metadata say of it."""
     repos = [f"faceedit/{name.replace('_', '-')}" for name in methods.split(", ")]
@@ -400,26 +443,6 @@ def _base_id(arguments: argparse.Namespace) -> str:
     """Return the id of --repo, or of a folder only its name: a path is nobody's business."""
     folder = Path(arguments.repo).expanduser()
     return folder.resolve().name if folder.is_dir() else str(arguments.repo)
-
-
-def _save(image: PIL.Image.Image, path: Path, note: Provenance | None = None) -> None:
-    """Write a picture that says what it is, beside its place, and rename it: never half of one."""
-    with naming(path):
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-        os.close(handle)
-        try:
-            save(image, draft, note or Provenance(), quality=95)
-            os.chmod(draft, 0o666 & ~_umask())
-            os.replace(draft, path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Return the permissions that new files do not get; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sheet(pictures: Sequence[tuple[str, PIL.Image.Image]]) -> PIL.Image.Image:
@@ -436,15 +459,6 @@ def _sheet(pictures: Sequence[tuple[str, PIL.Image.Image]]) -> PIL.Image.Image:
         pen.text((left + 4, 5), name, fill="black")
         sheet.paste(picture.resize((width, side), Image.Resampling.LANCZOS), (left, TITLE))
     return sheet
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-
-
-def _complain(line: str) -> int:
-    sys.stderr.write(f"faceedit: {' '.join(line.split())}\n")
-    return 2
 
 
 if __name__ == "__main__":

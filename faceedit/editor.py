@@ -318,6 +318,7 @@ class FaceEditor:
             edited = method.edit(given, sentence, self.backbones, request.strength, request.layers)
         edited = source if edited is given else portrait.seen(source, edited, self.backbones)
         outcome = self._outcome(portrait, source, edited, request.mask, output)
+        doubts = self._doubts(request, source)
         return EditResult(
             image=edited.to_pil() if outcome is None else outcome.image,
             reconstruction=portrait.face.to_pil(),
@@ -327,7 +328,8 @@ class FaceEditor:
             mask=edited.mask,
             face=edited.to_pil(),
             changed=None if outcome is None else outcome.changed,
-            notes=(*self._doubts(request, source), *(() if outcome is None else outcome.notes)),
+            doubts=doubts,
+            notes=doubts + (() if outcome is None else outcome.notes),
             scores=self._scores(source, edited, sentence),
             seconds=time.perf_counter() - start,
             step=Step(portrait, source, edited, None if outcome is None else outcome.image),

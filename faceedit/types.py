@@ -123,6 +123,7 @@ class EditResult:
     changed: PIL.Image.Image | None = (
         None  # "L", as large as the photo: 0 where it stayed as it was
     )
+    doubts: tuple[str, ...] = ()  # why it may not be what was asked for: words, an empty mask
     notes: tuple[str, ...] = ()  # plain sentences: what is not as it was asked for
     scores: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0

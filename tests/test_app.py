@@ -65,6 +65,7 @@ class FakeEditor:
             image=Image.new("RGB", (40, 30), "red"),
             face=Image.new("RGB", (16, 16), "red"),
             seconds=0.25,
+            doubts=("'xyzzyq' means <b>nothing",) if prompt == "xyzzyq" else (),
             scores={"clip_gain": 0.1 * settings["strength"], "identity": 0.9},
             request=SimpleNamespace(method=settings["method"], prompt=prompt),
             source=Latent(torch.zeros(1, 4, 8), Space.W_PLUS),
@@ -253,6 +254,17 @@ def test_a_bug_shows_no_details(client, photo):
 def test_what_is_missing_is_marked(client, photo, settings, words):
     with pytest.raises(ValidationError, match=words):
         ask(client, **{"photo": photo, **settings})
+
+
+def test_what_is_not_understood_is_never_called_best(client, photo):
+    _, _, best, *_, facts = ask(client, photo, "xyzzyq")
+    assert best == "**No result is called the best.** 'xyzzyq' means &lt;b&gt;nothing."
+    assert facts[0]["doubts"] == ["'xyzzyq' means <b>nothing"]
+
+
+def test_an_edit_that_changed_nothing_is_never_called_best(client, photo):
+    _, _, best, *_ = ask(client, photo, strength=0.1)
+    assert best == "No method came closer to the sentence. Try more strength or other words."
 
 
 # ------------------------------------------------------------------------------ the other tabs
@@ -481,6 +493,13 @@ def test_messages_tell_nobody_where_files_lie():
         "/srv/hub_cards/portraits-128/config.json does not fit; see https://hf.co/a/b"
     )
     assert html.unescape(sentence(error)) == "Config.json does not fit; see https://hf.co/a/b"
+
+
+def test_messages_name_what_stands_on_the_page():
+    said = sentence("say which with face_index, or leave `mask` out")
+    assert said == (
+        "Say which with the choice of a face below the photo, or leave 'Where may it change?' out"
+    )
 
 
 def test_gpu_is_no_change_without_zerogpu():

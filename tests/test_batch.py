@@ -52,7 +52,7 @@ def results(folder):
 
 def test_every_photo_is_edited_once_and_as_alone(repo, photos, tmp_path, capsys):
     assert edit(photos, repo) == 0
-    output = tmp_path / "photos-edited"
+    output = tmp_path / "photos-edited" / "red-hair_character"
     assert results(output) == ["a.png", "b.jpg.png", "b.png.png", "c.png"]
     assert "4 edited, 0 there already, 0 failed" in capsys.readouterr().out
 
@@ -79,7 +79,7 @@ def test_bad_files_are_listed_with_their_reasons_and_stop_nothing(repo, photos, 
     assert "4 edited, 0 there already, 3 failed" in told.out
     for name in ("0-empty.jpg: '0-empty.jpg' is empty", "0-text.png", "big.png"):
         assert name in told.err
-    assert len(results(tmp_path / "photos-edited")) == 4
+    assert len(results(tmp_path / "photos-edited" / "red-hair_character")) == 4
 
 
 def test_a_crash_in_one_edit_is_a_reason_too(repo, photos, monkeypatch, capsys):
@@ -133,10 +133,11 @@ def test_wrong_settings_are_one_line_and_exit_code_2(repo, photos, capsys, flags
 def test_pictures_of_others_are_not_written_over(repo, photos, tmp_path, capsys):
     output = tmp_path / "taken"
     output.mkdir()
-    (output / "a.png").write_bytes(b"mine")
+    mine = (photos / "b.png").read_bytes()
+    (output / "a.png").write_bytes(mine)
     assert edit(photos, repo, "-o", str(output)) == 2
-    assert "no batch made" in capsys.readouterr().err
-    assert (output / "a.png").read_bytes() == b"mine"
+    assert "did not make" in capsys.readouterr().err
+    assert (output / "a.png").read_bytes() == mine
     assert edit(photos, repo, "-o", str(output), "--overwrite") == 0
 
 
@@ -218,3 +219,70 @@ def test_a_full_disk_ends_the_batch_with_the_files_name_and_what_to_do(repo, pho
     assert f"{output}/" in done.stderr and "No space left on device" in done.stderr
     assert "make room on the disk and run it again" in done.stderr
     assert not any(line.startswith(".") for line in done.stdout.splitlines())  # no draft is left
+
+
+def test_a_second_prompt_leaves_the_first_results_alone(repo, photos, tmp_path):
+    assert edit(photos, repo) == 0
+    first = tmp_path / "photos-edited" / "red-hair_character"
+    kept = {path.name: path.read_bytes() for path in first.glob("*.png")}
+    assert main(["batch", str(photos), "round glasses", "--repo", repo, "--as-character"]) == 0
+    assert results(tmp_path / "photos-edited" / "round-glasses_character") == results(first)
+    assert {path.name: path.read_bytes() for path in first.glob("*.png")} == kept
+
+
+def test_other_settings_do_not_replace_results_in_a_named_folder(repo, photos, tmp_path, capsys):
+    output = ["-o", str(tmp_path / "out")]
+    assert edit(photos, repo, *output) == 0
+    kept = (tmp_path / "out" / "a.png").read_bytes()
+    assert edit(photos, repo, *output, "--strength", "0.5") == 2
+    assert "a.png, b.jpg.png, b.png.png and 1 more" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a.png").read_bytes() == kept
+    assert edit(photos, repo, *output, "--strength", "0.5", "--overwrite") == 0
+    assert (tmp_path / "out" / "a.png").read_bytes() != kept
+
+
+def test_what_another_run_writes_meanwhile_is_not_replaced(
+    repo, photos, tmp_path, monkeypatch, capsys
+):
+    from faceedit.batch.files import Manifest
+
+    real = Manifest.add
+    output = tmp_path / "out"
+    other = (photos / "b.png").read_bytes()
+
+    def add(self, photo, result, *rest):
+        real(self, photo, result, *rest)
+        if photo.name == "a.png":  # while the first is being noted, another run writes the last
+            (output / "c.png").write_bytes(other)
+
+    monkeypatch.setattr(Manifest, "add", add)
+    assert edit(photos, repo, "-o", str(output), "--batch-size", "1") == 1
+    assert "another run has written 'c.png' meanwhile" in capsys.readouterr().err
+    assert (output / "c.png").read_bytes() == other
+    assert not list(output.glob(".*"))
+
+
+def test_names_of_any_encoding_and_length_are_edited_and_recorded(repo, photos, tmp_path, capsys):
+    import os
+
+    picture = (photos / "a.png").read_bytes()
+    for path in photos.glob("*.png"):
+        path.unlink()
+    (photos / "b.jpg").unlink()
+    (photos / os.fsdecode(b"caf\xe9.png")).write_bytes(picture)
+    (photos / ("x" * 251 + ".png")).write_bytes(picture)
+    assert edit(photos, repo) == 0
+    assert "2 edited, 0 there already, 0 failed" in capsys.readouterr().out
+    assert edit(photos, repo) == 0
+    assert "0 edited, 2 there already, 0 failed" in capsys.readouterr().out
+
+
+def test_results_are_named_by_what_was_asked():
+    from pathlib import Path
+
+    holiday = Path("/tmp/holiday")
+    assert output_folder(holiday, None, "Red hair!", "ffclip").name == "red-hair_ffclip"
+    assert output_folder(holiday, None, "red hair").parent.name == "holiday-edited"
+    assert len(output_folder(holiday, None, "y" * 500).name) <= 200
+    names = {output_folder(holiday, None, "y" * 500 + end).name for end in "ab"}
+    assert len(names) == 2

@@ -72,7 +72,11 @@ def test_info_lists_networks_and_methods(repo, capsys):
         ({"--method": "magic"}, "choose from"),
         ({"--repo": "./nowhere"}, "does not exist"),
         ({"--repo": "somebody/missing"}, "hf download somebody/missing"),
-        ({"--device": "abacus"}, "use cpu or cuda"),
+        ({"--device": "abacus"}, "cannot be used here; use 'cpu'"),
+        ({"--device": "vulkan"}, "cannot be used here; use 'cpu'"),
+        ({"--device": "meta"}, "computes nothing; use 'cpu'"),
+        ({"photo": "data:image/png;base64," + "A" * 5000}, "this is a data URL"),
+        ({"--face-index": "7"}, "--face-index is 7"),
         ({"photo": "nowhere.png"}, "nowhere.png"),
         ({"photo": "sample:x"}, "sample:7"),
         ({"-o": "edited.txt"}, "must end in"),
@@ -104,3 +108,53 @@ def test_unknown_flag_is_exit_code_2(capsys):
     with pytest.raises(SystemExit) as error:
         main(["edit", "--magic"])
     assert error.value.code == 2
+
+
+def test_without_arguments_the_help_is_printed(capsys):
+    assert main([]) == 0
+    assert "COMMAND" in capsys.readouterr().out
+
+
+def test_what_costs_little_is_checked_before_the_networks_are_loaded(monkeypatch, tmp_path, photo):
+    from faceedit import __main__ as command
+
+    monkeypatch.setattr(command, "_load", lambda _: pytest.fail("the networks were loaded"))
+    out = str(tmp_path / "out.png")
+    (tmp_path / "black.png").write_bytes(b"")
+    for wrong in (
+        ["edit", "nowhere.png", "red hair"],
+        ["edit", photo, " "],
+        ["edit", photo, "red hair", "--method", "magic"],
+        ["edit", photo, "red hair", "--mask", str(tmp_path / "black.png")],
+        ["compare", "nowhere.png", "red hair"],
+        ["compare", photo, "red hair", "--device", "meta"],
+        ["sample", "--seed", "-1"],
+    ):
+        assert main([*wrong, "-o", out]) == 2, wrong
+    assert main(["batch", str(tmp_path / "none"), "red hair"]) == 2
+
+
+def test_a_console_that_cannot_print_a_name_spoils_nothing(monkeypatch):
+    import io
+
+    from faceedit import console
+
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(console.sys, "stdout", narrow)
+    console.prepare()
+    console.say("foto-\u0142\udce9.png")
+    assert b"foto-\\u0142" in narrow.buffer.getvalue()
+    narrow.close()
+    console.say("nobody reads this")
+    monkeypatch.setattr(console.sys, "stdout", None)
+    console.say("nor this")
+
+
+def test_messages_name_flags_and_not_arguments(capsys):
+    from faceedit.console import complain
+
+    assert complain("say which with face_index, or set `strength`;\n refine_steps is -1") == 2
+    said = capsys.readouterr().err
+    assert (
+        said == "faceedit: say which with --face-index, or set --strength; --refine-steps is -1\n"
+    )

@@ -603,3 +603,25 @@ def test_paste_back_refuses_an_edit_that_is_not_square():
     aligned = align(scene(), size=64, aligned=True)
     with pytest.raises(PhotoError, match="square"):
         paste_back(scene(), aligned, Image.new("RGB", (64, 32)))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "AVIF picture that is damaged"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC picture or a video"),
+        (b"\0" * 4000, "nothing but zeros"),
+        (b"8BPS\0\x01" + b"\0" * 40, "Photoshop document"),
+        (b"hello, no picture", "but text"),
+    ],
+)
+def test_a_file_is_called_what_it_is(tmp_path, content, words):
+    (tmp_path / "photo.jpg").write_bytes(content)
+    with pytest.raises(PhotoError, match=words):
+        load_photo(tmp_path / "photo.jpg")
+
+
+def test_a_data_url_is_not_printed():
+    with pytest.raises(PhotoError, match="data URL") as caught:
+        load_photo("data:image/png;base64," + "A" * 9000)
+    assert len(str(caught.value)) < 100

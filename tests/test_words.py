@@ -5,12 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from faceedit.words.everyday import in_plain_words, words_of
 from faceedit.words.polarity import Wish, denies, read_wishes, without_negations
-from faceedit.words.sentence import plain, read
+from faceedit.words.sentence import plain, read, turned_round, wish_sequence
 from faceedit.words.understanding import nearest_statement, understand
 from faceedit.words.vocabulary import SHORT, spoken
+from faceedit.words.wishes import wishes
 from training.benchmark.wordings import DENIED, EVERYDAY, MEANINGLESS, NOT
 
 TOKENIZER = Path("hub_cards/portraits-128/clip/tokenizer.json")
@@ -180,3 +182,22 @@ def test_the_nearest_known_statement_is_found(backbones):
     key, text, likeness = nearest_statement("a bald head", backbones.clip)
     assert (key, text) == ("hair_style=bald", "a bald head")
     assert likeness == pytest.approx(1, abs=1e-4)
+
+
+def test_the_end_of_a_scale_has_another_end_and_a_hat_has_none(backbones):
+    old = read("an old person", "a face", backbones.clip)
+    assert turned_round(old, wishes, backbones.clip).prompt == ("a young face",)
+    both = read("a young man, big eyes", "a face", backbones.clip)
+    assert turned_round(both, wishes, backbones.clip).prompt == ("an old face, small eyes",)
+    for prompt in ("a hat", "red hair", "an old person with a hat"):
+        assert turned_round(read(prompt, "a face", backbones.clip), wishes, backbones.clip) is None
+
+
+def test_what_is_absent_can_also_be_taken_back(backbones):
+    sentence = read("red hair without glasses", "a face", backbones.clip)
+    plainly = wish_sequence(sentence, wishes, backbones.clip)
+    assert [float(asked) for _, asked in plainly] == [1, 1]
+    taken = wish_sequence(sentence, wishes, backbones.clip, take_back=True)
+    assert [float(asked) for _, asked in taken] == [1, 1, -1]
+    glasses = read("glasses", "a face", backbones.clip)
+    assert torch.allclose(taken[2][0].target, glasses.target, atol=1e-5)

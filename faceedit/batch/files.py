@@ -142,8 +142,8 @@ class Manifest:
         foreign = [] if overwrite else [o.name for o in outputs if not self.may_replace(o)]
         if foreign:
             raise RequestError(
-                f"{str(self.folder)!r} has {_listed(foreign)} that this batch, with these settings, "
-                "did not make; name another folder, or --overwrite"
+                f"{str(self.folder)!r} has {_listed(foreign)} that this batch, with these "
+                "settings, did not make; name another folder, or --overwrite"
             )
 
     def _read(self) -> None:
@@ -244,3 +244,34 @@ def digest(path: Path) -> str:
 
 def _blake2b() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=16)
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file can be opened as a picture."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except Exception:  # decoders of damaged files raise nearly anything
+        return False
+    return True
+
+
+def _move_to_free(draft: Path, output: Path) -> None:
+    """Move a file to a name that nobody has taken.
+
+    Raises:
+        FileExistsError: If somebody has.
+    """
+    with contextlib.suppress(OSError):
+        os.link(draft, output)  # fails at once where the name is taken
+        return
+    with output.open("x"):  # a disk without links: the empty file takes the name
+        pass
+    os.replace(draft, output)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -33,6 +33,8 @@ def find_repo(name: str | Path, download: Download | None = None, near: Path | N
     folder = find_local(text, near) if download.revision is None else None
     if folder is not None:
         return folder
+    if _path(text).is_dir():
+        raise RepoError(f"'{text}' is a folder, which has no revisions; leave `revision` out")
     if _path(text).is_file():
         raise RepoError(f"'{text}' is a file; name the folder that holds its {CONFIG}")
     if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:

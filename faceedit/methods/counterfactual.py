@@ -44,7 +44,7 @@ from faceedit.losses.true_edits import Meaning, disturbed, image_distance, unsee
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.optimization.codes import w_plus_unit
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.sentence import wish_sequence
+from faceedit.words.sentence import turned_round, wish_sequence
 from faceedit.words.wishes import one_wish, wishes
 
 REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was chosen for
@@ -208,7 +208,15 @@ class CounterfactualEditor(EditMethod):
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0
     ) -> Face:
-        """Return G(w_plus + strength * delta); beyond strength 1, what leads on to strength 2."""
+        """Return G(w_plus + strength * delta); beyond strength 1, what leads on to strength 2.
+
+        Below 0, a sentence about the end of a scale ("an old person") asks for the other end; of
+        what has none, like a hat, the step that most likely led there is taken back.
+        """
+        if strength < 0 and not self.training:
+            turned = turned_round(sentence, wishes, backbones.clip)
+            if turned is not None:
+                return self(source, turned, backbones, -strength)
         config, w_plus = self.config, source.latent.code
         delta = self.displacement(w_plus, sentence, backbones, 1.0 if strength >= 0 else -1.0)
         if config.learned_overdrive and strength > 1:

@@ -278,14 +278,15 @@ class Feat(EditMethod):
     def _turns(self, sentence: Sentence, backbones: Backbones) -> list[tuple[Sentence, Tensor]]:
         """Return the sentence's wishes and whom each is asked of, see `faceedit.words.sentence`."""
         split = wishes if self.config.additions.sequential and not self.training else one_wish
-        return wish_sequence(sentence, split, backbones.clip)
+        return wish_sequence(sentence, split, backbones.clip, take_back=not self.training)
 
     def _attend_all(
         self, features: Sequence[Tensor], image: Tensor, turns: list[tuple[Sentence, Tensor]]
     ) -> Tensor:
         """Return the largest of the wishes' maps, [n, 1, r, r] in [0, 1]."""
         maps = [
-            asked[..., None].to(image) * self.attend(features, image, wish) for wish, asked in turns
+            asked.abs()[..., None].to(image) * self.attend(features, image, wish)
+            for wish, asked in turns
         ]
         return torch.stack(maps).amax(dim=0)
 

@@ -229,7 +229,9 @@ class FfClip(EditMethod):
         code, additions = source.latent.code, self.config.additions
         offset, tied = torch.zeros_like(code), additions.ties(backbones.generator)
         split = wishes if additions.sequential and not self.training else one_wish
-        for wish, asked in wish_sequence(sentence, split, backbones.clip):
+        for wish, asked in wish_sequence(
+            sentence, split, backbones.clip, take_back=not self.training
+        ):
             offset = offset + asked.to(code) * self.modulate(code + offset, wish, tied)[0]
         code = code + strength * offset
         return Face(backbones.generator(code), Latent(code, self.space), source.mask)

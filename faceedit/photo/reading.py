@@ -84,8 +84,7 @@ def load_photo(photo: Photo, *, background: tuple[int, int, int] = BACKGROUND) -
 
 def _open(path: str | Path) -> Image.Image:
     """Open a picture file without decoding it; JPEGs that are too large are set to be reduced."""
-    if str(path).startswith(("http://", "https://")):
-        raise PhotoError(f"'{path}' is a web address; download the photo first")
+    _refuse_address(str(path))
     file = Path(path)
     try:
         file = file.expanduser()
@@ -113,6 +112,13 @@ def _open(path: str | Path) -> Image.Image:
         ) from None
     except Exception as error:  # see load_photo
         raise PhotoError(_what_it_is_instead(file.name, data)) from error
+
+
+def _refuse_address(path: str) -> None:
+    if path.lstrip().startswith("data:"):
+        raise PhotoError("this is a data URL and not a path; save the picture as a file first")
+    if path.startswith(("http://", "https://")):
+        raise PhotoError(f"'{path}' is a web address; download the photo first")
 
 
 def _open_jpeg(data: bytes, name: str) -> Image.Image:
@@ -158,13 +164,19 @@ def count_scans(data: bytes) -> int:
 def _what_it_is_instead(name: str, data: bytes) -> str:
     """Say why a file is not a picture that can be read."""
     wanted = f"give a {FORMAT_NAMES} file"
+    if not data.strip(b"\0"):
+        return f"'{name}' holds nothing but zeros, like a copy that broke off; copy it again"
+    if data.startswith(b"8BPS"):
+        return f"'{name}' is a Photoshop document; export it as JPEG or PNG"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
+        return f"'{name}' is an AVIF picture that is damaged or incomplete; use another copy"
     if data[4:8] == b"ftyp":
         return f"'{name}' is a HEIC picture or a video, which cannot be read; export it as JPEG"
     if data.startswith(b"%PDF"):
         return f"'{name}' is a PDF document; {wanted}"
     with contextlib.suppress(UnicodeDecodeError):
         start = data[:64].decode()
-        if start.isprintable() or start.split():
+        if start.replace("\n", " ").replace("\r", " ").replace("\t", " ").isprintable():
             return f"'{name}' is not a picture but text ({start[:24]!r}...); {wanted}"
     return f"'{name}' is not a picture that can be read, or it is damaged; {wanted}"
 

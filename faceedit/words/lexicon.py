@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ANYONE", "PARTS", "THINGS", "opposite_of"]
+__all__ = ["ANYONE", "PARTS", "THINGS", "opposite_of", "other_end_of", "thing_absent_in"]
 
 ANYONE = frozenset({
     "a face", "face", "a woman", "a man", "woman", "man", "a person", "person", "someone",
@@ -107,3 +107,46 @@ def opposite_of(what: str) -> str:
         if pattern.search(words):
             return text
     return f"without {what}"
+
+
+# What is said to be absent, and the thing itself: for methods that can take it back.
+_ABSENT = {
+    "a clean-shaven face": "a beard",
+    "clean-shaven": "a beard",
+    "no moustache": "a moustache",
+    "without glasses": "glasses",
+    "no glasses": "glasses",
+    "no hat": "a hat",
+    "without a hat": "a hat",
+    "no earrings": "earrings",
+    "no lipstick": "lipstick",
+    "no eyeshadow": "eyeshadow",
+    "no make-up": "make-up",
+    "no freckles": "freckles",
+    "no fringe": "a fringe",
+    "not smiling": "a smile",
+}
+
+
+def thing_absent_in(part: str) -> str | None:
+    """Return what a part of a sentence says is not there: "no hat" -> "a hat"; None if nothing."""
+    return _ABSENT.get(part.lower())
+
+
+# Ends of a scale: a strength below 0 goes to the other one, and not only back to the middle.
+_ENDS = frozenset({
+    "a young face", "an old face", "a small nose", "a big nose", "a narrow nose", "a wide nose",
+    "small eyes", "big eyes", "small ears", "thin eyebrows", "thick eyebrows", "thin lips",
+    "full lips", "hollow cheeks", "chubby cheeks", "a narrow face", "a wide face", "a narrow jaw",
+    "tan skin", "light skin", "short hair", "long hair", "a closed mouth", "an open mouth",
+    "open eyes", "closed eyes",
+})  # fmt: skip
+
+
+def other_end_of(wish: str) -> str | None:
+    """Return the other end of what a wish is about: "an old person" -> "a young face".
+
+    None for what has no other end, like glasses or a colour.
+    """
+    opposite = opposite_of(wish)
+    return opposite if opposite in _ENDS else None

@@ -16,6 +16,7 @@ from torch import Tensor
 from faceedit.errors import PromptError
 from faceedit.types import Sentence
 from faceedit.words.everyday import in_plain_words
+from faceedit.words.lexicon import other_end_of, thing_absent_in
 from faceedit.words.polarity import without_negations
 from faceedit.words.vocabulary import knows
 
@@ -80,7 +81,7 @@ def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] = TEMPLATES
 
 
 def wish_sequence(
-    sentence: Sentence, split: Callable[[str], list[str]], clip: Clip
+    sentence: Sentence, split: Callable[[str], list[str]], clip: Clip, *, take_back: bool = False
 ) -> list[tuple[Sentence, Tensor]]:
     """Return what a sentence asks for, part after part.
 
@@ -88,15 +89,23 @@ def wish_sequence(
         sentence: Of n prompts.
         split: Takes a prompt apart, see `faceedit.words.wishes`.
         clip: Reads the parts.
+        take_back: Whether what is said to be absent is also asked for with the other sign, for
+            methods that bring a hat better than they take one off.
 
     Returns:
-        The prompts' next parts as a sentence of n, and 1 where there is one, else 0, [n, 1, 1].
-        A prompt of one part is read as it was embedded for it.
+        The prompts' next parts as a sentence of n, and 1 where there is one, -1 where it is to be
+        taken back, else 0, [n, 1, 1]. A prompt of one part is read as it was embedded for it.
     """
     parts = [split(prompt) for prompt in sentence.prompt]
+    signs = [[1.0] * len(row) for row in parts]
+    if take_back:
+        for row, sign in zip(parts, signs, strict=True):
+            things = [thing for part in list(row) if (thing := thing_absent_in(part))]
+            row += things
+            sign += [-1.0] * len(things)
     turns = []
     for turn in range(max((len(row) for row in parts), default=1)):
-        asked = torch.tensor([float(turn < len(row)) for row in parts] or [1.0])
+        asked = torch.tensor([row[turn] if turn < len(row) else 0.0 for row in signs] or [1.0])
         target = sentence.target
         rows = [k for k, row in enumerate(parts) if turn < len(row) > 1]
         if rows:
@@ -104,6 +113,20 @@ def wish_sequence(
             target = target.index_copy(0, torch.tensor(rows, device=target.device), read_now)
         turns.append((replace(sentence, target=target), asked.to(target)[:, None, None]))
     return turns
+
+
+def turned_round(
+    sentence: Sentence, split: Callable[[str], list[str]], clip: Clip
+) -> Sentence | None:
+    """Return a sentence that asks for the other end of all it says; None where there is none."""
+    turned = []
+    for prompt in sentence.prompt:
+        ends = [other_end_of(wish) for wish in split(prompt)]
+        if not ends or None in ends:
+            return None
+        turned.append(", ".join(end for end in ends if end))
+    target = embed(turned, clip).to(sentence.target) if turned else sentence.target
+    return replace(sentence, prompt=tuple(turned), target=target) if turned else None
 
 
 def clean(text: str, what: str = "prompt") -> str:
