@@ -24,7 +24,7 @@ def save_methods(folder, base_folder, backbones):
     """Write the repos of both methods next to a base, as they lie in hub_cards/."""
     prints = hub.fingerprint(base_folder)
     latents = backbones.generator.sample_w_plus(32, torch.Generator().manual_seed(1), 1.0)
-    for name, settings in {FITTED: {}, OPTIMIZED: {"steps": 2}}.items():
+    for name, settings in {FITTED: {"images": 16}, OPTIMIZED: {"steps": 2}}.items():
         method = METHODS[name].build(backbones, **settings)
         if method.kind == "fitted":
             method.fit(latents, None, backbones)
