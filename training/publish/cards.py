@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from faceedit.additions import Additions
 from faceedit.errors import FaceEditError
 from faceedit.hub import CONFIG, WEIGHTS, read_config
 from faceedit.notes import METHOD_NOTES, SPEED_WORDS, MethodNote, Paper
@@ -362,6 +363,8 @@ def _changed(config: dict[str, Any], arguments: dict[str, Any]) -> str:
     """Say which settings of the method are others than those that it was trained with."""
     trained = (arguments.get("settings", {}).get("options") or {}).get("method") or {}
     now = config.get("method_config") or {}
+    if "additions" in trained:  # a recipe names those that are not as usual
+        trained = {**trained, "additions": {**asdict(Additions()), **trained["additions"]}}
     changes = [
         f"`{name}` {trained[name]} to {now[name]}"
         for name in sorted(trained)
