@@ -13,9 +13,7 @@ from faceedit.method_repo import save_method
 from faceedit.methods import METHODS
 from tests.fake_hub import TOKEN, running
 from training.config import ROOT, ConfigError
-from training.publish import cards
-from training.publish import optimized_methods as shelve
-from training.publish import recertify as rebase
+from training.publish import cards, optimized_methods, recertify
 from training.publish import repos as publish
 
 BASE, METHOD, OTHER = "portraits-128", "styleclip-global", "styleclip-optimization"
@@ -32,7 +30,9 @@ def finished_checkout(base_folder, backbones, tmp_path_factory):
     method.fit(latents, None, backbones)
     prints = hub.fingerprint(shelf / BASE)
     save_method(method, shelf / METHOD, base=f"faceedit/{BASE}", fingerprint=prints, half=False)
-    shelve.shelve(["styleclip_optimization"], shelf / BASE, shelf, overwrite=False)
+    optimized_methods.write_optimized(
+        ["styleclip_optimization"], shelf / BASE, shelf, overwrite=False
+    )
     (shelf / METHOD / "samples").mkdir()
     (shelf / METHOD / "samples" / "grid.jpg").write_bytes(b"picture")
     (shelf / "benchmark").mkdir()
@@ -249,16 +249,16 @@ def test_shelving_writes_settings_only_and_keeps_what_is_there(checkout, capsys)
     folder = shelf / OTHER
     tuned = {**hub.read_config(folder), "default_strength": 2.0}
     hub.write_folder(folder, tuned, None)
-    assert shelve.main(["styleclip_optimization", *flags]) == 0
+    assert optimized_methods.main(["styleclip_optimization", *flags]) == 0
     assert hub.read_config(folder) == tuned
-    assert shelve.main(["styleclip_optimization", "--overwrite", *flags]) == 0
+    assert optimized_methods.main(["styleclip_optimization", "--overwrite", *flags]) == 0
     assert "default_strength" not in hub.read_config(folder)
     assert not (folder / hub.WEIGHTS).exists()
 
 
 def test_shelving_refuses_a_method_with_weights(checkout, capsys):
     shelf = checkout / "hub_cards"
-    assert shelve.main(["styleclip_global", "--base", str(shelf / BASE)]) == 2
+    assert optimized_methods.main(["styleclip_global", "--base", str(shelf / BASE)]) == 2
     assert "method without weights" in capsys.readouterr().err
 
 
@@ -274,7 +274,7 @@ def rebase_with(checkout, before, change):
     with torch.no_grad():
         change(clip.model)
     clip.save(place)
-    return rebase.main([str(before), "--base", str(shelf / BASE), "--hub_cards", str(shelf)])
+    return recertify.main([str(before), "--base", str(shelf / BASE), "--hub_cards", str(shelf)])
 
 
 def test_methods_go_on_with_a_clip_that_sees_otherwise_but_reads_alike(checkout, tmp_path, capsys):
@@ -311,7 +311,7 @@ def rebase_generator(checkout, before, change):
         change(generator)
     hub.save_network(generator, place, half=False)
     flags = ["--network", "generator", "--base", str(shelf / BASE), "--hub_cards", str(shelf)]
-    return rebase.main([str(before), *flags])
+    return recertify.main([str(before), *flags])
 
 
 def test_methods_go_on_with_a_generator_that_draws_alike(checkout, tmp_path, capsys):

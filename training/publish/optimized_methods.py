@@ -24,14 +24,16 @@ __all__ = ["main", "shelve"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write folders as the command line says; return the exit status."""
-    parser = argparse.ArgumentParser(prog="shelve", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="optimized_methods", description=__doc__.split("\n")[0])
     parser.add_argument("methods", nargs="*", metavar="METHOD", help="all that learn nothing")
     parser.add_argument("--base", default="hub_cards/portraits-128", help="folder of the networks")
     parser.add_argument("--hub_cards", default="hub_cards", metavar="DIR", help="where they go")
     parser.add_argument("--overwrite", action="store_true", help="also those that are there")
     typed = parser.parse_args(arguments)
     try:
-        written = shelve(typed.methods, ROOT / typed.base, ROOT / typed.hub_cards, typed.overwrite)
+        written = write_optimized(
+            typed.methods, ROOT / typed.base, ROOT / typed.hub_cards, typed.overwrite
+        )
     except (ConfigError, FaceEditError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -39,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def shelve(names: Sequence[str], base: Path, hub_cards: Path, overwrite: bool) -> list[Path]:
+def write_optimized(
+    names: Sequence[str], base: Path, hub_cards: Path, overwrite: bool
+) -> list[Path]:
     """Write the config.json of optimized methods and return the folders that were written.
 
     Methods that bring a network are left to the task that trains it.

@@ -34,7 +34,7 @@ from training.config import ROOT, ConfigError
 from training.tasks import task_class, task_names
 from training.tasks.fit import FitTask
 
-__all__ = ["main", "rebase"]
+__all__ = ["main", "recertify"]
 
 NETWORKS = ("clip", "generator")
 FITTED_TO_CLIP = frozenset(
@@ -47,7 +47,7 @@ FACES = 64  # random ones
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite configs as the command line says; return the exit status."""
-    parser = argparse.ArgumentParser(prog="rebase", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recertify", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("before", metavar="BEFORE", help="folder of the network they were made with")
     add("--network", choices=NETWORKS, default="clip", help="which one it is; default: clip")
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = parser.parse_args(arguments)
     folders = (Path(typed.before), ROOT / typed.base, ROOT / typed.hub_cards)
     try:
-        written = rebase(*folders, typed.network)
+        written = recertify(*folders, typed.network)
     except (ConfigError, FaceEditError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def rebase(before: Path, base: Path, hub_cards: Path, network: str = "clip") -> list[Path]:
+def recertify(before: Path, base: Path, hub_cards: Path, network: str = "clip") -> list[Path]:
     """Write the base's network into the configs that name the former one; return their folders.
 
     Args:
