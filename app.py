@@ -43,7 +43,7 @@ WAITING = 60  # visitors in the queue; later ones are asked to try again
 TITLE = "faceedit: change a face with a sentence"
 INTRO = """# faceedit
 **Change a face with a sentence.** The photograph stays a photograph: what the sentence does not
-name keeps its own pixels, bit for bit. Twelve published methods and two of our own, side by side."""
+name keeps its own pixels, bit for bit. Fourteen methods, side by side."""
 
 
 class App:

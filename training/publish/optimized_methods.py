@@ -19,7 +19,7 @@ from faceedit.method_repo import repo_of, save_method
 from faceedit.methods import METHODS
 from training.config import ROOT, ConfigError, unknown
 
-__all__ = ["main", "shelve"]
+__all__ = ["main", "write_optimized"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
