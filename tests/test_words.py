@@ -201,3 +201,16 @@ def test_what_is_absent_can_also_be_taken_back(backbones):
     assert [float(asked) for _, asked in taken] == [1, 1, -1]
     glasses = read("glasses", "a face", backbones.clip)
     assert torch.allclose(taken[2][0].target, glasses.target, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("red hair and a hat", "a hat and red hair"),
+        ("laughing, a beanie and glasses", "glasses, a beanie and laughing"),
+        ("no hat, a beard", "a beard, no hat"),
+    ],
+)
+def test_wishes_come_in_one_order_however_they_are_said(one, other):
+    assert wishes(one) == wishes(other)
+    assert "hat" in wishes(one)[0] or "beanie" in wishes(one)[0]

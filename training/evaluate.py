@@ -1,7 +1,8 @@
 """Measure what has been trained: `python -m training.evaluate --networks`, or `--set renders`.
 
 With `--set` the methods are measured, by `training.benchmark`; `--set renders --help` shows its
-flags. Otherwise the networks are: this writes `hub_cards/benchmark/networks.json` and
+flags. With `--words` it is measured how words are read (`training.benchmark.words`).
+Otherwise the networks are: this writes `hub_cards/benchmark/networks.json` and
 `docs/networks.md`, and prints the table. What has no weights yet is skipped and named. Networks
 that are not measured this time (`--only`) keep their numbers as long as their weights, the judges'
 and the world are those of the numbers. `--sheets` writes the pictures of `docs/sheets/`.
@@ -66,6 +67,10 @@ BENCHMARK_FLAGS = ("--set", "--methods", "--targets")  # what asks for the metho
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure from command-line arguments; return the exit status (2: something to correct)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--words" in words:
+        from training.benchmark.words import main as read_words
+
+        return read_words(words)
     if any(word.split("=")[0] in BENCHMARK_FLAGS for word in words):
         return _benchmark(words, None if arguments is not None else sys.argv[0])
     typed = _parser().parse_args(words)

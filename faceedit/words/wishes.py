@@ -33,6 +33,8 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "skin": ("skin", "pale", "tan", "tanned", "freckles", "freckled", "cheeks", "blushing"),
     "face": ("face", "jaw", "chin", "old", "young", "elderly", "woman", "man", "chubby"),
 }
+HATS = re.compile(r"\b(?:hat|cap|beanie|headband|bareheaded)\b")
+ORDER = ("face", "hair", "facial hair", "eyes", "nose", "skin", "mouth", "worn")
 _ANYONE = ("a face", "face", "a woman", "a man", "woman", "man", "a person", "person", "someone")
 # A colour of hair, with what shades it, as in "dark brown" and "dyed bright pink".
 _COLOR = re.compile(
@@ -63,6 +65,9 @@ def segments(prompt: str) -> list[str]:
 def wishes(prompt: str) -> list[str]:
     """Return what a sentence asks for, one thing each; itself where that is one thing.
 
+    They come in one order, however they are said, so that "red hair and a hat" gives what "a hat
+    and red hair" does: a hat first, which is seldom drawn on a face that was changed before.
+
     "blond curly hair and glasses" -> ["blond hair", "curly hair", "glasses"]
     """
     found: list[str] = []
@@ -76,7 +81,14 @@ def wishes(prompt: str) -> list[str]:
             waiting += f"{part} and "
     if waiting and found:
         found[-1] += " and " + waiting.removesuffix(" and ")
-    return found if len(found) > 1 else [prompt]
+    return sorted(found, key=_turn) if len(found) > 1 else [prompt]
+
+
+def _turn(wish: str) -> int:
+    """Return when a wish is fulfilled: hats, what the face is, its parts, what is worn."""
+    if HATS.search(wish.lower()):
+        return -1
+    return ORDER.index(category(wish) or ORDER[-1])
 
 
 def one_wish(prompt: str) -> list[str]:

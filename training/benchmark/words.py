@@ -1,0 +1,156 @@
+"""How words are read: everyday wordings, nonsense, and whether what is denied is never drawn.
+
+`python -m training.evaluate --words` prints three numbers. Wordings are right if all their words
+are known and the nearest known statement is the one that is meant. For denials, faces are drawn
+until enough show a thing and enough do not; every way to say "no" that asks the methods for
+another sentence is then tried on all of them, and the judge says who has it afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from faceedit.editor import FaceEditor
+from faceedit.inversion import to_space
+from faceedit.types import Face, Latent, Space
+from faceedit.words.polarity import without_negations
+from faceedit.words.sentence import NEUTRAL, read
+from faceedit.words.understanding import nearest_statement, understand
+from faceedit.world.captions import is_true
+from training.benchmark.columns import Judges
+from training.benchmark.wordings import DENIED, EVERYDAY, MEANINGLESS, NOT
+from training.config import ROOT
+from training.measures.networks import Setting
+
+FAST = ("counterfactual", "ffclip", "feat", "maniclip", "clip_regression")
+DRAWN = 50  # faces at a time
+MOST_DRAWN = 40  # times; what is rarer than that is measured on fewer faces
+FIRST_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Denial:
+    """What became of some faces when a thing was denied."""
+
+    thing: str
+    method: str
+    said: str
+    had: int
+    lost: int
+    lacked: int
+    gained: int
+
+    def line(self) -> str:
+        """Return it as a row of the table."""
+        share = f"{self.lost / self.had:.2f}" if self.had else "-"
+        return (
+            f"{self.thing:14} {self.method:18} {self.said:32} "
+            f"lost {self.lost:2}/{self.had:<2} = {share}  gained {self.gained}/{self.lacked}"
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure from command-line arguments and print the tables."""
+    parser = argparse.ArgumentParser(prog="evaluate", description=__doc__.split("\n")[0])
+    parser.add_argument("--words", action="store_true", help="measure how words are read")
+    parser.add_argument("--faces", type=int, default=24, help="that have it, and that do not")
+    parser.add_argument("--methods", default=",".join(FAST))
+    parser.add_argument("--things", default="", help="only these, like 'beard,hat'")
+    parser.add_argument("--texts-only", action="store_true", help="no faces")
+    parser.add_argument("--base", default="hub_cards/portraits-128")
+    parser.add_argument("--judges", default="hub_cards/judges")
+    typed = parser.parse_args(arguments)
+    editor = FaceEditor.from_pretrained(ROOT / typed.base)
+    print(texts(editor), flush=True)
+    if typed.texts_only:
+        return 0
+    setting = Setting(ROOT / ".data/world", ROOT / typed.base, ROOT / typed.judges)
+    judges = Judges.load(setting)
+    things = [word.strip() for word in typed.things.split(",") if word.strip()]
+    for found in denials(editor, judges, typed.methods.split(","), things, typed.faces):
+        print(found.line(), flush=True)
+    return 0
+
+
+def texts(editor: FaceEditor) -> str:
+    """Return how many wordings are right and how much nonsense is warned of, with what is not."""
+    clip = editor.backbones.require("clip", "the measure of words")
+    wrong = []
+    for text, keys in EVERYDAY:
+        found = understand(text, clip)
+        nearest = nearest_statement(text, clip)[0]
+        if not found.understood or (nearest not in keys and found.plain not in keys):
+            wrong.append(f"  {text!r} is read as {found.plain!r}, nearest to {nearest}")
+    silent = [f"  {text!r}" for text in MEANINGLESS if understand(text, clip).understood]
+    share = 1 - len(wrong) / len(EVERYDAY)
+    warned = len(MEANINGLESS) - len(silent)
+    return "\n".join([
+        f"everyday wordings understood: {share:.3f} of {len(EVERYDAY)}", *wrong,
+        f"meaningless ones warned of: {warned} of {len(MEANINGLESS)}", *silent,
+    ])  # fmt: skip
+
+
+def denials(
+    editor: FaceEditor, judges: Judges, methods: Sequence[str], things: Sequence[str], faces: int
+) -> Iterator[Denial]:
+    """Yield what every method makes of every denial of some things."""
+    for bare, named, statement in DENIED:
+        if things and bare not in things:
+            continue
+        # Ways that ask the methods for the same sentence give the same picture.
+        said = dict.fromkeys(without_negations(way.format(bare=bare, a=named)) for way in NOT)
+        having, lacking = _faces(editor, judges, statement, faces)
+        for method in methods:
+            for text in said:
+                yield _tried(editor, judges, bare, method, text, statement, having, lacking)
+
+
+@torch.no_grad()
+def _faces(
+    editor: FaceEditor, judges: Judges, statement: str, wanted: int
+) -> tuple[Tensor, Tensor]:
+    """Draw codes of faces for which the judge says that a statement holds, and does not."""
+    generator = editor.backbones.require("generator", "the measure of words")
+    found: dict[bool, list[Tensor]] = {True: [], False: []}
+    for number in range(MOST_DRAWN):
+        source = torch.Generator().manual_seed(FIRST_SEED + number)
+        codes = generator.sample_w_plus(DRAWN, source, 1.0)
+        holds = is_true(statement, judges.look(generator.synthesis(codes)).people)
+        for has in (True, False):
+            found[has] += list(codes[holds == has])
+        if all(len(codes) >= wanted for codes in found.values()):
+            break
+    empty = codes[:0]
+    having, lacking = (
+        torch.stack(found[has][:wanted]) if found[has] else empty for has in (True, False)
+    )
+    return having, lacking
+
+
+@torch.no_grad()
+def _tried(
+    editor: FaceEditor,
+    judges: Judges,
+    thing: str,
+    name: str,
+    text: str,
+    statement: str,
+    having: Tensor,
+    lacking: Tensor,
+) -> Denial:
+    backbones = editor.backbones
+    codes = torch.cat([having, lacking])
+    image = backbones.require("generator", name).synthesis(codes)
+    method = editor.method(name)
+    source = to_space(Face(image, Latent(codes, Space.W_PLUS)), method.space, backbones)
+    sentence = read([text] * len(codes), NEUTRAL, backbones.require("clip", name))
+    edited = method.edit(source, sentence, backbones)
+    has = is_true(statement, judges.look(edited.image).people)
+    had, lacked = len(having), len(lacking)
+    lost, gained = int((~has[:had]).sum()), int(has[had:].sum())
+    return Denial(thing, name, text, had, lost, lacked, gained)
