@@ -22,7 +22,7 @@ from faceedit.words.polarity import without_negations
 from faceedit.words.sentence import NEUTRAL, read
 from faceedit.words.understanding import nearest_statement, understand
 from faceedit.world.captions import is_true
-from training.benchmark.columns import Judges
+from training.benchmark.judges import Judges
 from training.benchmark.wordings import DENIED, EVERYDAY, MEANINGLESS, NOT
 from training.config import ROOT
 from training.measures.networks import Setting
