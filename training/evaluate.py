@@ -85,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         if typed.photographs:
-            _photographs(setting, Path(typed.photographs), ROOT / typed.sheet_dir, typed.sheets)
+            sheets = ROOT / typed.sheet_dir if typed.sheets else None
+            _photographs(setting, Path(typed.photographs), typed.fold, sheets)
             return 0
         if typed.networks or not typed.sheets:
             results, page = ROOT / typed.results, ROOT / typed.table
@@ -101,14 +102,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _photographs(setting: Setting, root: Path, sheets: Path, draw: bool) -> None:
-    """Print the table of photographs, and draw their sheet."""
+def _photographs(setting: Setting, root: Path, fold: int, sheets: Path | None) -> None:
+    """Print the table of photographs, and draw their sheet into a folder."""
     from training.measures import photographs
     from training.measures.photograph_sheet import photograph_sheet
 
-    report = photographs.measure_photographs(root, setting.base, setting.judges)
+    chosen_fold = None if fold < 0 else fold
+    report = photographs.measure_photographs(root, setting.base, setting.judges, chosen_fold)
     print(photographs.table(report))
-    if draw:
+    if sheets is not None:
         path = sheets / "photographs.jpg"
         photograph_sheet(root, setting.base, photographs.SIDE).save(path, quality=82)
         print(f"wrote {path}")
@@ -135,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--count", type=_positive, default=1000, help="held-out renders and samples")
     add("--refined", type=_positive, default=64, help="renders that are inverted with refinement")
     add("--photographs", default="", metavar="DIR", help="measure on labelled photographs instead")
+    add("--fold", type=int, default=-1, help="of --photographs: every fourth only, from this one")
     add("--sheets", action="store_true", help="write the contact sheets")
     add("--photos", default="", metavar="DIR", help="photos for the sheets")
     add("--data_dir", default=".data/world", help="folder of the world's shards")

@@ -30,7 +30,12 @@ from training.photographs.measure import (
     region_scores,
     to_image,
 )
-from training.photographs.portraits import LabelledPhoto, PortraitFolder, SkippedPhotoError
+from training.photographs.portraits import (
+    FOLDS,
+    LabelledPhoto,
+    PortraitFolder,
+    SkippedPhotoError,
+)
 
 __all__ = ["READERS", "ROWS", "Report", "Row", "Scores", "measure_photographs", "table"]
 
@@ -125,23 +130,22 @@ class Report:
         return max(gaps, default=None)
 
 
-def measure_photographs(
-    root: Path, base: Path, judges: Path, only: Iterable[str] | None = None
-) -> Report:
+def measure_photographs(root: Path, base: Path, judges: Path, fold: int | None = None) -> Report:
     """Measure a base's networks on a folder of labelled photographs.
 
     Args:
         root: The folder, see `training.photographs.portraits`.
         base: The networks.
         judges: Those that read what inverted portraits show.
-        only: Ids; None measures all.
+        fold: Which of the FOLDS to measure: what trainings with `held_out` set to it have not
+            learned from; None measures all.
 
     Raises:
         ConfigError: If the folder cannot be used at all; single photographs are skipped.
     """
     folder, report = PortraitFolder(root), Report()
     readers = [make(base, judges) for make in READERS]
-    for name in folder.labels if only is None else only:
+    for name in list(folder.labels)[fold :: FOLDS if fold is not None else 1]:
         try:
             photo = folder.read(name, SIDE, Framing.WORLD)
             path = folder.photo_path(name)
@@ -183,6 +187,8 @@ def regions_and_points(base: Path, judges: Path) -> Reader:
 
 def characters(base: Path, judges: Path) -> Reader:
     """Return what compares the portrait that a base draws for a photograph with its labels."""
+    if not {"encoder", "generator"} <= read_base(base)["components"].keys():
+        return lambda photo, path: {}
     networks = load_backbones(base, ["encoder", "generator"])
     judge = load_component("attributes", judges / "attributes")
 

@@ -23,8 +23,9 @@ from faceedit.photo.cropping import crop_quad
 from faceedit.photo.framing import Framing
 from training.config import ConfigError
 
-__all__ = ["MESH_POINTS", "LabelledPhoto", "PortraitFolder", "SkippedPhotoError"]
+__all__ = ["FOLDS", "MESH_POINTS", "LabelledPhoto", "PortraitFolder", "SkippedPhotoError"]
 
+FOLDS = 4  # into which the photographs are dealt in the order of their labels, to hold one out
 MESH_POINTS = 478
 MESH_WIDTH = 512  # px of the picture whose pixels the mesh counts
 NEEDED = ("sex", "visible_age", "skin", "hair_color", "beard", "glasses", "headwear", "mouth_open")
@@ -112,7 +113,7 @@ class PortraitFolder:
             raise SkippedPhotoError(f"{path.name}: {error}") from error
         middle = quad.mean(axis=0)
         quad = middle + (quad - middle) * zoom
-        image = np.asarray(crop_quad(photo, quad, side))
+        image = np.array(crop_quad(photo, quad, side))
         corners = np.array([[0, 0], [0, side], [side, side], [side, 0]], dtype=np.float32)
         to_crop = cv2.getPerspectiveTransform(quad.astype(np.float32), corners)
         mesh = mesh * (photo.width / MESH_WIDTH)

@@ -66,7 +66,8 @@ def outline(mesh: np.ndarray, name: str, side: int) -> np.ndarray:
     """Return where the mesh draws a part of the face, [side, side] bool."""
     filled = np.zeros((side, side), np.uint8)
     for ring in OUTLINES[name]:
-        cv2.fillPoly(filled, [np.round(mesh[list(ring)] * 16).astype(np.int32)], 1, shift=4)
+        corners = (mesh[list(ring)] - 0.5) * 16  # OpenCV counts from the middle of the first pixel
+        cv2.fillPoly(filled, [np.round(corners).astype(np.int32)], 1, shift=4)
     return filled > 0
 
 

@@ -21,7 +21,12 @@ from faceedit.world import LANDMARKS, MESH, mirrored_landmarks
 from training.data.shards import augment_seed
 from training.photographs import layers
 from training.photographs.layers import HIDDEN, SEEN, UNKNOWN, Sample
-from training.photographs.portraits import LabelledPhoto, PortraitFolder, SkippedPhotoError
+from training.photographs.portraits import (
+    FOLDS,
+    LabelledPhoto,
+    PortraitFolder,
+    SkippedPhotoError,
+)
 from training.photographs.regions import ALL, BIT, possible_regions
 from training.photographs.renders import Rendered
 from training.photographs.textures import Random, Scenes, noise
@@ -31,6 +36,7 @@ __all__ = ["FaceBatch", "FaceSamples", "from_photo", "photographs"]
 SIDE = 256  # px of a sample
 ZOOM = 1.5  # how much more than the crop is kept of a photograph, to cut other crops from
 MESHED = np.array([MESH.get(name, -1) for name in LANDMARKS])
+PLAIN_SHARE = 0.4  # of the renders: what the product draws must be read as well as ever
 PLAIN = ("lid", "iris", "nose", "lip", "brow")  # points that nothing hides on an open face
 NOT_WORN = {"glasses": ("glasses_",), "headwear": ("hat_",)}
 
@@ -51,15 +57,14 @@ class FaceBatch:
 
 
 def photographs(
-    root: Path, framing: Framing, held_out: int | None = None, folds: int = 4
+    root: Path, framing: Framing, held_out: int | None = None
 ) -> tuple[list[LabelledPhoto], list[LabelledPhoto], list[str]]:
     """Read a folder for learning.
 
     Args:
         root: See `portraits`.
         framing: Of the base that is taught.
-        held_out: Which fold not to learn from; None learns from all.
-        folds: Into how many the photographs are dealt, in the order of the labels.
+        held_out: Which of the FOLDS not to learn from; None learns from all.
 
     Returns:
         Those to learn from, those held out, and what is wrong with others.
@@ -69,7 +74,7 @@ def photographs(
         if isinstance(photo, SkippedPhotoError):
             faults.append(str(photo))
         else:
-            (kept if i % folds == held_out else learned).append(photo)
+            (kept if i % FOLDS == held_out else learned).append(photo)
     return learned, kept, faults
 
 
@@ -129,11 +134,23 @@ class FaceSamples:
         """Return one sample, and whether it is a photograph."""
         random = np.random.default_rng(augment_seed(self.seed, position))
         is_photo = bool(random.random() < self.photo_share)
+        if not is_photo and random.random() < PLAIN_SHARE:
+            return self._plain(random), False
         sample = self._photo(random) if is_photo else self._render(random)
         if random.random() < 0.7:
             layers.relight(random, sample)
         sample.image = camera(random, np.clip(sample.image, 0, 255), is_photo)
         return sample, is_photo
+
+    def _plain(self, random: Random) -> Sample:
+        """A render as it is, in the resolution of the generator's pictures."""
+        source = self.renders[random.integers(len(self.renders))].sample()
+        if source.side != SIDE:
+            return self._moved(random, source, _scaling(source.side), BIT["background"])
+        small = cv2.resize(source.image, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
+        source.image = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        self._flips(random, source)
+        return source
 
     def _photo(self, random: Random) -> Sample:
         source, person = self.photos[random.integers(len(self.photos))]
@@ -198,6 +215,12 @@ class FaceSamples:
         points[:, 0] = SIDE - points[:, 0]
         sample.points, sample.seen = points, sample.seen[self.mirror]
         return True
+
+
+def _scaling(side: int) -> np.ndarray:
+    """The matrix that brings a picture to the side of a sample, pixels by their middles."""
+    scale = SIDE / side
+    return np.array([[scale, 0.0, (scale - 1) / 2], [0.0, scale, (scale - 1) / 2]])
 
 
 def _placement(random: Random, side: int, usual: float) -> np.ndarray:

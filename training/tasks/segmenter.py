@@ -67,6 +67,7 @@ class SegmenterOptions:
     weight_points: float = 4.0  # mean distance, in distances of the pupils
     weight_maps: float = 0.25  # cross-entropy of the landmarks' maps
     weight_seen: float = 0.3
+    points_every: int = 1  # steps: landmarks that are good already may be looked at less often
     evaluation_images: int = 1000
 
 
@@ -88,8 +89,9 @@ class FaceStep(nn.Module):
         logits = self.segmenter.read(batch.image, fine, (row, column))
         allowed = allowed_regions(batch.bits[:, row::2, column::2])
         terms = region_terms(logits, allowed, batch.photo, task.region_weights)
-        points, seen, maps = self.landmarks.read(fine, down[-1])
-        terms |= point_terms(points, seen, maps, batch)
+        if task.global_step % options.points_every == 0:
+            points, seen, maps = self.landmarks.read(fine, down[-1])
+            terms |= point_terms(points, seen, maps, batch)
         weights = {
             "regions": 1.0,
             "dice": options.weight_dice,
