@@ -271,7 +271,7 @@ def test_feat_edit_becomes_a_repo_that_edits(base, official, editor, tmp_path):
     convert(path, tmp_path / "feat", base=base)
     method = FaceEditor.from_pretrained(tmp_path / "feat", base=editor).method()
     assert isinstance(method, Feat)
-    assert (method.config.layers, method.config.alpha) == ((0, 4), 0.25)
+    assert (method.config.layers, method.config.displacement_scale) == ((0, 4), 0.25)
     before, after = edited(tmp_path / "feat", editor, "blond hair")
     assert torch.equal(before[:, 4:], after[:, 4:])
     assert not torch.equal(before[:, :4], after[:, :4])

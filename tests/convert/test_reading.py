@@ -258,7 +258,7 @@ def test_arrays_of_objects_are_refused(tmp_path):
         (b"\x1f\x8b" + bytes(40), "gzip"),
         (b"PK\x03\x04" + bytes(40), "damaged"),
         (b"\x80\x02}q", "damaged"),
-        (b"\x93NUMPY" + bytes(40), "no array"),
+        (b"\x93NUMPY" + bytes(40), "not an array"),
         (b"\x08\0\0\0\0\0\0\0{" + bytes(40), "damaged"),
     ],
 )

@@ -13,7 +13,7 @@ import torch
 
 from faceedit import hub
 from faceedit.editor import FaceEditor
-from faceedit.hub import save_network
+from faceedit.hub import folders, save_network
 from faceedit.inversion import to_space
 from faceedit.method_repo import load_method, save_method
 from faceedit.methods import METHODS
@@ -505,9 +505,9 @@ def test_scale_is_where_the_wanted_gain_is_reached():
 
 def test_calibration_writes_the_scale_and_reads_no_judge(cards, monkeypatch):
     opened = []
-    original = hub.read_weights
+    original = folders.read_weights
     monkeypatch.setattr(
-        hub, "read_weights", lambda folder: (opened.append(Path(folder)), original(folder))[1]
+        folders, "read_weights", lambda folder: (opened.append(Path(folder)), original(folder))[1]
     )
     base, place = cards / "portraits-tiny", cards / "styleclip-global"
     kept = (place / hub.CONFIG).read_text()
@@ -532,14 +532,6 @@ def test_strength_is_multiplied_by_the_scale(cards):
     strong = method.edit(source, sentence, backbones, 2.5)
     assert torch.allclose(scaled.edit(source, sentence, backbones).image, strong.image, atol=1e-6)
     assert scaled.edit(source, sentence, backbones, 0) is source
-
-
-def test_config_without_a_scale_still_loads(cards, tmp_path):
-    place = cards / "styleclip-optimization"
-    config = hub.read_config(place)
-    del config["method_config"]["strength_scale"]
-    hub.write_folder(tmp_path, config, None)
-    assert load_method(METHODS["styleclip_optimization"], tmp_path).config.strength_scale == 1.0
 
 
 # Judges judge only --------------------------------------------------------------------------------

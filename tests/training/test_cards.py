@@ -198,7 +198,7 @@ def test_variants_are_listed(shelf):
         ("license: apache-2.0", "license: proprietary", "license"),
         ("library_name: faceedit", "library_name: other", "library_name"),
         ("pipeline_tag: image-to-image", "pipeline_tag: text-generation", "pipeline_tag"),
-        (f"base_model: faceedit/{BASE}", "base_model: no id", "no repo id"),
+        (f"base_model: faceedit/{BASE}", "base_model: no id", "not a repo id"),
         (f"base_model: faceedit/{BASE}", "base_model: faceedit/other", "names another one"),
         ("value: 0.8322", "value: 0.95", "in model-index and 0.8322 in the JSON"),
         ("| 0.8322 |", "| 0.95 |", "is 0.95 in the table"),

@@ -26,7 +26,7 @@ from training.tasks.clip_losses import (
     reading_loss,
     said_matrix,
 )
-from training.tasks.clip_measures import distinct_pairs
+from training.tasks.clip_scores import distinct_pairs
 from training.tasks.clip_start import learn_tokenizer
 
 TINY = {

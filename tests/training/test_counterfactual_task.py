@@ -296,7 +296,7 @@ def test_reader_looks_at_overdone_edits_in_the_last_phase(settings):
 
 
 def test_edits_of_strength_one_are_compared_with_the_true_picture(settings):
-    task = opened(settings(**LOOKS, reader_phase_edits=3, true_reader_phase_edits=4))
+    task = opened(settings(**LOOKS, reader_phase_edits=3, reader_phase_true_edits=4))
     task.enter(task.phases()[1])
     step = task.turns()[0].step
     added, *_ = task.batch(range(64))

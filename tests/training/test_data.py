@@ -97,7 +97,7 @@ def test_half_written_shards_are_not_seen(folder):
 
 
 def test_missing_damaged_and_foreign_shards_are_clear_errors(folder, tmp_path):
-    with pytest.raises(ConfigError, match=r"training\.make_world --split heldout"):
+    with pytest.raises(ConfigError, match=r"training\.data\.make_world --split heldout"):
         WorldShards(tmp_path / "heldout")
     state = WorldShards(folder).state()
     (folder / "00001.safetensors").write_bytes(b"torn")

@@ -12,7 +12,7 @@ from faceedit.backbones.attributes import AttributeReader, AttributesConfig
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.segmenter import Segmenter, SegmenterConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
-from faceedit.hub import save_network
+from faceedit.hub import folders, save_network
 from faceedit.metrics.fid import fid
 from faceedit.world import REGIONS
 from tests.conftest import make_clip, make_encoder
@@ -182,9 +182,9 @@ def test_no_training_names_the_judges_as_something_to_read():
 def test_no_task_opens_a_file_of_the_judges(world, cards, monkeypatch):
     opened = []
     for name in ("read_weights", "read_config"):
-        original = getattr(hub, name)
+        original = getattr(folders, name)
         monkeypatch.setattr(
-            hub, name, lambda folder, f=original: (opened.append(Path(folder)), f(folder))[1]
+            folders, name, lambda folder, f=original: (opened.append(Path(folder)), f(folder))[1]
         )
     for task in ("encoder", "segmenter", "identity"):
         options = {"weight_attributes": 0.0} if task == "encoder" else {}

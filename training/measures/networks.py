@@ -33,7 +33,7 @@ from training.config import RECIPES, ConfigError, parse_config
 from training.data.shards import WorldBatch, WorldShards
 from training.task import Task
 from training.tasks import task_class
-from training.tasks.clip_measures import RECALL_PAIRS, recall_at_1, zero_shot
+from training.tasks.clip_scores import RECALL_PAIRS, recall_at_1, zero_shot
 
 __all__ = [
     "Found",

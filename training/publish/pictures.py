@@ -26,7 +26,7 @@ FIRST = ("female-45", "red hair")  # what the Space opens with
 # One row a person; the last picture of a row is where the last edit changed the photograph.
 FRONT = {
     "female-45": ("red hair", "sunglasses", "a laughing face", "a beanie"),
-    "male-13": ("an old face", "round glasses", "a full beard", "a sun hat"),
+    "male-5": ("an old face", "round glasses", "a full beard", "a sun hat"),
 }
 METHODS_SHOWN = ("male-79", "sunglasses")
 SIDE, BAND = 220, 20  # px of a tile and of its caption

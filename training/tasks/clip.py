@@ -53,7 +53,7 @@ from training.tasks.clip_losses import (
     reading_loss,
     said_matrix,
 )
-from training.tasks.clip_measures import recall_at_1, zero_shot
+from training.tasks.clip_scores import recall_at_1, zero_shot
 from training.tasks.clip_start import build_clip, wording_tokens
 
 MAX_SCALE = math.log(100)  # of the learned temperature, as in the paper
