@@ -19,7 +19,7 @@ LOWER_SHARE, SQUINT_SHARE = 0.12, 0.35  # of a closing that the lower lid makes;
 RAISED_SHARE = 0.8  # of an opening that the upper lid makes
 CHEEK = 0.22  # how far below the eye the skin gives way (unit: eye distance)
 CORNER, CORNER_SHARE = 0.15, 0.25  # the outer corner follows the upper lid, so far and so much
-LASH_WIDTH = 0.010
+LASH_WIDTH = 0.012
 LASH_DARK = np.array([0.84, 0.88, 0.90])  # how much darker than skin lashes are
 MARGIN = 0.030  # the edges of the lids' skin lie this far outside the line that landmarks find
 STRETCH = 2.2  # skin above the eye must be so much higher than what it has to cover
@@ -167,8 +167,8 @@ def lash_gain(lids: Lids, at: np.ndarray, pixel: float) -> np.ndarray:
     x, y = at[..., 0], at[..., 1]
     off = y - np.interp(x, lids.x, lids.new_upper)
     taper = _ease((x - lids.ends[0]) / 0.10) * _ease((lids.ends[1] - x) / 0.10)
-    wide = max(LASH_WIDTH, 0.75 * pixel)
-    line = np.exp(-((off / wide) ** 2)) * 0.85
+    wide = max(LASH_WIDTH, pixel)
+    line = np.exp(-((off / wide) ** 2)) * 0.78
     shade = np.exp(-((np.maximum(off, 0) / (3.5 * wide)) ** 2)) * (off > -wide) * 0.22
     dark = np.clip(line + shade * (1 - line), 0, 1) * taper
     return (1 - dark[..., None] * LASH_DARK).astype(np.float32)

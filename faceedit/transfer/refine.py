@@ -17,6 +17,7 @@ from faceedit.transfer.view import View
 REACH = 0.075  # how far an edge may lie from where the network says (unit: eye distance)
 OFFSETS = np.linspace(-REACH, REACH, 23)
 BAND = np.linspace(0.008, 0.045, 5)  # beside an edge, where its two sides are compared
+AWAY = np.linspace(-0.02, 0.11, 14)  # how far outward an eye's corner may lie from there
 TRUST = 1.1  # in the network's own place: the larger, the nearer to it an edge must be
 STIFF = 0.05  # cost of a bend
 OPEN = 0.2  # share of the mouth's region between the lips from which a mouth is open
@@ -44,6 +45,7 @@ def refined(view: View, curves: Curves) -> dict[str, np.ndarray]:
 def _lids(view: View, face: Curves, back: np.ndarray, side: str) -> dict[str, np.ndarray]:
     """Return both lids of an eye at SAMPLES columns: skin lies outside of them, none inside."""
     names = f"upper_lid_{side}", f"lower_lid_{side}"
+    face = dict(face) | _corners(view, face, back, side)
     upper, lower = (by_column(face[name]) for name in names)
     low = np.interp(upper[:, 0], lower[:, 0], lower[:, 1])
     skin = np.median(_read(view, np.stack([upper[:, 0], low + 0.16], 1), back), 0)
@@ -62,6 +64,30 @@ def _lids(view: View, face: Curves, back: np.ndarray, side: str) -> dict[str, np
         result[name] = np.stack([upper[:, 0], edge + OFFSETS[path] * bow], 1)
         result[name][:, 1] = _smoothed(result[name][:, 1])
     return result
+
+
+def _corners(view: View, face: Curves, back: np.ndarray, side: str) -> dict[str, np.ndarray]:
+    """Return the lids of an eye with their ends where skin begins beside the eye."""
+    names = f"upper_lid_{side}", f"lower_lid_{side}"
+    upper, lower = (face[name].copy() for name in names)
+    middle = (upper[len(upper) // 2] + lower[len(lower) // 2]) / 2
+    skin = np.median(
+        _read(view, middle + np.array([[-0.1, 0.2], [0.0, 0.22], [0.1, 0.2]]), back), 0
+    )
+    across = np.array([[0.0, -0.012], [0.0, 0.0], [0.0, 0.012]])
+    for end in (0, -1):
+        axis = upper[end] - upper[-1 - end]
+        axis = axis / np.hypot(*axis)
+        contrast = np.zeros(len(AWAY))
+        for near in BAND:
+            for sign in (-1.0, 1.0):
+                at = upper[end] + (AWAY + sign * near)[:, None] * axis
+                unlike = _unlike(_read(view, at[:, None] + across, back), skin)
+                contrast -= sign * unlike.mean(1) / len(BAND)
+        best = AWAY[np.argmax(contrast - 0.2 * (AWAY / REACH) ** 2)]
+        upper[end] = upper[end] + best * axis
+        lower[end] = upper[end]
+    return {names[0]: upper, names[1]: lower}
 
 
 def _lips(view: View, face: Curves, back: np.ndarray) -> dict[str, np.ndarray]:
