@@ -8,6 +8,7 @@ platforms that label such pictures find it. Metadata can be stripped: it informs
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 
+from faceedit.errors import PhotoError
+from faceedit.regular_files import read_regular
 from faceedit.version import __version__
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SWITCH = "FACEEDIT_PROVENANCE"  # environment variable: "off" leaves the note out, with a warning
+MAX_BYTES = 256 * 2**20  # of a picture that is read
 OFF = ("0", "false", "no", "off")
 PNG_KEY = "XML:com.adobe.xmp"
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -140,13 +144,18 @@ def save(
 
 
 def read(picture: str | Path | PIL.Image.Image) -> Provenance | None:
-    """Return the note that `save` wrote into a picture, or None if it has none of ours."""
+    """Return the note that `save` wrote into a picture, or None if it has none of ours.
+
+    Raises:
+        PhotoError: If it is a path and leads to no picture.
+    """
     from PIL import Image
 
     if not isinstance(picture, Image.Image):
-        with Image.open(picture) as opened:
-            opened.load()
-            return read(opened)
+        try:
+            picture = Image.open(io.BytesIO(read_regular(picture, MAX_BYTES)))  # nothing is decoded
+        except Exception as error:  # decoders of damaged files raise nearly anything
+            raise PhotoError(f"'{picture}' cannot be read as a picture ({error})") from error
     packet = picture.info.get(PNG_KEY) or picture.info.get("xmp")
     if packet is None:
         return None
