@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from faceedit.backbones import Backbones
     from faceedit.types import EditResult, Face
 
-NOTHING = 0.01  # rise of the cosine to the sentence: less is not to be seen
+NOTHING = 0.02  # rise of the cosine to the sentence: less is not to be seen
 ENOUGH = 0.5  # of the strongest answer: less is no answer, however little else it changes
 NO_MEANING = ("hair_phase",)  # attributes that nobody would miss
 

@@ -81,7 +81,9 @@ def make_clip() -> Clip:
         end_token=tokenizer.end_token,
         embed_dim=16,
     )
-    return Clip(config, tokenizer)
+    with torch.random.fork_rng(devices=[]):  # the same CLIP whatever was drawn before
+        torch.manual_seed(1)
+        return Clip(config, tokenizer)
 
 
 def make_attributes() -> AttributeReader:

@@ -258,13 +258,14 @@ def test_what_is_missing_is_marked(client, photo, settings, words):
 
 def test_what_is_not_understood_is_never_called_best(client, photo):
     _, _, best, *_, facts = ask(client, photo, "xyzzyq")
-    assert best == "**No result is called the best.** 'xyzzyq' means &lt;b&gt;nothing."
+    assert html.unescape(best) == "**No result is called the best.** 'xyzzyq' means <b>nothing."
+    assert "<b>" not in best
     assert facts[0]["doubts"] == ["'xyzzyq' means <b>nothing"]
 
 
 def test_an_edit_that_changed_nothing_is_never_called_best(client, photo):
     _, _, best, *_ = ask(client, photo, strength=0.1)
-    assert best == "No method came closer to the sentence. Try more strength or other words."
+    assert best == "No method did this. Try other words or more strength."
 
 
 # ------------------------------------------------------------------------------ the other tabs

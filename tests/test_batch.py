@@ -120,7 +120,7 @@ def test_processes_share_the_photos_as_launchers_say(repo, photos, tmp_path, mon
         (["--shard", "2/2"], "shard is 2/2"),
         (["--shard", "half"], "like 0/4"),
         (["--batch-size", "0"], "between 1 and"),
-        (["--refine-steps", "-1"], "refine_steps"),
+        (["--refine-steps", "-1"], "--refine-steps"),
     ],
 )
 def test_wrong_settings_are_one_line_and_exit_code_2(repo, photos, capsys, flags, message):

@@ -93,7 +93,7 @@ def test_edit_inside_a_mask_leaves_the_rest_of_the_photo_alone(editor, drawing):
 
 def test_edit_refuses_a_mask_of_another_size(editor, drawing):
     with pytest.raises(RequestError, match="20 x 20 px and the photo 64 x 64"):
-        editor.edit(drawing, "red hair", mask=np.zeros((20, 20), dtype=np.uint8))
+        editor.edit(drawing, "red hair", mask=np.full((20, 20), 255, dtype=np.uint8))
 
 
 def test_edit_leaves_the_callers_random_numbers_alone(editor, drawing):

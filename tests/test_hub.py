@@ -237,7 +237,7 @@ def test_base_repo_cannot_point_outside_its_folder(tmp_path):
 
 
 def test_method_folder_is_not_taken_for_a_base(folder):
-    with pytest.raises(RepoError, match="no base repo"):
+    with pytest.raises(RepoError, match="not a base repo"):
         load_backbones(folder)
 
 

@@ -93,6 +93,10 @@ def align(
         faces, by_hand = detect_faces(photo), False
     may_be_aligned = aligned is None and not by_hand and photo.width == photo.height <= DRAWING_SIDE
     if may_be_aligned and not faces:
+        if face_index not in (None, 0):
+            raise NoFaceError(
+                f"face_index is {face_index!r}, but this picture is taken as one face; leave it out"
+            )
         return _frame(photo, size, framing)
     face = _choose(faces, face_index)
     quad = face_quad(face.landmarks, framing)

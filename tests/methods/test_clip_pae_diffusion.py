@@ -309,7 +309,7 @@ def test_guidance_acts_within_its_window():
         ({"draft_steps": 30}, "30 steps do not divide"),
         ({"repeat_stop": 1.5}, "up to 1.5 of the run"),
         ({"unchanged": 0.3}, "unchanged is 0.3"),
-        ({"cutouts": 0}, "cutouts must be"),
+        ({"cutouts": 0}, "cutouts is 0; it must be at least 1"),
         ({"characteristics": ("wings",)}, "no corpus for"),
     ],
 )

@@ -240,7 +240,7 @@ def test_edit_of_some_layers_stays_inside_the_mask(method, face, sentence, backb
 
 def test_a_shut_mask_can_open_again(face, sentence, backbones):
     """Where the map is cut to 0 its gradient is still the sigmoid's."""
-    method = Feat.build(backbones)
+    method = Feat.build(backbones, mask_cut="ramp", mask_threshold=0.1)
     with torch.no_grad():
         method.attention.logit.weight.zero_()
         method.attention.logit.bias.fill_(-3)

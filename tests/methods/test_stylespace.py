@@ -81,6 +81,6 @@ class LeftRight(torch.nn.Module):
 def test_region_scores_tell_where_a_channel_works(backbones):
     halves = dataclasses.replace(backbones, generator=TwoHalves(), segmenter=LeftRight())
     draws = torch.Generator().manual_seed(0)
-    scores = region_scores(torch.randn(4, 3), torch.ones(3), halves, 64, draws)
+    scores = region_scores(torch.randn(4, 3), torch.ones(3), halves, draws)
     wanted = torch.tensor([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(scores, wanted, atol=0.15, rtol=0)
