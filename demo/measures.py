@@ -186,7 +186,9 @@ def verdict(tiles: Sequence[Tile]) -> str:
     """Return which result is best and why, in words."""
     known = measured(tiles)
     if doubts := dict.fromkeys(doubt for tile in known for doubt in tile.doubts):
-        words = " ".join(f"{html.escape(doubt[0].upper() + doubt[1:])}." for doubt in doubts)
+        words = " ".join(
+            f"{html.escape(doubt[0].upper() + doubt[1:], quote=False)}." for doubt in doubts
+        )
         return f"**No result is called the best.** {words}"
     best = best_of(tiles)
     if best is None:

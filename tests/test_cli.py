@@ -76,7 +76,6 @@ def test_info_lists_networks_and_methods(repo, capsys):
         ({"--device": "vulkan"}, "cannot be used here; use 'cpu'"),
         ({"--device": "meta"}, "computes nothing; use 'cpu'"),
         ({"photo": "data:image/png;base64," + "A" * 5000}, "this is a data URL"),
-        ({"--face-index": "7"}, "--face-index is 7"),
         ({"photo": "nowhere.png"}, "nowhere.png"),
         ({"photo": "sample:x"}, "sample:7"),
         ({"-o": "edited.txt"}, "must end in"),
