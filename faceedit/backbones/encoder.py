@@ -7,13 +7,10 @@ Notation (here -> paper): base -> w, delta_w -> Delta_i, code -> (w, w + Delta_1
 `EncoderConfig()` is the official size; there every layer has a head of its own, 267 M parameters
 for 1024 px. `share_heads` and narrower heads make the same network small enough for one CPU core.
 Small bodies miss where eyes look; `fovea`, ours, adds to every layer what a second look finds.
-And one that is small cannot learn photographs without losing some of the renders: `photo_look`,
-ours, is a body of its own for what is told to be a photograph, and gives one w for all layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -51,11 +48,10 @@ class EncoderConfig:
         fovea_widths: Channels of that look's stem and stages.
         fovea_colors: Places in the square whose mean colour is measured.
         fovea_hidden: Numbers that the second look is summed up in.
-        photo_look: Whether photographs have a body of their own; False officially.
     """
 
     added_later: ClassVar[frozenset[str]] = frozenset(
-        {"fovea", "fovea_widths", "fovea_colors", "fovea_hidden", "photo_look"}
+        {"fovea", "fovea_widths", "fovea_colors", "fovea_hidden"}
     )
 
     num_ws: int = 18
@@ -73,7 +69,6 @@ class EncoderConfig:
     fovea_widths: tuple[int, ...] = (20, 32, 48)
     fovea_colors: int = 8
     fovea_hidden: int = 96
-    photo_look: bool = False
 
     def __post_init__(self) -> None:
         """Accept lists (config.json has no tuples) and refuse what cannot be built."""
@@ -92,8 +87,6 @@ class EncoderConfig:
             raise ValueError(
                 f"input_size is {self.input_size}; it must be a power of two times {16 * self.fold}"
             )
-        if self.photo_look and self.codes != "delta":
-            raise ValueError(f'photo_look needs codes "delta", not {self.codes!r}')
         if self.fovea:
             check_fovea(self.fovea, self.input_size, 2 ** (len(self.fovea_widths) - 1))
 
@@ -159,35 +152,6 @@ class SecondLook(nn.Module):
         return self.linear(F.leaky_relu(seen, HEAD_SLOPE))[:, None]
 
 
-class PhotoLook(nn.Module):
-    """The encoder of photographs: a body of its own, one w for all layers.
-
-    Labels of a photograph say whom to draw and not how each layer differs, so there is one w, which
-    is where the generator draws best.
-    """
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        channels = config.head_channels
-        self.tell = nn.Linear(config.widths[-1], 1)  # a photograph's logit, off the first body
-        nn.init.zeros_(self.tell.weight)
-        nn.init.constant_(self.tell.bias, -1.0)  # what has not been trained calls nothing one
-        self.body = IrSeBody(config.widths, config.units, config.fold, config.squeeze)
-        same = config.widths[3] == channels
-        self.coarse = nn.Identity() if same else nn.Conv2d(config.widths[3], channels, 1)
-        self.head = StyleHead(channels, config.coarse_size, config.w_dim, 1)
-        self.second_look = SecondLook(config) if config.fovea else None
-
-    def logit(self, coarse: Tensor) -> Tensor:
-        """Tell photographs by the last map of the first body; over 0 is one, [n]."""
-        return self.tell(coarse.mean((2, 3)))[:, 0]
-
-    def forward(self, image: Tensor) -> Tensor:
-        """[n, 3, input_size, input_size] -> w without the mean, [n, 1, w_dim]."""
-        codes = self.head(self.coarse(self.body(image)[-1]))
-        return codes if self.second_look is None else codes + self.second_look(image)
-
-
 class Encoder(nn.Module):
     """E, which maps an aligned face to w_plus."""
 
@@ -200,7 +164,6 @@ class Encoder(nn.Module):
         self.body = IrSeBody(config.widths, config.units, config.fold, config.squeeze)
         self.register_buffer("w_avg", torch.zeros(config.w_dim))  # the generator's mean w
         self.second_look = SecondLook(config) if config.fovea else None
-        self.photo_look = PhotoLook(config) if config.photo_look else None
         if config.codes == "single":
             self.linear = EqualLinear(config.widths[-1], config.w_dim)
             return
@@ -224,9 +187,9 @@ class Encoder(nn.Module):
         groups = [(level, [i for i in layers if config.level(i) == level]) for level in range(3)]
         return [(level, group) for level, group in groups if group]
 
-    def pyramid(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Return the coarse, medium and fine maps that the heads read, from those of the body."""
-        _, fine, medium, coarse = maps
+    def pyramid(self, image: Tensor) -> list[Tensor]:
+        """Return the coarse, medium and fine feature maps that the heads read."""
+        _, fine, medium, coarse = self.body(image)
         coarse = self.coarse(coarse)
         medium = _enlarge(coarse, medium) + self.lateral_medium(medium)
         fine = _enlarge(medium, fine) + self.lateral_fine(fine)
@@ -246,29 +209,17 @@ class Encoder(nn.Module):
         size = self.config.input_size
         if image.shape[-2:] != (size, size):
             image = F.adaptive_avg_pool2d(image, size)
-        maps = self.body(image)
-        if self.photo_look is None:
-            return self._codes(image, maps, layers)
-        photo = self.photo_look.logit(maps[-1]) > 0
-        if not photo.any():
-            return self._codes(image, maps, layers)
-        of_photos = self.photo_look(image).expand(-1, self.config.num_ws, -1)
-        if photo.all():
-            return of_photos
-        return torch.where(photo[:, None, None], of_photos, self._codes(image, maps, layers))
-
-    def _codes(self, image: Tensor, maps: Sequence[Tensor], layers: int | None) -> Tensor:
-        """Return the code as pictures that are no photographs have it."""
-        codes = self._first_look(maps, layers)
+        codes = self._first_look(image, layers)
         return codes if self.second_look is None else codes + self.second_look(image)
 
-    def _first_look(self, maps: Sequence[Tensor], layers: int | None) -> Tensor:
+    def _first_look(self, image: Tensor, layers: int | None) -> Tensor:
         config = self.config
         if config.codes == "single":
-            return self.linear(maps[-1].mean((2, 3)))[:, None].repeat(1, config.num_ws, 1)
-        levels = self.pyramid(maps)
+            pooled = self.body(image)[-1].mean((2, 3))
+            return self.linear(pooled)[:, None].repeat(1, config.num_ws, 1)
+        maps = self.pyramid(image)
         heads = zip(self._head_layers(), self.heads, strict=True)
-        outputs = torch.cat([head(levels[level]) for (level, _), head in heads], dim=1)
+        outputs = torch.cat([head(maps[level]) for (level, _), head in heads], dim=1)
         if config.codes == "absolute":
             return outputs
         base, delta_w = outputs[:, :1], outputs[:, 1:]

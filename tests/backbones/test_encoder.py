@@ -126,36 +126,11 @@ def test_a_second_look_adds_one_offset_that_its_square_alone_decides(codes):
         assert not encoder.second_look(image).any()  # an untrained one finds nothing
         torch.nn.init.normal_(encoder.second_look.linear.weight)
         seen = encoder.second_look(image)
-        first = encoder._first_look(encoder.body(image), None)
+        first = encoder._first_look(image, None)
         assert torch.equal(encoder.offsets(image), first + seen)
         assert seen.shape == (1, 1, 256)
         assert torch.equal(encoder.second_look(outside), seen)
         assert not torch.equal(encoder.second_look(inside), seen)
-
-
-@torch.no_grad()
-def test_photographs_have_an_encoder_of_their_own_and_the_rest_keeps_its_code(small):
-    encoder = Encoder(dataclasses.replace(PORTRAIT_ENCODER, photo_look=True)).eval()
-    encoder.load_state_dict(small.state_dict(), strict=False)
-    image = torch.rand(4, 3, 128, 128) * 2 - 1
-    assert torch.equal(encoder(image), small(image))  # untrained, it calls nothing a photograph
-    looks = small.body(image)[-1].mean((2, 3))
-    encoder.photo_look.tell.weight.copy_((looks[1] - looks.mean(0))[None])
-    encoder.photo_look.tell.bias.copy_(
-        -encoder.photo_look.tell(looks)[1] + encoder.photo_look.tell.bias + 1e-6
-    )
-    photo = encoder.photo_look.logit(small.body(image)[-1]) > 0
-    assert photo[1] and not photo.all()
-    codes = encoder(image)
-    assert torch.allclose(codes[~photo], small(image)[~photo], atol=1e-5)
-    w = encoder.photo_look(image) + encoder.w_avg
-    assert torch.allclose(codes[photo], w.expand(-1, 12, -1)[photo], atol=1e-5)
-    assert torch.allclose(encoder(image[1:2]), codes[1:2], atol=1e-5)
-
-
-def test_a_photo_look_needs_deltas():
-    with pytest.raises(ValueError, match="photo_look"):
-        dataclasses.replace(PORTRAIT_ENCODER, photo_look=True, codes="single")
 
 
 def test_encoders_from_before_the_second_look_load(tmp_path):

@@ -15,7 +15,6 @@ from faceedit.hub import load_network, save_network
 from faceedit.world import REGIONS, SPECS
 from tests.training.shards import write_index, write_shard
 from tests.training.test_evaluate import make_judge
-from tests.training.test_photographs import folder as portraits  # noqa: F401, a fixture
 from training.config import ConfigError, TrainConfig
 from training.data.augment import Augmentation, augment, bends, replace_region
 from training.data.people import PERSONAL, sample_people
@@ -177,49 +176,6 @@ def test_an_encoder_goes_on_from_a_folder(world, base, tmp_path):
     EncoderTask(config(init_weights=str(tmp_path / "looking"), **look), cpu)
     with pytest.raises(ConfigError, match="another shape"):
         EncoderTask(config(init_weights=str(tmp_path / "looking")), cpu)
-
-
-def test_photographs_teach_a_part_of_their_own_and_leave_the_rest(
-    world,
-    base,
-    portraits,  # noqa: F811
-    tmp_path,
-):
-    def config(**options):
-        return TrainConfig(
-            task="encoder",
-            output_dir=str(tmp_path / "run"),
-            data_dir=str(world),
-            base=str(base),
-            train_batch_size=4,
-            max_train_steps=4,
-            evaluate=False,
-            cpu=True,
-            options={**OPTIONS["encoder"], **options},
-        )
-
-    cpu = torch.device("cpu")
-    first = EncoderTask(config(), cpu).encoder
-    save_network(first, tmp_path / "encoder", half=False)
-    with pytest.raises(ConfigError, match="init_weights"):
-        EncoderTask(config(photographs=str(portraits)), cpu)
-    taught = config(
-        photographs=str(portraits),
-        init_weights=str(tmp_path / "encoder"),
-        photo_batch_size=3,
-        phase_shares=[0.5, 0, 0.5],
-    )
-    Loop(taught, EncoderTask).run()
-    after = load_network(Encoder, tmp_path / "run" / "export")
-    assert after.config.photo_look
-    before = {name: value.half() for name, value in first.state_dict().items()}
-    kept = {n: v.half() for n, v in after.state_dict().items() if not n.startswith("photo_look")}
-    assert kept.keys() == before.keys()
-    assert all(torch.equal(kept[name], before[name]) for name in before)
-    assert not torch.equal(
-        after.photo_look.head.linears[0].weight.half(), before["heads.0.linears.0.weight"]
-    )
-    assert after.photo_look.tell.weight.any()
 
 
 def test_an_encoder_learns_what_all_readers_see(world, base, tmp_path):

@@ -60,10 +60,6 @@ class Lesson:
     attributes: FaceAttributes
     weights: Tensor
 
-    def first(self, count: int) -> Lesson:
-        """Return the first of them."""
-        return Lesson(self.image[:count], self.attributes[:count], self.weights[:count])
-
 
 class PhotoLessons:
     """Draws lessons from a folder of labelled photographs.

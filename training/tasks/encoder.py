@@ -12,6 +12,7 @@ off a photo it fills in with what portraits are like.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -46,7 +47,7 @@ from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
 from training.tasks.attribute_mapping import attributes_off_w, load_attribute_mapping
 from training.tasks.attributes import Balance, reading_losses
-from training.tasks.encoder_photographs import PhotoStep, PhotoTeacher, begin_photo_look
+from training.tasks.encoder_photographs import PhotoTeacher
 from training.tasks.frozen import more_readers
 from training.tasks.generator_losses import (
     FLAT,
@@ -109,17 +110,16 @@ class EncoderOptions:
     readers: tuple[str, ...] = ()  # folders of more of them, beside the base's
     reader_jitter: float = 0.0  # strength of the shift, turn and grain through which they look
     heldout_images: int = 256
-    photographs: str = ""  # folder of labelled photographs: their own part of the encoder learns
-    photo_batch_size: int = 18  # of them, beside the renders of every batch
+    photographs: str = ""  # folder of labelled photographs to learn from too; none if empty
+    photo_batch_size: int = 14  # of them, beside the renders of every batch
     photo_fold: int = -1  # those whose place leaves this, divided by `photo_folds`, are held out
     photo_folds: int = 3
     covered: float = 0.08  # share of the bare-headed renders that cloth is draped around
     other_place: float = 0.2  # share of the renders with a photograph's background
     weight_photo_w: float = 0.5  # as weight_w, of photographs
     weight_photo_said: float = 0.6  # as weight_said, by what a person minds
-    weight_photo_drawn: float = 0.7  # what the base's reader says of the portrait drawn
-    weight_photo_renders: float = 0.4  # as weight_w, of the renders beside them
-    weight_tell: float = 0.1  # whether a picture is a photograph
+    weight_hold: float = 0.0  # of renders that are not changed: as the encoder gone on from
+    weight_photo_drawn: float = 0.0  # what the base's reader says of the portrait drawn
     init_weights: str = ""  # folder of an encoder of the same shape to go on from
 
     def __post_init__(self) -> None:
@@ -144,8 +144,12 @@ class EncoderStep(nn.Module):
         """Return the weighted terms."""
         (task,) = self._task
         options = task.options
+        lesson, rendered = None, batch.image
+        if task.teacher is not None:
+            batch, lesson = task.teacher.batch(batch)
         image, unknown = photograph(batch, options.camera_share)
-        code = self.encoder(image)
+        seen = image if lesson is None else torch.cat([image, lesson.image])
+        code, code_photo = self.encoder(seen).split([len(image), len(seen) - len(image)])
         off = code - task.exact(batch.attributes)
         delta_w = (code - code[:, :1])[:, 1:]
         terms = {
@@ -153,6 +157,14 @@ class EncoderStep(nn.Module):
             "said": options.weight_said * (off @ task.reading).square().mean(),
             "delta": options.weight_delta * delta_w.norm(dim=2).mean() / task.spread,
         }
+        if task.teacher is not None and lesson is not None:
+            terms |= task.teacher.terms(lesson, code_photo)
+        if task.former is not None:
+            same = (image == rendered).flatten(1).all(1)
+            with torch.no_grad():
+                former = task.former(image[same])
+            moved = ((code[same] - former) @ task.scales).square().mean((1, 2)).sum() / len(code)
+            terms["hold"] = options.weight_hold * moved
         if task.size:
             terms |= self.image_terms(batch, code, unknown)
         return terms
@@ -275,6 +287,7 @@ class EncoderTask(Task):
         if self.options.init_weights:
             self.encoder = self._started(Path(self.options.init_weights))
         self.encoder.w_avg.copy_(self.generator.w_avg.cpu())
+        self.former = self._former() if self.options.weight_hold else None
         w = self._population()
         self.spread = float((w - w.mean(0)).square().mean().sqrt())  # of an entry from its mean
         self.scales = leveling(w, self.options.balance_directions)
@@ -283,6 +296,13 @@ class EncoderTask(Task):
         self.teacher = PhotoTeacher(self) if self.options.photographs else None
         self.size = 0  # px of the drawn portrait; 0: none is drawn
         self.data: WorldShards
+
+    def _former(self) -> Encoder:
+        """Return the encoder that is gone on from, frozen."""
+        if not self.options.init_weights:
+            raise ConfigError("weight_hold is given, but no encoder to go on from: give start too")
+        former: Encoder = _frozen(copy.deepcopy(self.encoder), self.device)
+        return former
 
     @torch.no_grad()
     def exact(self, attributes: FaceAttributes) -> Tensor:
@@ -316,30 +336,22 @@ class EncoderTask(Task):
             fovea_widths=o.fovea_widths,
             fovea_colors=o.fovea_colors,
             fovea_hidden=o.fovea_hidden,
-            photo_look=bool(o.photographs),
         )
 
     def _started(self, folder: Path) -> Encoder:
         """Return a trained encoder; a second look that it lacks is added and finds nothing yet.
-
-        A look at photographs that it lacks begins as what it makes of renders; one that it has is
-        kept, whatever learns now.
 
         Raises:
             ConfigError: If it has another shape than the options ask for.
         """
         started, config = load_network(Encoder, folder), self._encoder_config()
         shape = started.config
-        config = replace(config, photo_look=config.photo_look or shape.photo_look)
         if not shape.fovea:
             shape = replace(shape, **{name: getattr(config, name) for name in shape.added_later})
-        shape = replace(shape, photo_look=config.photo_look)
         if shape != config:
             raise ConfigError(f"{folder} holds an encoder of another shape than the options say")
         encoder = Encoder(config)
         encoder.load_state_dict(started.state_dict(), strict=shape == started.config)
-        if config.photo_look and not started.config.photo_look:
-            begin_photo_look(encoder)
         return encoder
 
     @torch.no_grad()
@@ -355,7 +367,7 @@ class EncoderTask(Task):
 
     def turns(self) -> Sequence[Turn]:
         """One turn; equalised layers learn as fast as the others."""
-        step = EncoderStep(self) if self.teacher is None else PhotoStep(self.teacher)
+        step = EncoderStep(self)
         return [Turn("encoder", step, groups=lambda: rate_groups(step.modules()))]
 
     def phases(self) -> Sequence[Phase]:
@@ -374,8 +386,10 @@ class EncoderTask(Task):
     def enter(self, phase: Phase) -> None:
         """Set the size of the drawn portrait."""
         self.size = 0 if phase.name == "w" else int(phase.name.split()[0])
-        if self.teacher is not None:
-            self.encoder.eval()  # statistics of renders and photographs mixed fit neither
+        if self.teacher is not None:  # statistics of renders and photographs mixed fit neither
+            for module in self.encoder.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def open_data(self, recorded: dict[str, Any] | None) -> dict[str, Any]:
         """Open the training renders."""
