@@ -62,15 +62,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--methods", default=",".join(FAST))
     parser.add_argument("--things", default="", help="only these, like 'beard,hat'")
     parser.add_argument("--texts-only", action="store_true", help="no faces")
+    parser.add_argument("--faces-only", action="store_true", help="no texts")
     parser.add_argument("--base", default="hub_cards/portraits-128")
     parser.add_argument("--judges", default="hub_cards/judges")
     typed = parser.parse_args(arguments)
     editor = FaceEditor.from_pretrained(ROOT / typed.base)
-    print(texts(editor), flush=True)
+    if not typed.faces_only:
+        print(texts(editor), flush=True)
     if typed.texts_only:
         return 0
-    setting = Setting(ROOT / ".data/world", ROOT / typed.base, ROOT / typed.judges)
-    judges = Judges.load(setting)
+    # Without renders to take a scale from: the readings are taken as they are.
+    nowhere = ROOT / typed.judges / "no-renders"
+    judges = Judges.load(Setting(nowhere, ROOT / typed.base, ROOT / typed.judges))
     things = [word.strip() for word in typed.things.split(",") if word.strip()]
     for found in denials(editor, judges, typed.methods.split(","), things, typed.faces):
         print(found.line(), flush=True)
