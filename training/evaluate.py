@@ -112,7 +112,7 @@ def _photographs(setting: Setting, root: Path, fold: int, sheets: Path | None) -
     print(photographs.table(report))
     if sheets is not None:
         path = sheets / "photographs.jpg"
-        photograph_sheet(root, setting.base, photographs.SIDE).save(path, quality=82)
+        photograph_sheet(root, setting.base, photographs.SIDE).save(path, quality=75)
         print(f"wrote {path}")
 
 
