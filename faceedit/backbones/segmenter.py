@@ -98,8 +98,11 @@ class Segmenter(UNet):
         blocks = (len(self.config.regions), fold, fold)
         row, column = phase
         weight = layer.weight.unflatten(0, blocks)[:, row::2, column::2].flatten(0, 2)
-        bias = layer.bias.unflatten(0, blocks)[:, row::2, column::2].flatten()
-        return F.pixel_shuffle(F.conv2d(x, weight, bias).float(), fold // 2)
+        some = F.conv2d(x, weight)
+        if layer.bias is not None:
+            bias = layer.bias.unflatten(0, blocks)[:, row::2, column::2].flatten()
+            some = some + bias[:, None, None]
+        return F.pixel_shuffle(some.float(), fold // 2)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits [n, regions, h, w] for portraits [n, 3, h, w], RGB in [-1, 1]."""

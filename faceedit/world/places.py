@@ -20,13 +20,19 @@ from torch import Tensor
 from faceedit.world import geometry
 from faceedit.world.parameters import Parameters
 from faceedit.world.sdf import bump, step
+from faceedit.world.walks import (
+    PACE,
+    STEPS,
+    THIN_STEPS,
+    backwards,
+    face,
+    lowest,
+    scan,
+    to_space,
+)
 
 __all__ = ["MARKS", "Mark", "places"]
 
-STEPS, PACE = 22, 0.8  # of a walk to a surface
-THIN_STEPS = 60  # to one that may be grazed: the brim of a hat
-FRONT = 1.6  # z from which walks towards a face begin
-SCANNED = torch.linspace(0.10, 1.15, 22)  # heights at which the edges of hair and hats are sought
 BROW_INNER, BROW_LENGTH = 0.115, 0.37  # of `geometry.brow_outline`
 IRIS = 0.62  # radius over the eyeball's, of `shading.lit_eye`
 
@@ -85,37 +91,10 @@ def _shaved(p: Parameters) -> Parameters:
     return bare
 
 
-# ------------------------------------------------------------------------------- walks to surfaces
-def _to_space(p: Parameters, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The inverse of `geometry.face_space`."""
-    return x * p.wide, torch.where(y < 0, y * p.tall, y * p.crown)
-
-
-Surface = Callable[[Tensor, Tensor, Tensor], Tensor]  # x, y, z of face space -> distance
-
-
-def _backwards(surface: Surface, x: Tensor, y: Tensor, steps: int = STEPS) -> Tensor:
-    """Z of the first surface behind (x, y), seen from the front; far behind where there is none."""
-    z = torch.full_like(x, FRONT)
-    for _ in range(steps):
-        z = z - surface(x, y, z).clamp(max=0.4) * PACE
-    return z
-
-
-def _face(p: Parameters) -> Surface:
-    """Skin of the head and the eyeballs."""
-
-    def surface(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        ax = torch.sqrt(x * x + 4e-4)
-        eye = geometry.length3(ax - p.eye_x, y, z - 0.44) - p.eye_r
-        return torch.minimum(geometry.head(p, x, ax, y, z, fine=False), eye)
-
-    return surface
-
-
+# ------------------------------------------------------------------------------- kinds of places
 def _front(p: Parameters, x: Tensor, y: Tensor, dx: Tensor, dy: Tensor) -> tuple[Tensor, ...]:
-    z = _backwards(_face(p), dx, dy)
-    return *_to_space(p, x, y), z
+    z = backwards(face(p), dx, dy)
+    return *to_space(p, x, y), z
 
 
 def _skull(p: Parameters, angle: Tensor, z: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
@@ -126,31 +105,11 @@ def _skull(p: Parameters, angle: Tensor, z: Tensor, *_: Tensor) -> tuple[Tensor,
         x, y = right * t, MIDDLE + up * t
         xs = x - _drift(p, y)
         t = t - geometry.skull(p, xs, torch.sqrt(xs * xs + 4e-4), y, z).clamp(max=0.1) * PACE
-    return *_to_space(p, right * t, MIDDLE + up * t), z
+    return *to_space(p, right * t, MIDDLE + up * t), z
 
 
 def _space(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, ...]:
     return x, y, z
-
-
-def _scan(p: Parameters, surface: Surface, x: Tensor, steps: int = STEPS) -> tuple[Tensor, Tensor]:
-    """Z of a surface over columns x, [n, k, heights], and the heights, of the same shape."""
-    heights = SCANNED.to(x).expand(*x.shape, -1)
-    columns = x[..., None].expand_as(heights)
-    z = _backwards(surface, columns.flatten(1), heights.flatten(1), steps)
-    return z.view_as(heights), heights
-
-
-def _lowest(above: Tensor, heights: Tensor, otherwise: float) -> Tensor:
-    """The lowest height at which `above` is over 0, between those scanned, [n, k]."""
-    there = above > 0
-    first = there.float().argmax(-1, keepdim=True)
-    before = (first - 1).clamp(min=0)
-    here, below = above.gather(-1, first), above.gather(-1, before).clamp(min=-0.2)
-    share = (here / (here - below).clamp(min=1e-6)).clamp(0, 1)
-    y = heights.gather(-1, first)
-    y = torch.lerp(y, heights.gather(-1, before), share)[..., 0]
-    return torch.where(there.any(-1), y, otherwise)
 
 
 def _hairline(p: Parameters, x: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
@@ -161,11 +120,11 @@ def _hairline(p: Parameters, x: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
 
     unhatted = SimpleNamespace(**vars(p))
     unhatted.hatted = torch.zeros_like(p.age)
-    behind, heights = _scan(p, _face(p), x)
-    before, _ = _scan(p, hair, x)
-    y = _lowest(before - behind - 0.004, heights, 0.80)
-    z = torch.maximum(_backwards(_face(p), x, y), _backwards(hair, x, y + 0.02))
-    return *_to_space(p, x, y), z
+    behind, heights = scan(p, face(p), x)
+    before = scan(p, hair, x)[0]
+    y = lowest(before - behind - 0.004, heights, 0.80)
+    z = torch.maximum(backwards(face(p), x, y), backwards(hair, x, y + 0.02))
+    return *to_space(p, x, y), z
 
 
 def _brim(p: Parameters, x: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
@@ -174,10 +133,10 @@ def _brim(p: Parameters, x: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
     def hat(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         return geometry.hat(p, x, y, z)
 
-    z, heights = _scan(p, hat, x, THIN_STEPS)
-    y = _lowest(z, heights, 0.5)
-    z = torch.where(p.hat_none > 0.5, _backwards(_face(p), x, y), _backwards(hat, x, y + 0.02))
-    return *_to_space(p, x, y), z
+    z, heights = scan(p, hat, x, THIN_STEPS)
+    y = lowest(z, heights, 0.5)
+    z = torch.where(p.hat_none > 0.5, backwards(face(p), x, y), backwards(hat, x, y + 0.02))
+    return *to_space(p, x, y), z
 
 
 def _drift(p: Parameters, y: Tensor) -> Tensor:
@@ -236,7 +195,7 @@ def _iris(side: float, out: float, up: float, p: Parameters) -> Spot:
     """A point of the eyeball: the centre of the iris, or its rim in a direction."""
     gaze = p.gaze + p.gaze.new_tensor([side * out, up, 0.0]) * IRIS
     x, y, z = torch.nn.functional.normalize(gaze, dim=-1).mul(p.eye_r).split(1, dim=-1)
-    x, y = _to_space(p, side * p.eye_x + x, y)
+    x, y = to_space(p, side * p.eye_x + x, y)
     return x, y, z + 0.44
 
 
@@ -267,16 +226,14 @@ def _nose(side: float, x: float, y: float, p: Parameters) -> Spot:
 
 def _ear(side: float, x: float, y: float, z: float, p: Parameters) -> Spot:
     """A point of an ear in its own size, about its centre."""
-    x, y = _to_space(p, side * (0.705 + x * p.ear), y * p.ear - 0.01)
-    return x, y, z * p.ear - 0.05
+    return *to_space(p, side * (0.705 + x * p.ear), y * p.ear - 0.01), z * p.ear - 0.05
 
 
 def _frame(side: float, x: float, y: float, z: float | None, p: Parameters) -> Spot:
     """A point of the glasses; on the plane of the lenses where z is None."""
     depth = 0.80 - 0.28 * x * x if z is None else z
     one = torch.ones_like(p.age)
-    x, y = _to_space(p, side * x * one, y * one)
-    return x, y, depth
+    return *to_space(p, side * x * one, y * one), depth
 
 
 def _middle(height: str, p: Parameters) -> Spot:
@@ -299,7 +256,7 @@ def _crown(x: float, p: Parameters) -> Spot:
         at = (x * t, 0.55 * up, -0.1 * up) if x else (0 * up, t, -0.1 * up)
         wide = torch.minimum(geometry.hat(p, *at), geometry.skull(p, at[0], at[0].abs(), *at[1:]))
         t = t - wide.clamp(max=0.3) * PACE
-    x_, y_ = _to_space(p, x * t, 0.55 * up) if x else _to_space(p, 0 * up, t)
+    x_, y_ = to_space(p, x * t, 0.55 * up) if x else to_space(p, 0 * up, t)
     return x_, y_, -0.1
 
 

@@ -20,7 +20,8 @@ from training.photographs.regions import BIT, OUTLINES, PARSED, exact, outline, 
 from training.photographs.renders import Rendered
 from training.photographs.samples import FaceSamples, from_photo
 from training.photographs.textures import Scenes
-from training.tasks.segmenter import allowed_regions, begin_from, region_terms
+from training.tasks.segmenter import allowed_regions, region_terms
+from training.tasks.segmenter_start import begin_from
 
 SIDE = 96
 LABELS = {

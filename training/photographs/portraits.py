@@ -120,9 +120,11 @@ class PortraitFolder:
         points = cv2.perspectiveTransform(mesh[None].astype(np.float32), to_crop)[0]
         person = cv2.resize(self._person(name), photo.size, interpolation=cv2.INTER_LINEAR)
         whole = np.ones((photo.height, photo.width), np.uint8)
-        shown = (cv2.warpPerspective(layer, to_crop, (side, side)) for layer in (person, whole))
-        person, whole = shown
-        return LabelledPhoto(name, labels, image, points, person, whole > 0)
+        shown, inside = (
+            np.asarray(cv2.warpPerspective(layer, to_crop, (side, side)))
+            for layer in (person, whole)
+        )
+        return LabelledPhoto(name, labels, image, points, shown, inside > 0)
 
     def every(
         self, side: int, framing: Framing, zoom: float = 1.0

@@ -37,6 +37,7 @@ from training.photographs.textures import Scenes
 from training.provenance import register_component
 from training.sheets import contact_sheet
 from training.task import Task, Turn
+from training.tasks.segmenter_start import begin_from
 
 __all__ = ["SegmenterTask", "paint"]
 
@@ -194,9 +195,9 @@ class SegmenterTask(Task):
         super().__init__(config, device)
         if device.type == "cpu":
             keep_freed_memory()
-        shape = {"fold": self.options.fold, "widths": self.options.widths, "resolution": SIDE}
-        self.segmenter = Segmenter(SegmenterConfig(PARSED, detail=self.options.detail, **shape))
-        self.landmarks = Landmarker(LandmarkerConfig(LANDMARKS, **shape))
+        fold, widths, detail = self.options.fold, self.options.widths, self.options.detail
+        self.segmenter = Segmenter(SegmenterConfig(PARSED, fold, widths, detail, SIDE))
+        self.landmarks = Landmarker(LandmarkerConfig(LANDMARKS, fold, widths, SIDE))
         for name in ("stem", "down", "lateral", "up"):  # one trunk while both are trained
             setattr(self.landmarks, name, getattr(self.segmenter, name))
         if self.options.init:
@@ -333,54 +334,6 @@ def region_weights(labels: Tensor, power: float) -> Tensor:
     share = count / count.sum()
     weight = share.clamp(min=1e-3) ** -power
     return weight / (weight * share).sum()
-
-
-@torch.no_grad()
-def begin_from(network: Segmenter, trained: Segmenter) -> None:
-    """Copy a trained segmenter into a larger one, that then finds nearly the same.
-
-    The larger one may look at twice the resolution with blocks of twice the side, have more
-    channels, one more level and further regions.
-    """
-    old, ratio = trained.config, network.config.fold // trained.config.fold
-    state = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
-    stem = state["stem.0.weight"].unflatten(1, (3, old.fold, old.fold))
-    stem = stem.repeat_interleave(ratio, 2).repeat_interleave(ratio, 3) / ratio**2
-    state["stem.0.weight"] = stem.flatten(1, 3)
-    for kind in ("weight", "bias"):
-        logits = state[f"logits.{kind}"].unflatten(0, (len(old.regions), old.fold, old.fold))
-        logits = logits.repeat_interleave(ratio, 1).repeat_interleave(ratio, 2)
-        state[f"logits.{kind}"] = logits.flatten(0, 2)
-    added = len(network.config.widths) - len(old.widths)
-    moved = {}
-    for name, tensor in state.items():  # a new coarsest level comes first on the way up
-        first, _, rest = name.partition(".")
-        if first in ("lateral", "up"):
-            number, _, rest = rest.partition(".")
-            name = f"{first}.{int(number) + added}.{rest}"
-        moved[name] = tensor
-    for level in range(added):
-        nn.init.zeros_(network.lateral[level].weight)
-        nn.init.zeros_(network.lateral[level].bias)
-        nn.init.dirac_(network.up[level][0].weight)
-    if network.config.detail and not old.detail:
-        nn.init.zeros_(network.correction.weight)
-        nn.init.zeros_(network.correction.bias)
-    current = network.state_dict()
-    for name, tensor in moved.items():
-        _copy_corner(current[name], tensor, zero_rest=name.endswith("weight"))
-    if len(network.config.regions) > len(old.regions):
-        network.logits.bias[len(old.regions) * network.config.fold**2 :] = -5.0
-
-
-def _copy_corner(into: Tensor, tensor: Tensor, zero_rest: bool) -> None:
-    """Copy a tensor into the first places of a larger one; its outputs read none of the others."""
-    if tensor.ndim == 0:
-        into.copy_(tensor)
-        return
-    if zero_rest and tensor.ndim == 4:
-        into[: len(tensor), tensor.shape[1] :] = 0
-    into[tuple(slice(size) for size in tensor.shape)] = tensor
 
 
 def paint(labels: Tensor) -> Tensor:
