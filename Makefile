@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check lint format test-all world train reproduce tables pictures clean
+.PHONY: help demo install test check lint format fuzz soak mutants test-all world train reproduce tables pictures clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -54,6 +54,9 @@ fuzz: $(VENV)/.dev-installed ## Ten thousand hostile inputs: make fuzz ARGS="--c
 
 soak: $(VENV)/.dev-installed ## Fifty visitors for ten minutes: make soak ARGS="--visitors 20 --minutes 3".
 	$(PY) -m tests.fuzz.soak $(ARGS)
+
+mutants: $(VENV)/.dev-installed ## Plant faults and count those that tests notice: make mutants ARGS="--only pae".
+	$(PY) -m tests.mutants $(ARGS)
 
 format: $(VENV)/.dev-installed ## Mend style and formatting.
 	$(VENV)/bin/ruff check --fix .

@@ -119,7 +119,7 @@ def calibrate(
             skipped[row.name] = str(error)
             continue
         config = row.load(items[0].prompt).config
-        scale = choose_scale(curve, most=OVERDONE if getattr(config, "reach", False) else INFINITY)
+        scale = choose_scale(curve, most=largest_strength(config))
         written = write_scale(row.folder, scale) if write and row.folder else []
         found[row.name] = {
             "strength_scale": scale,
@@ -146,6 +146,11 @@ def measure(row: MethodRow, cases: Sequence[Case], eyes: Judges) -> Curve:
     means = (torch.stack(values).mean(0).tolist() for values in (gains, identities))
     gain, identity = (tuple(values) for values in means)
     return Curve(gain, identity, len(cases))
+
+
+def largest_strength(config: Any) -> float:
+    """Return up to which strength a method may be used: where what it has learned ends."""
+    return OVERDONE if getattr(config, "learned_overdrive", False) else INFINITY
 
 
 def choose_scale(curve: Curve, target: float = TARGET, most: float = INFINITY) -> float:

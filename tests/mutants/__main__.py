@@ -1,0 +1,92 @@
+"""Plant faults one at a time in a copy of the tree and count those that tests notice.
+
+python -m tests.mutants                     the list of tests/mutants.yaml
+python -m tests.mutants --only pae          those whose file or words have this in them
+python -m tests.mutants --map [FILE ...]    note which tests call which functions
+python -m tests.mutants --sample 100        as many random faults, shown to the tests of the map
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.mutants.calls import PLACE, Recorder, read_calls
+from tests.mutants.faults import Fault, read_faults
+from tests.mutants.runs import ROOT, copied_tree, prepare, run_tests
+from tests.mutants.sample import draw
+
+LIMIT = 600.0  # seconds for the tests of one fault
+QUICK = 60.0  # seconds of tests that a random fault is shown at most, by their times in the map
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    typed = _parser().parse_args(words)
+    prepare()
+    with copied_tree() as tree:
+        if typed.map is not None:
+            return make_map(tree, typed.map)
+        if typed.sample:
+            faults = draw(tree, read_calls(), typed.sample, typed.seed, typed.below, QUICK)
+        else:
+            faults = [f for f in read_faults() if typed.only in f"{f.file} {f.what}"]
+            if not passes_untouched(tree, faults):
+                return 2
+        return 0 if try_all(tree, faults, typed.least) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mutants", description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--only", default="", metavar="TEXT", help="faults whose file or words contain this")
+    add("--sample", type=int, default=0, metavar="N", help="random faults instead of the list")
+    add("--seed", type=int, default=0, help="of the random faults")
+    add("--below", default="faceedit", metavar="A,B", help="folders or files of random faults")
+    add("--map", nargs="*", metavar="FILE", help="note which tests call which functions, and end")
+    add("--least", type=float, default=1.0, help="share that must be noticed, in [0, 1]")
+    return parser
+
+
+def passes_untouched(tree: Path, faults: Sequence[Fault]) -> bool:
+    """Return whether the tests pass without any fault; else nothing could be learned from them."""
+    named = sorted({test for fault in faults for test in fault.tests})
+    run = run_tests(tree, named, LIMIT * 4)
+    if not run.passed:
+        print(run.log[-4000:], "the tests do not pass as they are", sep="\n")
+    return run.passed
+
+
+def try_all(tree: Path, faults: Sequence[Fault], least: float) -> bool:
+    """Plant every fault in turn, print what came of it, and return whether enough was noticed."""
+    noticed = 0
+    for number, fault in enumerate(faults, start=1):
+        path = tree / fault.file
+        text = path.read_text(encoding="utf-8")
+        path.write_text(fault.planted(text), encoding="utf-8")
+        run = run_tests(tree, ["-x", *fault.tests], LIMIT)
+        path.write_text(text, encoding="utf-8")
+        if not run.noticed and not run.passed:
+            print(run.log[-2000:])
+            raise SystemExit(f"the tests of {fault.what!r} could not be run")
+        noticed += run.noticed
+        word = "noticed" if run.noticed else "UNNOTICED"
+        print(f"{number:3} {word:9} {run.seconds:5.1f} s  {fault.file}: {fault.what}", flush=True)
+    share = noticed / len(faults) if faults else 1.0
+    print(f"{noticed} of {len(faults)} faults were noticed: {share:.2f}")
+    return share >= least
+
+
+def make_map(tree: Path, files: Sequence[str]) -> int:
+    """Run test files one after the other and note what their tests call."""
+    names = files or sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("tests/**/test_*.py"))
+    for name in names:
+        place = PLACE / f"{name.removesuffix('.py').replace('/', '.')}.json"
+        run = run_tests(tree, [name], LIMIT * 4, [Recorder(tree, place)])
+        print(f"{run.seconds:6.1f} s  {name}  {run.log.strip().splitlines()[-1]}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
