@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import secrets
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from urllib.parse import unquote
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from demo.words import FAULT
+
 logger = logging.getLogger(__name__)
 
 # Who asks, while their request is being worked on; None for scripts that name no session.
@@ -29,6 +32,7 @@ VISITOR: contextvars.ContextVar[str | None] = contextvars.ContextVar("visitor", 
 UPLOAD = re.compile(r"[0-9a-f]{64}")  # gradio's name of an upload's folder: salted, so a secret
 SERVED = "/gradio_api/file="  # what precedes the path in the address of a file of this page
 OPEN = "any"  # the mark of what belongs to no session
+OWN = ("app", "demo", "faceedit")  # modules whose errors are faults, not unfit requests
 MOST_KNOWN = 4096  # uploads whose visitors are remembered
 REFUSED = "This file is not here, or it was not uploaded here by you. Upload the picture again."
 NOT_FETCHED = "Pictures are not fetched from other addresses. Upload the picture instead."
@@ -78,8 +82,11 @@ class Doors:
                 return await process(block_fn, self._admitted(inputs, visitor), *rest, **named)
             except gr.Error:
                 raise
-            except Exception:  # gradio's own words name files and folders of this machine
-                logger.exception("a request fails outside of what the page does")
+            except Exception as error:  # gradio's own words name files and folders of this machine
+                if _is_ours(error):
+                    logger.exception("a request fails outside of what the page does")
+                    raise gr.Error(FAULT, print_exception=False) from None
+                logger.warning("a request does not fit the page: %s", type(error).__name__)
                 raise gr.Error(UNFIT, print_exception=False) from None
             finally:
                 VISITOR.reset(token)
@@ -160,6 +167,17 @@ class Doors:
         if len(self._known) >= MOST_KNOWN:  # those that were deleted need no memory
             self._known = {path: known for path, known in self._known.items() if path.exists()}
         self._known[real] = written, visitors
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether an error came from the page's code or its results, and not from the request."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] in OWN and module != __name__:
+            return True
+        if frame.f_code.co_name == "postprocess_data":
+            return True
+    return False
 
 
 def visitor_of(call: dict[str, Any]) -> str | None:

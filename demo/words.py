@@ -31,6 +31,7 @@ CONTROLS = {
 ARGUMENTS = re.compile(
     rf"`({'|'.join(CONTROLS)})`|\b(?=(face_index|refine_steps|truncation_psi)\b)\2"
 )
+FAULT = "This is a fault of the program, not yours. The log has the details."
 QUIET: dict[str, Any] = {"print_exception": False}  # of gr.Error: it is the user's, not ours
 
 
@@ -46,7 +47,7 @@ def plain_words() -> Iterator[None]:
     except Exception as error:
         logger.exception("an unexpected error")
         raise gr.Error(
-            "This is a fault of the program, not yours. The log has the details.",
+            FAULT,
             title="Something broke",
             **QUIET,
         ) from error

@@ -52,7 +52,7 @@ def _pictures() -> Any:
         (colour, "png", {}),
         (colour.convert("P"), "png", {"transparency": 0}),
         (colour.convert("RGBA"), "png", {}),
-        (Image.fromarray((np.asarray(noise) * 257).astype(np.uint16)), "png", {}),
+        (Image.fromarray(np.asarray(noise).astype(np.uint16) * 257), "png", {}),
         (colour, "webp", {}),
         (colour, "webp", {"lossless": True, "exif": exif}),
         (colour, "tiff", {}),
