@@ -254,14 +254,18 @@ def run_compare(arguments: argparse.Namespace) -> int:
         refine_steps=arguments.refine_steps,
     )
     pictures: list[tuple[str, PIL.Image.Image]] = []
+    notes: dict[str, None] = {}
     for result in results:
         if not pictures:
             seen = result.step.portrait.photo if result.changed is not None else None
             pictures.append(("photo", seen) if seen else ("inverted", result.reconstruction))
         pictures.append((str(result.request.method), result.image))
         say(f"{result.request.method}: {result.seconds:.1f} s")
+        notes |= dict.fromkeys(result.notes)
     save(_sheet(pictures), output, _note(arguments, ", ".join(name for name, _ in pictures[1:])))
     say(str(output))
+    for note in notes:  # mostly the same of every method
+        say(f"  {note}")
     return 0
 
 
@@ -307,6 +311,8 @@ def run_batch(arguments: argparse.Namespace) -> int:
     if tells:
         counts = f"{report.edited} edited, {report.kept} there already, {len(report.failed)} failed"
         say(f"{output}: {counts}")
+        for doubt in report.doubts:
+            say(f"  {doubt}")
         for line in batch.failures(report):
             complain(line)
     return 1 if report.failed else 0

@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 from PIL import Image
 
@@ -53,6 +55,29 @@ def test_compare_writes_one_sheet(repo, photo, tmp_path, capsys):
     assert "styleclip_optimization" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["edit", "compare", "batch"])
+def test_every_command_says_what_it_did_not_understand(command, repo, photo, tmp_path, capsys):
+    given, output = (tmp_path, "out") if command == "batch" else (photo, "out.png")
+    arguments = [command, str(given), "galsses", "--repo", repo, "-o", str(tmp_path / output)]
+    arguments += ["--methods" if command == "compare" else "--method", "styleclip_global"]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.count("did you mean: glasses?") == 1
+
+
+def test_the_command_lines_defaults_are_those_of_python():
+    from faceedit import FaceEditor
+    from faceedit.__main__ import build_parser
+
+    edit = vars(build_parser().parse_args(["edit", "photo.png", "red hair"]))
+    edit["output"] = edit.pop("kind")  # -o is the file
+    for name, parameter in inspect.signature(FaceEditor.edit).parameters.items():
+        if name in edit and parameter.default is not parameter.empty:
+            typed = float(edit[name]) if name == "strength" else edit[name]
+            assert typed == parameter.default, name
+    psi = inspect.signature(FaceEditor.sample).parameters["truncation_psi"].default
+    assert vars(build_parser().parse_args(["sample"]))["truncation_psi"] == psi
+
+
 def test_info_lists_networks_and_methods(repo, capsys):
     assert main(["info", "--repo", repo]) == 0
     output = capsys.readouterr().out
@@ -80,6 +105,7 @@ def test_info_lists_networks_and_methods(repo, capsys):
         ({"photo": "sample:x"}, "sample:7"),
         ({"-o": "edited.txt"}, "must end in"),
         ({"-o": "nowhere/edited.png"}, "no folder"),
+        ({"-o": "/proc/edited.png"}, "/proc"),  # where not even root may write
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_exit_code_2(

@@ -35,6 +35,7 @@ def changed(folder, **values):
         '{"a":' * 50 + "1" + "}" * 50,
         '{"kind": NaN}',
         '{"a": 1e999}',
+        '{"a": ' + "9" * 400 + "}",
         '{"a": ' + "9" * 5000 + "}",
         '{"a": 99999999999999999999}',
         '{"kind": "\\ud800"}',
@@ -65,6 +66,7 @@ def test_json_that_is_nested_or_holds_numbers_without_end_is_refused(text, tmp_p
         ("identity", "widths", None),
         ("clip", "text_config", {}),
         ("clip", "projection_dim", "wide"),
+        ("generator", "conv_clamp", 10**400),
     ],
 )
 def test_settings_that_no_network_has_are_named_before_anything_is_built(base, network, key, value):
@@ -76,6 +78,14 @@ def test_settings_that_no_network_has_are_named_before_anything_is_built(base, n
     with pytest.raises(RepoError, match=str(folder)):
         load_backbones(base, [network])
     assert time.process_time() - begun < 8
+
+
+def test_a_message_does_not_hold_a_damaged_file(base):
+    path = base / "clip" / "tokenizer.json"
+    path.write_bytes(path.read_bytes()[:900] + b"\x81" + path.read_bytes()[900:])
+    with pytest.raises(RepoError, match="invalid start byte") as caught:
+        load_backbones(base, ["clip"])
+    assert len(str(caught.value)) < 500
 
 
 def test_weights_of_another_kind_or_not_finite_are_refused(base):

@@ -27,6 +27,7 @@ from faceedit.backbones.clip_tokenizer import TOKENIZER, ClipTokenizer
 from faceedit.backbones.clip_towers import ClipTowers
 from faceedit.backbones.resample import bicubic, box, foveal_columns, foveal_rows, resample
 from faceedit.errors import RepoError
+from faceedit.hub.checks import told
 
 logger = logging.getLogger(__name__)
 Pixels = Literal["openai", "styleclip", "foveal"]  # how images are fed in, see `Clip.pixels`
@@ -223,7 +224,9 @@ class Clip(nn.Module):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, RepoError):
                 raise
-            raise RepoError(f"{folder} contains no CLIP that can be read ({error!r})") from error
+            raise RepoError(
+                f"{folder} contains no CLIP that can be read ({told(error)})"
+            ) from error
         hub.check_settings(config, folder / hub.CONFIG)
         tokenizer = _load_tokenizer(folder, config.vocab_size)
         return hub.build_filled(lambda: cls(config, tokenizer), folder, inner="model").eval()

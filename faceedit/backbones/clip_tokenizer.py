@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceedit.errors import RepoError
-from faceedit.hub.checks import read_json
+from faceedit.hub.checks import read_json, told
 from faceedit.regular_files import MAX_TEXT, read_regular
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ClipTokenizer:
         except RepoError:
             raise
         except Exception as error:  # the tokenizers library raises bare exceptions
-            raise RepoError(f"{path} cannot be read ({error!r})") from error
+            raise RepoError(f"{path} cannot be read ({told(error)})") from error
         missing = [token for token in (START, END) if backend.token_to_id(token) is None]
         if missing:
             raise RepoError(f"{path} has no {missing[0]!r}; it is not a tokenizer of CLIP's")

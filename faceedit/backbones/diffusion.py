@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from faceedit import hub
 from faceedit.errors import MissingBackboneError, RepoError, RequestError
+from faceedit.hub.checks import told
 
 __all__ = ["Diffusion", "Estimate", "Trajectory", "invert", "reconstruct", "resize"]
 
@@ -238,7 +239,9 @@ class Diffusion(nn.Module):
         except RepoError:
             raise
         except Exception as error:  # sizes that fit no network fail in many ways
-            raise RepoError(f"{folder} contains no denoiser that can be read ({error})") from error
+            raise RepoError(
+                f"{folder} contains no denoiser that can be read ({told(error)})"
+            ) from error
         if wrong := [name for name, found in report.items() if found]:
             raise RepoError(f"{folder / UNET} does not fit its config: {', '.join(sorted(wrong))}")
         for weight in unet.parameters():  # out of the mapped file, where sums differ in a bit

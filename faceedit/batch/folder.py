@@ -36,6 +36,7 @@ from faceedit.portrait import Portrait
 from faceedit.regular_files import FULL, reason
 from faceedit.types import EditRequest, Face, Latent, Output, Space
 from faceedit.version import __version__
+from faceedit.words.understanding import understand
 
 MAX_TOGETHER = 4096  # photos
 PATIENCE = timedelta(hours=24)  # that one process may take longer than another
@@ -71,10 +72,14 @@ class Report:
     edited: int = 0
     kept: int = 0  # were there already
     failed: dict[str, str] = field(default_factory=dict)  # file name -> why
+    doubts: tuple[str, ...] = ()  # why none may be what was asked for, as of a single edit
 
     def __add__(self, other: Report) -> Report:
         return Report(
-            self.edited + other.edited, self.kept + other.kept, {**self.failed, **other.failed}
+            self.edited + other.edited,
+            self.kept + other.kept,
+            {**self.failed, **other.failed},
+            tuple(dict.fromkeys(self.doubts + other.doubts)),
         )
 
 
@@ -111,11 +116,11 @@ def edit_folder(
     """
     shard = shard or Shard()
     outputs = plan(folder, output, suffix)
-    job, prints = _settle(editor, job)
+    job, prints, doubts = _settle(editor, job)
     manifest = Manifest(output, shard, prints)
     share = list(outputs.items())[shard.index :: shard.count]
     manifest.open([result for _, result in share], overwrite)
-    report = Report()
+    report = Report(doubts=doubts)
     with tqdm(total=len(share), disable=None if shard.index == 0 else True, unit="photo") as bar:
         for start in range(0, len(share), job.batch_size):
             chunk = dict(share[start : start + job.batch_size])
@@ -239,11 +244,12 @@ def _reason(error: Exception) -> str:
 # Settings -----------------------------------------------------------------------------------------
 
 
-def _settle(editor: FaceEditor, job: Job) -> tuple[Job, str]:
+def _settle(editor: FaceEditor, job: Job) -> tuple[Job, str, tuple[str, ...]]:
     """Try the settings on a drawn face, so that what is wrong with them is known before any photo.
 
     Returns:
-        The job with its method and its variant named, and a digest of all that decides a result.
+        The job with its method and its variant named, a digest of all that decides a result, and
+        why the words may not be understood.
     """
     wanted = job.request
     drawn = editor.edit(
@@ -254,8 +260,8 @@ def _settle(editor: FaceEditor, job: Job) -> tuple[Job, str]:
         variant=wanted.variant,
         neutral=wanted.neutral,
         mask=wanted.mask,
-    ).request
-    request = replace(wanted, method=drawn.method, variant=drawn.variant)
+    )
+    request = replace(wanted, method=drawn.request.method, variant=drawn.request.variant)
     facts = {
         "faceedit": __version__,
         "base": None if editor.base_folder is None else hub.fingerprint(editor.base_folder),
@@ -265,7 +271,10 @@ def _settle(editor: FaceEditor, job: Job) -> tuple[Job, str]:
         "dtype": str(editor.dtype),
     }
     text = json.dumps(facts, sort_keys=True, default=str)
-    return replace(job, request=request), hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    # Whether a mask leaves room for the edit depends on the photo, not on the drawn face.
+    doubt = understand(request.prompt, editor.backbones.clip, request.neutral).warning
+    return replace(job, request=request), digest, () if doubt is None else (doubt,)
 
 
 def _weights_print(method: EditMethod) -> str:

@@ -31,6 +31,7 @@ MAX_TURNS = 10_000  # of a descent, in settings that are named after them
 TURNS = ("steps", "iterations", "repeats", "faces", "images")
 MAX_PARTS = 20  # modules for each parameter, and as many again for every network
 SHOWN = 60  # characters of a wrong value in a message
+MAX_REASON = 200  # characters of another library's own message
 
 
 def read_json(path: Path, largest: float = 2**53) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def _check_tree(value: Any, path: Path, key: str, largest: float, depth: int) ->
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for name, member in pairs:
             _check_tree(member, path, f"{key}.{name}" if key else str(name), largest, depth - 1)
-    elif isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= largest):
+    elif isinstance(value, int | float) and not abs(value) <= largest:  # not even if it is nan
         raise RepoError(f"{path}: {short(key)} is {short(value)}; numbers go up to {largest:g}")
     elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise RepoError(f"{path}: {short(key)} is {short(value)}, which is not a text")
@@ -77,6 +78,12 @@ def short(value: Any) -> str:
         text = f"a {type(value).__name__} that is too long to print"
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def told(error: BaseException) -> str:
+    """Return what went wrong inside of a library for a message: some errors hold a whole file."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
 
 
 def check_regular(folder: Path) -> None:
@@ -145,7 +152,7 @@ def _fits_plain(value: Any, hint: Any) -> bool:
     """The same for types without parts; what is none of them is left to the dataclass itself."""
     if hint in (int, float):
         allowed = int if hint is int else int | float
-        return isinstance(value, allowed) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, allowed) and not isinstance(value, bool) and abs(value) < math.inf
     if hint is type(None):
         return value is None
     return isinstance(value, hint) if hint in (bool, str) or is_dataclass(hint) else True

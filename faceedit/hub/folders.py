@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from faceedit.errors import RepoError
-from faceedit.hub.checks import drafting, problem, read_json, short
+from faceedit.hub.checks import drafting, problem, read_json, short, told
 from faceedit.regular_files import IrregularFileError, naming, open_regular
 
 FORMAT_VERSION = 2  # of the folders; raised when an older faceedit could not read a newer folder
@@ -118,7 +118,7 @@ def build_config(
     try:
         return config_class(**settings)
     except Exception as error:  # sizes that fit no network fail in many ways
-        raise RepoError(f"{where} does not fit {config_class.__name__}: {error}") from error
+        raise RepoError(f"{where} does not fit {config_class.__name__}: {told(error)}") from error
 
 
 def _frozen(value: Any) -> Any:
@@ -151,7 +151,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise RepoError(f"{path} {_fault(path)} ({error})") from error
+        raise RepoError(f"{path} {_fault(path)} ({told(error)})") from error
 
 
 def _fault(path: Path) -> str:

@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SECONDS = 10  # that one input may take
@@ -37,12 +38,16 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="faceedit-fuzz-"))
     kinds = typed.only.split(",") if typed.only else list(SHARES)
     whole = sum(SHARES[kind] for kind in kinds)
-    begun, results = time.monotonic(), {}
-    for kind in kinds:
+    begun = time.monotonic()
+    results: dict[str, dict[str, int]] = {}
+
+    def run(kind: str) -> None:
         count = 1 if typed.number is not None else -(-typed.count * SHARES[kind] // whole)
-        first = typed.number or 0
-        results[kind] = _run(kind, typed.seed, first, count, folder / kind)
+        results[kind] = _run(kind, typed.seed, typed.number or 0, count, folder / kind)
         print(json.dumps({kind: results[kind]}), flush=True)
+
+    with ThreadPoolExecutor(typed.processes) as pool:
+        list(pool.map(run, kinds))
     minutes = (time.monotonic() - begun) / 60
     total = {key: sum(found[key] for found in results.values()) for key in ("inputs", *WRONG)}
     used = resource.getrusage(resource.RUSAGE_CHILDREN)  # a busy machine takes more minutes
@@ -64,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=10_000, help="inputs of all kinds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help=f"kinds with commas between: {list(SHARES)}")
+    parser.add_argument("--processes", type=int, default=2, help="kinds at a time")
     parser.add_argument("--number", type=int, help="this input alone")
     for name in ("child", "folder"):
         parser.add_argument(f"--{name}", default="", help=argparse.SUPPRESS)
