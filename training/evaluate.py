@@ -1,7 +1,8 @@
 """Measure what has been trained: `python -m training.evaluate --networks`, or `--set renders`.
 
-With `--set` the methods are measured, by `training.benchmark`; `--set renders --help` shows its
-flags. With `--words` it is measured how words are read (`training.benchmark.words`).
+With `--set` the methods are measured, by `training.benchmark`; `--set renders --help` and
+`--set photographs --help` show its flags. With `--words` it is measured how words are read
+(`training.benchmark.words`).
 Otherwise the networks are: this writes `hub_cards/benchmark/networks.json` and
 `docs/networks.md`, and prints the table. What has no weights yet is skipped and named. Networks
 that are not measured this time (`--only`) keep their numbers as long as their weights, the judges'
@@ -71,6 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from training.benchmark.words import main as read_words
 
         return read_words(words)
+    if " --set photographs " in f" {' '.join(words)} ".replace("--set=", "--set "):
+        from training.benchmark.photographs import main as edit_photographs
+
+        return edit_photographs(words)
     if any(word.split("=")[0] in BENCHMARK_FLAGS for word in words):
         return _benchmark(words, None if arguments is not None else sys.argv[0])
     typed = _parser().parse_args(words)

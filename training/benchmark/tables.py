@@ -32,6 +32,7 @@ __all__ = [
 
 RESULTS = "results.json"  # of the set of renders; the others' names end in the set's
 SETS = ("renders", "samples", "photos")
+PHOTOGRAPHS = "photographs"  # edited whole; a set and a table of its own
 BEGIN, END = "<!-- conclusions: kept when the page is written anew -->", "<!-- end -->"
 TO_BE_WRITTEN = "_No conclusions yet: write them here; they stay._"
 CSV_COLUMNS = (
@@ -49,7 +50,7 @@ def results_file(folder: Path, name: str) -> Path:
 def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the results of all sets that have been measured, by the set's name."""
     found = {}
-    for name in SETS:
+    for name in (*SETS, PHOTOGRAPHS):
         path = results_file(folder, name)
         if path.is_file():
             found[name] = json.loads(path.read_text(encoding="utf-8"))
@@ -137,8 +138,16 @@ HOW_TO_READ = """\
 TITLES = {
     "renders": "Renders whose true edits are known",
     "samples": "Random samples of the generator",
-    "photos": "Photographs",
+    "photos": "The drawn faces of photographs",
 }
+PHOTOGRAPHS_NOTE = """\
+Written by `python -m training.evaluate --set photographs --photos DIR`. Every photograph is edited
+whole, at its own size, by each of {sentences} sentences. The judges are networks that nobody here
+made (`training/benchmark/photo_judges.py`): **true**, the sentence came true (MediaPipe's face
+mesh, colours, and an age network); **same person**, dlib's face descriptor moved by at most 0.5;
+**still a photograph**, skin kept its fine detail; **untouched**, what lies away from the person is
+as it was. **All four**: the mean over the sentences of the share of edits with all four verdicts.
+Seconds: CPU, median, the first reading of a photograph included."""
 
 
 def write_page(results: Mapping[str, Mapping[str, Any]], path: Path, plots: str = "plots") -> None:
@@ -160,6 +169,8 @@ def page(
 ) -> str:
     """Return the page."""
     parts = [INTRODUCTION, "## What to conclude", "", BEGIN, concluded, END, ""]
+    if PHOTOGRAPHS in results:
+        parts += ["## Photographs, edited whole", "", *_photographs(results[PHOTOGRAPHS]), ""]
     for name in SETS:
         if name in results:
             parts += [f"## {TITLES[name]}", "", *_set(name, results[name], plots)]
@@ -187,6 +198,34 @@ def _set(name: str, result: Mapping[str, Any], plots: str) -> list[str]:
     lines.append(f"Not measured: {', '.join(skipped) or 'none'}.")
     lines += [f"Set: {result['set']}; measured on {result['device']}.", ""]
     return lines
+
+
+def _photographs(result: Mapping[str, Any]) -> list[str]:
+    rows = result["rows"]
+    keys = list(next(iter(rows.values()))["by_sentence"]) if rows else []
+    count = max((len(row["by_sentence"]) for row in rows.values()), default=0)
+    lines = [PHOTOGRAPHS_NOTE.format(sentences=count), "", *photograph_table(rows), ""]
+    lines += [_row(["all four, by sentence", *(key.replace("_", " ") for key in keys)])]
+    lines += [_row(["---", *["---:"] * len(keys)])]
+    for name, row in _by_score(rows):
+        lines.append(_row([name, *(_plain(row["by_sentence"].get(key)) for key in keys)]))
+    failed = [f"{edit} ({why})" for edit, why in result.get("failed", {}).items()]
+    return [*lines, "", f"Set: {result['set']}. Not edited: {', '.join(failed) or 'none'}."]
+
+
+def photograph_table(rows: Mapping[str, Any]) -> list[str]:
+    """Return the table of photographs, the best first."""
+    titles = ["method", "edits", "all four", "true", "same person", "still a photograph"]
+    lines = [_row([*titles, "untouched", "s"]), _row(["---", *["---:"] * 7])]
+    for name, row in _by_score(rows):
+        numbers = [row[k] for k in ("score", "true", "person", "photograph", "untouched")]
+        cells = [_plain(number) for number in numbers]
+        lines.append(_row([f"`{name}`", str(row["edits"]), *cells, _plain(row["seconds"])]))
+    return lines
+
+
+def _by_score(rows: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(rows.items(), key=lambda item: -(item[1]["score"] or 0.0))
 
 
 def main_table(rows: Mapping[str, Any]) -> list[str]:
@@ -293,13 +332,25 @@ SHORT_BEGIN, SHORT_END = "<!-- benchmark: written by training.evaluate -->", "<!
 
 def write_short_table(rows: Mapping[str, Any], path: Path) -> bool:
     """Write the methods' main numbers between the markers of a page; return whether it has any."""
+    return _between(path, SHORT_BEGIN, short_table(rows))
+
+
+PHOTO_BEGIN = "<!-- photographs: written by training.evaluate -->"
+
+
+def write_short_photographs(result: Mapping[str, Any], path: Path) -> bool:
+    """Write the table of photographs between its markers; return whether the page has any."""
+    return _between(path, PHOTO_BEGIN, [*photograph_table(result["rows"])])
+
+
+def _between(path: Path, begin: str, lines: Sequence[str]) -> bool:
+    """Write lines between a marker and the end that follows it; return whether it is there."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if SHORT_BEGIN not in text:
+    if begin not in text:
         return False
-    before, rest = text.split(SHORT_BEGIN, 1)
+    before, rest = text.split(begin, 1)
     after = rest.split(SHORT_END, 1)[1]
-    lines = [SHORT_BEGIN, *short_table(rows), SHORT_END]
-    path.write_text(before + "\n".join(lines) + after, encoding="utf-8")
+    path.write_text(before + "\n".join([begin, *lines, SHORT_END]) + after, encoding="utf-8")
     return True
 
 
