@@ -12,6 +12,11 @@ import numpy as np
 
 COARSE = 192  # px; coefficients of the guided filter are smooth, this many columns hold them
 SURE = 0.95  # alpha from which a pixel shows the region alone
+SKIN_REACH, INNER_REACH = (
+    1.0,
+    0.8,
+)  # of the radius: how far hair's edge may be off over skin, in hair
+SHADE = 0.5  # of the way from skin's colour to hair's: as far as shade on skin leads
 DOUBT = (0.06, 0.92)  # of the filter's answer: below and above it is 0 and 1
 
 
@@ -91,6 +96,71 @@ def _near(likely: np.ndarray, radius: float) -> np.ndarray:
     """Return 1 in a region and half a radius around it, falling softly to 0, [h, w]."""
     distance = cv2.distanceTransform((~likely).astype(np.uint8), cv2.DIST_L2, 3)
     return np.clip(2 - 1.5 * distance / radius, 0, 1)
+
+
+def hair_matte(
+    image: np.ndarray, chance: np.ndarray, bare: np.ndarray, radius: float
+) -> np.ndarray:
+    """Return how much of every pixel is hair, [h, w] float32 in [0, 1].
+
+    Around the parser's edge a pixel's share of hair is its place between the colours of the hair
+    and of what lies beside it nearby; where these are alike, the parser's chance stays.
+
+    Args:
+        image: RGB, [h, w, 3] float32 in [0, 255].
+        chance: That a pixel is hair, [h, w] in [0, 1].
+        bare: That it is bare skin; shade on skin has hair's colours, so that the parser is followed
+            more closely there.
+        radius: How far the parser's edge may be off, px.
+    """
+    alpha = np.zeros(chance.shape, np.float32)
+    likely = chance > 0.5
+    if not likely.any():
+        return alpha
+    rows, columns = np.flatnonzero(likely.any(1)), np.flatnonzero(likely.any(0))
+    pad = int(np.ceil(3 * radius)) + 2
+    box = np.s_[
+        max(rows[0] - pad, 0) : rows[-1] + pad + 1, max(columns[0] - pad, 0) : columns[-1] + pad + 1
+    ]
+    alpha[box] = _between_colours(image[box], chance[box], bare[box], radius)
+    return alpha
+
+
+def _between_colours(
+    image: np.ndarray, chance: np.ndarray, bare: np.ndarray, radius: float
+) -> np.ndarray:
+    """Return `hair_matte` within a box that holds all of the hair."""
+    likely = chance > 0.5
+    inside = cv2.distanceTransform(likely.astype(np.uint8), cv2.DIST_L2, 3)
+    outside = cv2.distanceTransform((~likely).astype(np.uint8), cv2.DIST_L2, 3)
+    reach = np.where(bare > 0.5, SKIN_REACH * radius, radius)
+    known = np.where(inside > INNER_REACH * radius, 1.0, 0.5).astype(np.float32)
+    known[outside > reach] = 0.0
+    front, front_spread = _colours(image, known, radius, (SURE, 1.0))
+    back, back_spread = _colours(image, known, radius, (0.0, 1 - SURE))
+    way = front - back
+    length = np.sqrt((way * way).sum(2)) + 1.0
+    place = ((image - back) * way).sum(2) / (length * length)
+    beside = cv2.dilate((bare > 0.5).astype(np.uint8), np.ones((2 * int(radius / 2) + 1,) * 2))
+    least = np.where(bare > 0.5, SHADE, 0.6 * SHADE * beside)
+    low = np.maximum(np.minimum(back_spread / length, 0.45), least)
+    high = np.maximum(1 - 0.6 * front_spread / length, np.maximum(0.6, least + 0.4))
+    told = np.clip((place - low) / (high - low), 0, 1)
+    trusted = np.clip(length / (front_spread + back_spread + 1.0) - 0.5, 0, 1)
+    parsed = np.clip((chance - 0.25) * 2, 0, 1)
+    found = parsed + (told - parsed) * trusted
+    fading = np.clip(2 * (1 - outside / reach), 0, 1)  # no edge where the band ends
+    sure = np.clip(2 * inside / (INNER_REACH * radius) - 1, 0, 1)  # lit strands are hair, too
+    return (found * fading + (1 - found * fading) * sure).astype(np.float32)
+
+
+def _colours(
+    image: np.ndarray, alpha: np.ndarray, reach: float, between: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean colour nearby and how far colours lie from it along one axis, [h, w]."""
+    mean = spread(image, alpha, reach, between)
+    variance = spread(image * image, alpha, reach, between) - mean * mean
+    return mean, np.sqrt(np.maximum(variance.mean(2), 0))
 
 
 def unmixed(image: np.ndarray, alpha: np.ndarray, reach: float, chosen: np.ndarray) -> np.ndarray:

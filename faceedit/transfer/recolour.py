@@ -15,7 +15,7 @@ import numpy as np
 
 from faceedit.transfer.irises import find_eyes, iris_colours, iris_weight
 from faceedit.transfer.layers import Layers
-from faceedit.transfer.matte import guided_matte, unmixed
+from faceedit.transfer.matte import guided_matte, hair_matte, unmixed
 from faceedit.transfer.own_hair import own_hair
 from faceedit.transfer.points import curves_of, polygon
 from faceedit.transfer.view import Native, View
@@ -35,6 +35,7 @@ class Part:
         own: Share of the photograph's variation of chroma that stays.
         vivid: Chroma up to which drawn colours are taken as they are; photographs have hardly
             any beyond it, so that only half of the rest is taken.
+        large: CIELAB distances between which a movement becomes a large one.
         reach: How far lightness may move.
         smallest: Share of the aligned square that it must fill, in the photograph and the pair.
     """
@@ -45,18 +46,20 @@ class Part:
     absolute: float = 0.0
     own: float = 0.8
     vivid: float = 30.0
+    large: tuple[float, float] = (10.0, 26.0)
     reach: float = 100.0
     smallest: float = 2e-3
 
 
 SKIN = ("skin", "nose", "ear", "neck")
+BARE = (*SKIN, "eyes", "brows", "lips", "mouth", "beard")
 PALEST, RUDDIEST = 0.7, 1.4  # factors of skin's chroma: beyond them it is paint
 PARTS = (
     Part(SKIN, 0.02, noticed=(5.0, 10.0), reach=12.0),
     Part(("cloth",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
     Part(("hat",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
     Part(("background",), 0.02, noticed=(12.0, 24.0), absolute=0.5),
-    Part(("lips",), 0.012, noticed=(3.0, 6.0), absolute=0.7, vivid=42.0, smallest=8e-4),
+    Part(("lips",), 0.012, (3.0, 6.0), 0.7, vivid=58.0, large=(5.0, 14.0), smallest=8e-4),
     Part(("brows",), 0.012, absolute=0.5, own=0.6, reach=18.0, smallest=5e-4),
     Part(("beard",), 0.02, absolute=0.8, own=0.6),
     Part(("hair",), 0.035, absolute=0.85, own=0.6),
@@ -64,13 +67,13 @@ PARTS = (
 IRIS = Part(("eyes",), 0.0, noticed=(8.0, 16.0), absolute=0.8, own=0.6, vivid=24.0, reach=20.0)
 GOLD = ((-180, 68, 98, 125, 180), (-180, 68, 79, 125, 180))  # degrees of hue: drawn -> taken
 PARTS_LIPS, PAINTS_LIPS = 0.15, 0.3  # changes of what the reader says of mouth and lipstick
-LARGE = (10.0, 26.0)  # CIELAB distances between which a movement becomes a large one
 CORE = 0.6  # chance from which a pixel counts for a region's mean
 SEEN = 1 / 255  # alpha below which nothing would be seen
 BLACK = 0.03  # of lightness: what the blackest pixel of a photograph is taken for
 # A steep curve makes dark hair flat when it turns light: its strands keep at least this spread of
 # lightness (times `own`), but are not enlarged further than that, or noise would be.
 DEPTH, DEEPEST = 0.16, 1.7
+FAR_COLOUR = 26.0  # CIELAB: a movement from which colours lead to the new one, each its own way
 FAR = 0.3  # of lightness: a movement from which this holds in full
 DARKEST, LIGHTEST = 3.0, 97.0  # of lightness that a mean may be moved to
 
@@ -116,7 +119,10 @@ def _matte(photo: View, part: Part) -> np.ndarray | None:
     area = photo.square[2] ** 2
     if (chance > CORE).sum() < part.smallest * area:
         return None
-    return guided_matte(photo.image, chance, part.slack * photo.square[2])
+    slack = part.slack * photo.square[2]
+    if part.regions == ("hair",):
+        return hair_matte(photo.image, chance, photo.region(*BARE), slack)
+    return guided_matte(photo.image, chance, slack)
 
 
 def _chance(photo: View, part: Part) -> np.ndarray:
@@ -172,7 +178,7 @@ def _goal(part: Part, mean: np.ndarray, start: np.ndarray, end: np.ndarray) -> n
         start: Where it was in the pair.
         end: Where it came to be there.
     """
-    share = part.absolute * _step(float(np.linalg.norm(end - start)), *LARGE)
+    share = part.absolute * _step(float(np.linalg.norm(end - start)), *part.large)
     goal = mean + (end - start) + share * (end - mean - (end - start))
     goal[0] = np.clip(goal[0], mean[0] - part.reach, mean[0] + part.reach)
     if part.regions == ("hair",):
@@ -220,7 +226,7 @@ def _moved_colours(
     slope = (level[core] * (lab[core, 1:] - mean[1:])).mean(0) / ((level[core] ** 2).mean() + 1.0)
     rest = lab[:, 1:] - mean[1:] - slope * level
     chroma = goal[1:] * vivid + own * rest
-    far = np.float32(min(float(np.linalg.norm(goal - mean)) / LARGE[1], 1))
+    far = np.float32(min(float(np.linalg.norm(goal - mean)) / FAR_COLOUR, 1))
     near = lab[:, 1:] + (goal - mean)[1:]  # a small movement moves all colours alike
     chroma = near + (chroma - near) * far
     return np.concatenate([100 * light[:, None], chroma], 1).astype(np.float32)
