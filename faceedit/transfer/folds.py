@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from faceedit.transfer.movement import by_column
@@ -19,6 +20,7 @@ from faceedit.transfer.spline import Box, Grid
 
 SAMPLES = 24  # of a fold
 STEP = 1 / 80  # of the grid that folds are drawn on (unit: eye distance)
+MOTTLES = (1.6, 4.0)  # of the grid: sizes of spots in old skin
 REDDER = np.array([0.82, 1.02, 1.08])  # a groove darkens red least: light comes through the skin
 
 
@@ -40,6 +42,7 @@ def age_folds(face: Curves) -> list[Fold]:
     for side in SIDES:
         found += [*_crows_feet(face, side, rng), *_below_eye(face, side)]
         found += [*_nasolabial(face, side), *_beside_mouth(face, side)]
+        found += [*_hollows(face, side), *_cheek_lines(face, side, rng)]
     return found + _above_lip(face, rng)
 
 
@@ -189,6 +192,30 @@ def _beside_mouth(face: Curves, side: str) -> list[Fold]:
     ]
 
 
+def _hollows(face: Curves, side: str) -> list[Fold]:
+    """Return where flesh sinks: below the cheekbone and at the temple."""
+    corner, out = _outer(face["outer_upper_lip"], side), _outward(side)
+    brow = _outer(face[f"brow_{side}"], side)
+    t = np.linspace(0, 1, 6)
+    cheek = corner + np.stack([out * (0.44 - 0.20 * t), -0.30 + 0.40 * t], 1)
+    temple = brow + np.stack([out * (0.05 + 0.05 * t), -0.04 - 0.26 * t], 1)
+    return [Fold(cheek, 0.16, 0.10, 0.35, out), Fold(temple, 0.09, 0.07, 0.2, 0.0)]
+
+
+def _cheek_lines(face: Curves, side: str, rng: np.random.Generator) -> list[Fold]:
+    """Return fine lines that run down the cheek, from below the eye's corner outside the smile."""
+    eye, corner = _outer(face[f"lower_lid_{side}"], side), _outer(face["outer_upper_lip"], side)
+    out, t = _outward(side), np.linspace(0, 1, 8)[:, None]
+    found = []
+    for away in (0.05, 0.13, 0.21, 0.29):
+        start = eye + np.array([out * (0.02 + 0.6 * away), 0.26 + 0.2 * away])
+        end = corner + np.array([out * (0.16 + away), -0.10 + 0.35 * away])
+        bow = np.concatenate([out * 0.05 * np.sin(np.pi * t), 0 * t], 1)
+        wave = 0.008 * rng.standard_normal((8, 2))
+        found.append(Fold(start + (end - start) * t + bow + wave, 0.085, 0.011, 0.55, -out))
+    return found
+
+
 def _above_lip(face: Curves, rng: np.random.Generator) -> list[Fold]:
     lip = by_column(face["outer_upper_lip"])
     found = []
@@ -229,6 +256,27 @@ def fold_shade(
         part = slice(first[1], last[1]), slice(first[0], last[0])
         shade[part][..., 0] += depth * _shade_of(fold, width, nodes[part], rng)
     return grid.spread(shade, to_own, box)
+
+
+def mottle(face: Curves, to_own: np.ndarray, box: Box) -> np.ndarray:
+    """Return how unevenly an old skin is coloured, a logarithm of brightness, [h, w] float32.
+
+    Args:
+        face: Curves in the own frame.
+        to_own: From px of the frame to the own frame, [2, 3].
+        box: Rows and columns of the frame to shade.
+    """
+    rim = np.concatenate([face["outline"], face["forehead"]])
+    low, high = rim.min(0), rim.max(0)
+    columns, rows = np.ceil((high - low) / STEP).astype(int) + 1
+    grid = Grid(low, STEP, (int(rows), int(columns)))
+    noise = np.random.default_rng(5).standard_normal(grid.shape).astype(np.float32)
+    field = np.zeros(grid.shape, np.float32)
+    for sigma in MOTTLES:
+        smooth = cv2.GaussianBlur(noise, (0, 0), sigma)
+        field += smooth / smooth.std()
+    spots = -np.clip(field - 1.6, 0, 1.5)  # dark ones are rarer and sharper than pale ones
+    return grid.spread((0.35 * field + spots)[..., None], to_own, box)
 
 
 def _shade_of(fold: Fold, width: float, at: np.ndarray, rng: np.random.Generator) -> np.ndarray:

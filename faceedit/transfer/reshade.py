@@ -11,6 +11,7 @@ from faceedit.transfer.folds import (
     Fold,
     age_folds,
     fold_shade,
+    mottle,
     knit_folds,
     raised_folds,
     smile_folds,
@@ -22,10 +23,11 @@ from faceedit.transfer.spline import Box
 from faceedit.transfer.view import View
 
 FINE, COARSE = 0.014, 0.05  # the band of the photograph's own folds (unit: eye distance)
-DEPTH = 1.4  # of the folds of the oldest
-DEEPER, SMOOTHER = 1.4, 0.75  # how much an old face's band gains, a young one's loses
+DEPTH = 1.7  # of the folds of the oldest
+DEEPER, SMOOTHER = 1.6, 0.75  # how much an old face's band gains, a young one's loses
 EXPRESSIVE = 0.55  # depth of an expression's folds over those of old age
-LARGEST_SHADE, LARGEST_OWN = 0.45, 0.13  # logarithms
+MOTTLED = 0.05  # depth of the spots of the oldest, a logarithm
+LARGEST_SHADE, LARGEST_OWN = 0.55, 0.13  # logarithms
 
 
 def reshade(photo: View, before: View, after: View) -> Layers:
@@ -51,6 +53,8 @@ def reshade(photo: View, before: View, after: View) -> Layers:
     shade = own_folds(photo.image[box], unit) * (DEEPER if older > 0 else SMOOTHER) * older
     if folds:
         shade = shade + fold_shade(folds, face, to_own, box, photo.pixel / unit)
+    if older > 0:
+        shade = shade + MOTTLED * older * mottle(face, to_own, box)
     shade = LARGEST_SHADE * np.tanh(shade / LARGEST_SHADE) * skin_mask(photo, faces[0], unit)[box]
     gain = np.ones((*photo.shape, 3), np.float32)
     gain[box] = np.exp(shade[..., None] * REDDER)
