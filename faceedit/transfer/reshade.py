@@ -11,8 +11,8 @@ from faceedit.transfer.folds import (
     Fold,
     age_folds,
     fold_shade,
-    mottle,
     knit_folds,
+    mottle,
     raised_folds,
     smile_folds,
 )
