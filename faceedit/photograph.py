@@ -20,7 +20,7 @@ from faceedit.photo import load_mask
 from faceedit.photo.regions import REACH, labels_of, read_regions
 from faceedit.portrait import Portrait
 from faceedit.transfer import Readers, Scene, View, carry, read_scene
-from faceedit.transfer.readers import readers_of
+from faceedit.transfer.readers import readers_of, remembering
 from faceedit.types import Face
 
 REMEMBERED = 2  # photographs whose regions are kept: each is some 60 MB
@@ -40,6 +40,7 @@ class Photographs:
     """Carries edits on to photographs, and remembers what it read in the latest of them."""
 
     _views: OrderedDict[Hashable, tuple[Any, View]] = field(default_factory=OrderedDict)
+    _readers: tuple[Backbones, Readers] | None = None
 
     def carried(
         self,
@@ -61,7 +62,7 @@ class Photographs:
         assert portrait.photo is not None and portrait.aligned is not None
         if edited is source:
             return Outcome(portrait.photo.copy(), Image.new("L", portrait.photo.size))
-        readers = readers_of(backbones)
+        readers = self._readers_of(backbones)
         scene = self._scene(portrait, readers)
         limit, allowed = None, None
         if edited.mask is not None:
@@ -74,6 +75,12 @@ class Photographs:
         result = carry(scene, before, after, readers, limit=limit, allowed=allowed)
         changed = Image.fromarray(result.changed.astype(np.uint8) * 255)
         return Outcome(Image.fromarray(result.image), changed, result.notes)
+
+    def _readers_of(self, backbones: Backbones) -> Readers:
+        """Return how the base's networks read pictures; they remember the latest drawn faces."""
+        if self._readers is None or self._readers[0] is not backbones:
+            self._readers = backbones, remembering(readers_of(backbones))
+        return self._readers[1]
 
     def _scene(self, portrait: Portrait, readers: Readers) -> Scene:
         """Return the photograph, read; what was read is remembered by the portrait's key."""

@@ -38,12 +38,14 @@ class Readers:
             how surely each is in view, in [0, 1]. None: no landmarks.
         names: Of the landmarks, n of them.
         describe: A drawn face, like the above -> its traits, name -> number. None: unknown.
+        drawn: Like `parse`, for drawn faces, which need less care. None: `parse`.
     """
 
     parse: Callable[[np.ndarray], Mapping[str, np.ndarray]]
     locate: Callable[[np.ndarray], np.ndarray] | None = None
     names: tuple[str, ...] = ()
     describe: Callable[[np.ndarray], Mapping[str, float]] | None = None
+    drawn: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,8 @@ def find_layers(photo: View, before: View, after: View) -> Layers:
 def read_drawn(face: np.ndarray, frame: Frame, readers: Readers) -> View:
     """Return a drawn face [k, k, 3] uint8 in the frame."""
     own = face.astype(np.float32)
-    native = Native(own, _resized(readers.parse(own), face.shape[0]))
+    parse = readers.drawn or readers.parse
+    native = Native(own, _resized(parse(own), face.shape[0]))
     points, seen = _landmarks(own, frame, readers)
     return View(
         traits={} if readers.describe is None else readers.describe(own),

@@ -18,8 +18,8 @@ from faceedit.transfer.movement import by_column
 from faceedit.transfer.points import SIDES, Curves, dense
 from faceedit.transfer.spline import Box, Grid
 
-SAMPLES = 24  # of a fold
-STEP = 1 / 80  # of the grid that folds are drawn on (unit: eye distance)
+SAMPLES = 20  # of a fold
+STEP = 1 / 72  # of the grid that folds are drawn on (unit: eye distance)
 MOTTLES = (1.6, 4.0)  # of the grid: sizes of spots in old skin
 REDDER = np.array([0.82, 1.02, 1.08])  # a groove darkens red least: light comes through the skin
 
@@ -284,14 +284,12 @@ def _shade_of(fold: Fold, width: float, at: np.ndarray, rng: np.random.Generator
     path = dense(fold.path, SAMPLES).astype(np.float32)
     along = np.gradient(path, axis=0)
     along /= np.hypot(*along.T)[:, None] + 1e-9
-    away = at[..., None, :] - path
-    nearest = (away**2).sum(-1).argmin(-1)
-    gap = np.take_along_axis(away, nearest[..., None, None], -2)[..., 0, :]
-    way = along[nearest]
-    off = (
-        gap[..., 0] * -way[..., 1] + gap[..., 1] * way[..., 0]
-    )  # to the right of the path, in y down
-    beyond = np.abs((gap * way).sum(-1))
+    x, y = at[..., 0, None] - path[:, 0], at[..., 1, None] - path[:, 1]  # [h, w, SAMPLES]
+    nearest = (x * x + y * y).argmin(-1)
+    x, y = at[..., 0] - path[nearest, 0], at[..., 1] - path[nearest, 1]
+    way_x, way_y = along[nearest, 0], along[nearest, 1]
+    off = y * way_x - x * way_y  # to the right of the path, in y down
+    beyond = np.abs(x * way_x + y * way_y)
     t = np.linspace(0, 1, SAMPLES)
     uneven = np.interp(t, np.linspace(0, 1, 7), 1 + 0.28 * rng.standard_normal(7))
     strength = np.clip(

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from faceedit.transfer.view import View
 
@@ -68,9 +67,34 @@ def seen_of(view: View, *curves: str) -> float:
 
 def dense(curve: np.ndarray, count: int) -> np.ndarray:
     """Return `count` points on a smooth curve, evenly spaced along it, [count, 2]."""
-    steps = np.hypot(*np.diff(curve, axis=0).T)
-    along = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-3))])
-    return CubicSpline(along, curve, bc_type="natural")(np.linspace(0, along[-1], count))
+    steps = np.maximum(np.hypot(*np.diff(curve, axis=0).T), 1e-3)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    bends = _bends(steps, curve)
+    at = np.linspace(0, along[-1], count)
+    piece = np.clip(np.searchsorted(along, at, side="right") - 1, 0, len(steps) - 1)
+    wide = steps[piece][:, None]
+    right = (at - along[piece])[:, None] / wide
+    left = 1 - right
+    straight = left * curve[piece] + right * curve[piece + 1]
+    cubic = (left**3 - left) * bends[piece] + (right**3 - right) * bends[piece + 1]
+    return straight + cubic * wide * wide / 6
+
+
+def _bends(steps: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """Return the second derivatives of a natural cubic spline at its knots, [k, 2].
+
+    Args:
+        steps: Distances of the knots, [k - 1].
+        curve: Values at them, [k, 2].
+    """
+    bends = np.zeros_like(curve, dtype=np.float64)
+    if len(steps) > 1:
+        slopes = np.diff(curve, axis=0) / steps[:, None]
+        system = np.diag(2 * (steps[:-1] + steps[1:]))
+        inner = np.arange(len(steps) - 2)
+        system[inner, inner + 1] = system[inner + 1, inner] = steps[1:-1]
+        bends[1:-1] = np.linalg.solve(system, 6 * np.diff(slopes, axis=0))
+    return bends
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:

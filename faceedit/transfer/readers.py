@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -11,6 +15,8 @@ import torch
 from faceedit.backbones import Backbones
 from faceedit.transfer.carry import Readers
 
+Answer = TypeVar("Answer")
+REMEMBERED = 4  # drawn faces whose readings are kept
 PARSED_AT = 128  # px of the square, for segmenters that look at pictures as they are
 
 
@@ -24,19 +30,61 @@ def readers_of(backbones: Backbones) -> Readers:
     names = segmenter.config.regions
     side = segmenter.config.resolution or PARSED_AT
 
-    @torch.no_grad()
-    def parse(picture: np.ndarray) -> Mapping[str, np.ndarray]:
+    def image_of(picture: np.ndarray) -> torch.Tensor:
         shrinks = picture.shape[0] > side
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         small = cv2.resize(picture, (side, side), interpolation=how)
         place = next(segmenter.parameters()).device
-        image = torch.from_numpy(small).to(place).permute(2, 0, 1)[None].div(127.5).sub(1)
+        return torch.from_numpy(small).to(place).permute(2, 0, 1)[None].div(127.5).sub(1)
+
+    @torch.no_grad()
+    def parse(picture: np.ndarray) -> Mapping[str, np.ndarray]:
+        image = image_of(picture)  # and mirrored: two looks at a photograph are surer
         both = segmenter(torch.cat([image, image.flip(-1)])).softmax(1)
         found = (both[0] + both[1].flip(-1)).div(2).cpu().numpy()
         return dict(zip(names, found, strict=True))
 
+    @torch.no_grad()
+    def parse_drawn(picture: np.ndarray) -> Mapping[str, np.ndarray]:
+        found = segmenter(image_of(picture)).softmax(1)[0].cpu().numpy()
+        return dict(zip(names, found, strict=True))
+
     locate, points = _locate(backbones)
-    return Readers(parse, locate, points, _describe(backbones))
+    return Readers(parse, locate, points, _describe(backbones), parse_drawn)
+
+
+def remembering(readers: Readers, count: int = REMEMBERED) -> Readers:
+    """Return readers that remember what they read in the latest drawn faces.
+
+    The face before an edit is the same for every edit of a photograph.
+
+    Args:
+        readers: What reads.
+        count: How many pictures are remembered; each is half a megabyte.
+    """
+    assert readers.drawn is not None
+    return replace(
+        readers,
+        drawn=_remembered(readers.drawn, count),
+        locate=None if readers.locate is None else _remembered(readers.locate, count),
+        describe=None if readers.describe is None else _remembered(readers.describe, count),
+    )
+
+
+def _remembered(read: Callable[[np.ndarray], Answer], count: int) -> Callable[[np.ndarray], Answer]:
+    """Return a reader that answers again what it answered to the same picture."""
+    kept: OrderedDict[bytes, Answer] = OrderedDict()
+
+    def answer(picture: np.ndarray) -> Answer:
+        key = hashlib.blake2b(np.ascontiguousarray(picture).data, digest_size=16).digest()
+        if key not in kept:
+            kept[key] = read(picture)
+        kept.move_to_end(key)
+        while len(kept) > count:
+            kept.popitem(last=False)
+        return kept[key]
+
+    return answer
 
 
 def _locate(
@@ -66,17 +114,17 @@ def _describe(backbones: Backbones) -> Callable[[np.ndarray], Mapping[str, float
     reader = backbones.attributes
     if reader is None:
         return None
-    numbers = [head.name for head in reader.config.heads if not head.values and not head.circular]
+    numbers = [head for head in reader.config.heads if not head.values and not head.circular]
     choices = [head for head in reader.config.heads if head.values]
 
     @torch.no_grad()
     def describe(picture: np.ndarray) -> Mapping[str, float]:
         place = next(reader.parameters()).device
         image = torch.from_numpy(picture).to(place).permute(2, 0, 1)[None].div(127.5).sub(1)
-        found, sure = reader.read(image), reader(image)
-        told = {name: float(found[name][0]) for name in numbers}
+        found = reader(image)
+        told = {h.name: float(found[h.name][0].clamp(h.low, h.high)) for h in numbers}
         for head in choices:
-            shares = sure[head.name][0].softmax(0).tolist()
+            shares = found[head.name][0].softmax(0).tolist()
             told |= {f"{head.name}: {v}": s for v, s in zip(head.values, shares, strict=True)}
         return told
 

@@ -8,7 +8,7 @@ region's own part of each pixel (`faceedit.transfer.matte`), so walls and leaves
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import cv2
 import numpy as np
@@ -85,13 +85,22 @@ def recolour(photo: View, before: View, after: View) -> Layers:
     shift: np.ndarray | None = None
     for part in PARTS:
         moved = _movement(part, before.native, after.native, pair)
-        if moved is not None and not (part.regions == ("lips",) and _mouth_moves(before, after)):
+        if not _noticed(part, moved):
+            continue
+        if not (part.regions == ("lips",) and _mouth_moves(before, after)):
             shift = _add(shift, photo, part, moved, _matte(photo, part))
     moved = iris_colours(before.native, after.native, pair)
-    if moved is not None:
+    if _noticed(IRIS, moved):
         weight = iris_weight(photo, find_eyes(photo))
         shift = _add(shift, photo, IRIS, moved, weight)
     return Layers(shift=shift)
+
+
+def _noticed(
+    part: Part, moved: tuple[np.ndarray, np.ndarray] | None
+) -> TypeGuard[tuple[np.ndarray, np.ndarray]]:
+    """Return whether a region's mean moved by more than the generator's drift."""
+    return moved is not None and float(np.linalg.norm(moved[1] - moved[0])) > part.noticed[0]
 
 
 def _mouth_moves(before: View, after: View) -> bool:
