@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceedit.console import SUFFIXES, checked_output, complain, prepare, save, say
+from faceedit.console import (
+    SUFFIXES,
+    Steps,
+    checked_output,
+    complain,
+    confirmed,
+    prepare,
+    save,
+    say,
+)
 from faceedit.convert import KINDS, convert
 from faceedit.errors import FaceEditError, RequestError
 from faceedit.launchers import start_processes
@@ -67,13 +76,17 @@ def build_parser() -> argparse.ArgumentParser:
     edit.add_argument("-m", "--method", help="see `faceedit info` for the names")
     edit.add_argument("--variant", help="which sentence, for methods that learn one at a time")
     edit.add_argument("--layers", metavar="FIRST:END", help="w_plus layers that may change")
+    _add_steps(edit)
     _add_settings(edit)
     _add_output(edit, "edited.png")
 
     compare = _command(commands, "compare", run_compare, "one edit by several methods, on a sheet")
     compare.add_argument("photo", help="the photo, or 'sample:SEED'")
     compare.add_argument("prompt", help='what is wanted, like "red hair"')
-    compare.add_argument("-m", "--methods", help="names with commas between; all by default")
+    compare.add_argument(
+        "-m", "--methods", help="names with commas between; default: all fast ones"
+    )
+    _add_steps(compare)
     _add_settings(compare)
     _add_output(compare, "compared.png")
 
@@ -88,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     _command(commands, "info", run_info, "what is installed and which methods work here")
     _add_convert(commands)
+    _add_setup(commands)
     return parser
 
 
@@ -110,6 +124,7 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     batch.add_argument("-m", "--method", help="see `faceedit info` for the names")
     batch.add_argument("--variant", help="which sentence, for methods that learn one at a time")
     batch.add_argument("--layers", metavar="FIRST:END", help="w_plus layers that may change")
+    _add_steps(batch)
     _add_settings(batch)
     batch.add_argument(
         "-o", "--output", metavar="FOLDER", help="default: FOLDER-edited/PROMPT beside it"
@@ -150,6 +165,41 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("--half", action="store_true", help="store 16-bit numbers, half as large")
 
 
+def _add_setup(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that makes a base and its methods from official weights."""
+    setup = commands.add_parser(
+        "setup",
+        help="fetch official weights and make everything that works on them",
+        description="Fetch official weights, check them, convert them and place every method "
+        "beside the base. What is there already stays; a broken download goes on.",
+        epilog="example: faceedit setup ffhq --from ~/Downloads --accept-licences",
+    )
+    setup.set_defaults(run=run_setup)
+    add = setup.add_argument
+    add("name", help="which faces: ffhq, or a .toml file with addresses of your own")
+    add("--into", metavar="FOLDER", help="where; default: a folder of that name")
+    add("--from", dest="given", metavar="FOLDER", help="files that you have already")
+    add("--without", default="", metavar="NAMES", help="items to leave out, with commas between")
+    add("--offline", action="store_true", help="download nothing")
+    add(
+        "--trust-files",
+        action="store_true",
+        help="take files of --from whatever their hash",
+    )
+    add("--accept-licences", action="store_true", help="go on without asking")
+    add("--half", action="store_true", help="store 16-bit numbers, half as large")
+    add("--keep-downloads", action="store_true", help="do not take them away at the end")
+    add(
+        "--memory",
+        type=float,
+        default=3.0,
+        metavar="GB",
+        help="for the check (default: 3)",
+    )
+    add("--list", action="store_true", help="list files, licences and what is here, and stop")
+    add("--dry-run", action="store_true", help="say what would be done, and stop")
+
+
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
@@ -179,6 +229,13 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         "--refine-steps", type=int, default=0, metavar="N", help="closer inversion, slower"
     )
     _add_kind(command)
+
+
+def _add_steps(command: argparse.ArgumentParser) -> None:
+    """Add how long a method that descends may take."""
+    command.add_argument(
+        "--steps", type=int, metavar="N", help="of methods that descend; fewer are faster"
+    )
 
 
 def _add_kind(command: argparse.ArgumentParser) -> None:
@@ -225,6 +282,8 @@ def run_edit(arguments: argparse.Namespace) -> int:
         output=arguments.kind,
         face_index=arguments.face_index,
         refine_steps=arguments.refine_steps,
+        steps=arguments.steps,
+        progress=Steps(),
     )
     save(result.image, output, _note(arguments, str(result.request.method)))
     scores = ", ".join(f"{name} {value:+.3f}" for name, value in result.scores.items())
@@ -252,6 +311,8 @@ def run_compare(arguments: argparse.Namespace) -> int:
         output=arguments.kind,
         face_index=arguments.face_index,
         refine_steps=arguments.refine_steps,
+        steps=arguments.steps,
+        progress=Steps(),
     )
     pictures: list[tuple[str, PIL.Image.Image]] = []
     notes: dict[str, None] = {}
@@ -286,6 +347,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         layers=_read_layers(arguments.layers),
         mask=arguments.mask,
+        steps=arguments.steps,
     )
     job = batch.Job(
         request,
@@ -335,7 +397,6 @@ def run_info(arguments: argparse.Namespace) -> int:
     from faceedit.methods import METHODS
 
     editor = _load(arguments)
-    working = editor.available()
     devices = "cpu, cuda" if torch.cuda.is_available() else "cpu"
     say(f"faceedit {__version__}, torch {torch.__version__}, devices: {devices}")
     say(f"base: {editor.base_folder}")
@@ -344,8 +405,10 @@ def run_info(arguments: argparse.Namespace) -> int:
         say(f"  {name}: {millions:.2f} M numbers")
     say("methods:")
     for name, method in METHODS.items():
-        state = "ready" if name in working else "needs a download"
-        say(f"  {name}: {method.kind}, edits {method.space.value}, {state}")
+        state = editor.library.readiness(name)
+        how = f", with {state.settings}" if state.settings else ""
+        said = f"works{how}" if state.works else f"needs {state.needs}"
+        say(f"  {name}: {method.kind}, edits {method.space.value}; {said}")
     return 0
 
 
@@ -357,6 +420,44 @@ def run_convert(arguments: argparse.Namespace) -> int:
     say(f"{done.folder}: {done.name} from {done.kind}, {done.parameters:,} parameters")
     for note in done.notes:
         say(f"  {note}")
+    return 0
+
+
+def run_setup(arguments: argparse.Namespace) -> int:
+    """Make a base from official weights."""
+    from faceedit.setup.plan import Wishes, plan, table
+    from faceedit.setup.run import Setup
+    from faceedit.setup.sources import read_sources
+
+    sources = read_sources(arguments.name)
+    wishes = Wishes(
+        Path(arguments.into or Path(arguments.name).stem).expanduser(),
+        None if arguments.given is None else Path(arguments.given).expanduser(),
+        tuple(name.strip() for name in arguments.without.split(",") if name.strip()),
+        arguments.offline,
+        arguments.trust_files,
+    )
+    wishes.check(sources)
+    if arguments.list or arguments.dry_run:
+        tasks = plan(sources, wishes)
+        if arguments.list:
+            lines = table(tasks, sources)
+        else:
+            lines = [f"{task.item.name}: {task.state.value}" for task in tasks]
+            size = sum(task.missing_bytes for task in tasks)
+            lines.append(f"{size / 1e9:.2f} GB to download into {wishes.into}; nothing was done")
+        for line in lines:
+            say(line)
+        return 0
+    Setup(
+        sources,
+        wishes,
+        say,
+        lambda: arguments.accept_licences or confirmed("Do you accept them?"),
+        half=arguments.half,
+        keep=arguments.keep_downloads,
+        memory=arguments.memory,
+    ).run()
     return 0
 
 
@@ -386,6 +487,7 @@ def _check(arguments: argparse.Namespace) -> None:
         neutral=asked.get("neutral", "a face"),
         seed=asked["seed"],
         mask=mask,
+        steps=asked.get("steps"),
     )
     if photo is not None and not (photo.startswith("sample:") and not Path(photo).exists()):
         load_photo(photo)
@@ -411,7 +513,7 @@ def _asked(arguments: argparse.Namespace) -> list[str]:
     usual = build_parser().parse_args(["batch", arguments.folder, arguments.prompt])
     named = [arguments.prompt]
     for name in ("method", "variant", "strength", "mask", "neutral", "seed", "layers",
-                 "face_index", "refine_steps", "kind"):  # fmt: skip
+                 "face_index", "refine_steps", "steps", "kind"):  # fmt: skip
         value = getattr(arguments, name)
         if value != getattr(usual, name):
             named.append(str(value) if name in ("method", "variant", "kind") else f"{name}-{value}")

@@ -11,8 +11,9 @@ import os
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faceedit.errors import RequestError
 from faceedit.photo.provenance import Provenance
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     import PIL.Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+QUIET = 30.0  # seconds after which a long edit says where it is, without a terminal
 # Arguments that only Python has under these names; a sentence may have the others as words.
 _FLAGS = re.compile(r"`?\b(face_index|refine_steps|batch_size|truncation_psi|paste_back)\b`?")
-_QUOTED = re.compile(r"`(strength|seed|layers|mask|method|methods|variant|neutral|device)`")
+_QUOTED = re.compile(r"`(strength|seed|layers|mask|method|methods|variant|neutral|device|steps)`")
 
 
 def prepare() -> None:
@@ -46,6 +48,38 @@ def complain(line: str) -> int:
     words = _QUOTED.sub(r"--\1", _FLAGS.sub(lambda m: "--" + m[1].replace("_", "-"), line))
     _print(sys.stderr, f"faceedit: {' '.join(words.split())}")
     return 2
+
+
+def confirmed(question: str) -> bool:
+    """Ask at a terminal and return whether the answer is yes; without a terminal it is no."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+class Steps:
+    """Shows how far a descent is: a bar on a terminal, else a line every half minute."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._told = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that so many steps of so many are done."""
+        from tqdm import tqdm
+
+        if self._bar is None or self._bar.total != total or done < self._bar.n:
+            self._bar = tqdm(total=total, unit="step", leave=False, disable=None)
+        self._bar.update(done - self._bar.n)
+        if self._bar.disable and time.monotonic() - self._told > QUIET:
+            self._told = time.monotonic()
+            _print(sys.stderr, f"step {done} of {total}")
+        if done >= total:
+            self._bar.close()
+            self._bar = None
 
 
 def _print(stream: io.TextIOBase | None, line: str) -> None:

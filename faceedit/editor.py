@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import shutil
 import time
 from collections import OrderedDict
@@ -17,11 +18,14 @@ import torch
 from faceedit import arguments, hub
 from faceedit.backbones import Backbones
 from faceedit.errors import RequestError, UnknownMethodError
+from faceedit.estimate import LONG, in_words, seconds_of
 from faceedit.inversion import MAX_REFINE_STEPS, invert, to_tensor
 from faceedit.library import Library
 from faceedit.method import EditMethod
 from faceedit.method_repo import push_repo
-from faceedit.methods import method_class
+from faceedit.methods import METHODS, method_class
+from faceedit.notes import PREFERRED
+from faceedit.optimization.progress import Listener, listening
 from faceedit.photo import Framing, Photo, align, crop_quad, keep_outside, load_mask, load_photo
 from faceedit.photo.regions import read_regions, region_mask
 from faceedit.photograph import Outcome, Photographs
@@ -39,6 +43,8 @@ from faceedit.types import (
 )
 from faceedit.words.sentence import read
 from faceedit.words.understanding import understand
+
+logger = logging.getLogger(__name__)
 
 BASE = "faceedit/portraits-128"
 NOT_PARSED = "this base has no network that finds the regions of a photo; the face was pasted in"
@@ -184,6 +190,8 @@ class FaceEditor:
         output: Output | str = Output.PHOTOGRAPH,
         face_index: int | None = None,
         refine_steps: int = 0,
+        steps: int | None = None,
+        progress: Listener | None = None,
     ) -> EditResult:
         """Return the photo with its face changed as the sentence says.
 
@@ -205,15 +213,19 @@ class FaceEditor:
                 the photo, for bases whose faces are like photographs.
             face_index: Which face of several, 0 is the largest.
             refine_steps: Steps of descent that bring the inversion closer to the photo.
+            steps: Of a method that descends; fewer are faster. None is its own number.
+            progress: Called with the steps that are done and their number, while a method descends.
 
         Raises:
             FaceEditError: One of its children, for whatever a user can mend.
         """
         request = EditRequest(
-            prompt, method, strength, neutral, variant, seed=seed, layers=layers, mask=mask
-        )
+            prompt, method, strength, neutral, variant, seed=seed, layers=layers, mask=mask,
+            steps=steps,
+        )  # fmt: skip
         portrait = self._portrait(photo, face_index, refine_steps)
-        return self.edit_portrait(portrait, request, read_output(output))
+        with listening(progress):
+            return self.edit_portrait(portrait, request, read_output(output))
 
     def compare(
         self,
@@ -228,26 +240,70 @@ class FaceEditor:
         output: Output | str = Output.PHOTOGRAPH,
         face_index: int | None = None,
         refine_steps: int = 0,
+        steps: int | None = None,
+        progress: Listener | None = None,
     ) -> Iterator[EditResult]:
-        """Yield the same edit by one method after another; all by default, as they get ready.
+        """Yield the same edit by one method after another, as they get ready.
 
-        `result.request.method` says whose it is. The arguments are checked at the call, not at
-        the first result; see `edit` for what they mean.
+        By default by all that work here, know the sentence and take less than a minute; a log
+        message names those that would take longer. `result.request.method` says whose it is. The
+        arguments are checked at the call, not at the first result; see `edit` for what they mean.
+        `steps` shortens the methods that descend.
         """
         if methods is not None:
             names = arguments.names(methods, "methods")
-        else:  # without those that know a few sentences only, and not this one
-            names = [name for name in self.available() if self.library.knows(name, prompt)]
+        else:
+            names = self._compared(prompt, steps)
         for name in names:
             method_class(name)
         if not names:
             raise UnknownMethodError("no method to compare; name at least one")
         requests = [
-            EditRequest(prompt, name, strength, neutral, seed=seed, mask=mask) for name in names
-        ]
+            EditRequest(
+                prompt, name, strength, neutral, seed=seed, mask=mask,
+                steps=steps if METHODS[name].kind == "optimized" else None,
+            )
+            for name in names
+        ]  # fmt: skip
         wanted = read_output(output)
         portrait = self._portrait(photo, face_index, refine_steps)
-        return (self.edit_portrait(portrait, request, wanted) for request in requests)
+        return self._edited_by(portrait, requests, wanted, progress)
+
+    def _edited_by(
+        self,
+        portrait: Portrait,
+        requests: Sequence[EditRequest],
+        output: Output,
+        progress: Listener | None,
+    ) -> Iterator[EditResult]:
+        """Yield one edit after another."""
+        for request in requests:
+            with listening(progress):
+                result = self.edit_portrait(portrait, request, output)
+            yield result
+
+    def _compared(self, prompt: str, steps: int | None) -> list[str]:
+        """Return the methods of a comparison: those that know the sentence and are not slow."""
+        names = [name for name in self.available() if self.library.knows(name, prompt)]
+        slow = {name: time for name in names if (time := self.seconds(name, steps)) > LONG}
+        if slow:
+            listed = ", ".join(f"{name} (about {in_words(time)})" for name, time in slow.items())
+            logger.warning("left out, because they take long here: %s; name them to run", listed)
+        return [name for name in names if name not in slow]
+
+    def seconds(self, method: str | None = None, steps: int | None = None) -> float:
+        """Return about how long one edit by a method will take here; 0 for the fast ones.
+
+        Args:
+            method: Its name; None is the editor's own.
+            steps: As in `edit`.
+        """
+        if METHODS[method or self.library.preferred()].kind != "optimized":
+            return 0.0
+        loaded = self.method(method)
+        if steps is not None:
+            loaded = loaded.with_steps(steps)
+        return seconds_of(loaded, self.backbones)
 
     def sample(self, seed: int = 0, truncation_psi: float = 0.7) -> Face:
         """Return a face that no photo shows; `edit` takes it, `to_pil()` shows it.
@@ -258,7 +314,7 @@ class FaceEditor:
         """
         seed = arguments.whole(seed, "seed", 0, MAX_SEED)
         truncation_psi = arguments.real(truncation_psi, "truncation_psi", 0, 1.5)
-        generator = self.backbones.require("generator", "sample")
+        generator = self.library.require("generator", "sample")
         source = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             w_plus = generator.sample_w_plus(1, source, truncation_psi)
@@ -285,7 +341,8 @@ class FaceEditor:
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         key = (digest, image.size, face_index, refine_steps)
         if key not in self._portraits:
-            generator = self.backbones.require("generator", "an edit")
+            generator = self.library.require("generator", "an edit")
+            self.library.require("encoder", "an edit of a photograph")
             size = generator.config.resolution
             aligned = align(image, face_index, size, framing=self.framing)
             crop = to_tensor(aligned.image)
@@ -307,7 +364,11 @@ class FaceEditor:
         variant = self.library.variant(request)
         method = self.method(request.method, variant)
         request = replace(request, method=method.name, variant=variant)
-        clip = self.backbones.require("clip", method.name)
+        if request.steps is not None:
+            method = method.with_steps(request.steps)
+        if request.strength != 0:
+            self._announce(method)
+        clip = self.library.require("clip", method.name)
         sentence = read(request.prompt, request.neutral, clip)
         source = portrait.source(method.space, self.backbones)
         if request.mask is not None:
@@ -334,6 +395,24 @@ class FaceEditor:
             seconds=time.perf_counter() - start,
             step=Step(portrait, source, edited, None if outcome is None else outcome.image),
         )
+
+    def _announce(self, method: EditMethod) -> None:
+        """Say so before an edit that takes long, and how it can be shortened."""
+        seconds = seconds_of(method, self.backbones)
+        if seconds > LONG:
+            generator = self.backbones.generator
+            where = "here" if generator is None else f"on {generator.w_avg.device.type} here"
+            logger.warning(
+                "%s takes about %s %s (%d steps); steps=%d is faster, a GPU much, and %s at once",
+                method.name, in_words(seconds), where, method.config.steps,
+                max(1, method.config.steps // 4), self._fast_method(),
+            )  # fmt: skip
+
+    def _fast_method(self) -> str:
+        """Return the first method that answers at once, in words."""
+        fast = (name for name in PREFERRED if METHODS[name].kind != "optimized")
+        name = next((name for name in fast if self.library.readiness(name).works), None)
+        return "no other method answers" if name is None else f"{name} answers"
 
     def _outcome(
         self, portrait: Portrait, source: Face, edited: Face, mask: Any, output: Output
@@ -363,7 +442,7 @@ class FaceEditor:
         names = read_regions(mask)
         if names is None:
             return _aligned_mask(mask, portrait)
-        segmenter = self.backbones.require("segmenter", "a mask by name")
+        segmenter = self.library.require("segmenter", "a mask by name")
         return region_mask(portrait.face.image, names, segmenter)
 
     @torch.no_grad()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 
 from faceedit import hub
-from faceedit.backbones import Backbones, load_backbones, load_component
-from faceedit.errors import PromptError, RepoError, RequestError
+from faceedit.backbones import (
+    Backbones,
+    load_backbones,
+    load_component,
+    with_photograph_readers,
+)
+from faceedit.errors import MissingBackboneError, PromptError, RepoError, RequestError
 from faceedit.method import EditMethod
 from faceedit.method_repo import (
     find_variant,
@@ -25,9 +30,12 @@ from faceedit.method_repo import (
 from faceedit.methods import METHODS, method_class
 from faceedit.notes import PREFERRED
 from faceedit.photo import Framing
+from faceedit.readiness import OPTIONAL, Readiness, place_of, readiness
+from faceedit.remedies import WORLD_ONLY, Place
 from faceedit.types import EditRequest
 
 logger = logging.getLogger(__name__)
+FROM_THE_HUB = "styleclip_global"  # what is fetched where no method of a downloaded base is here
 
 
 class Library:
@@ -91,7 +99,8 @@ class Library:
             base_folder = folder if is_base else hub.find_base(folder, download)
             ffhq = hub.read_base(base_folder).get("framing") == "ffhq"
             framing = Framing.FFHQ if ffhq else Framing.WORLD
-            backbones = load_backbones(base_folder).to(device or "cpu")
+            backbones = load_backbones(base_folder)
+            backbones = with_photograph_readers(backbones, base_folder).to(device or "cpu")
             library = cls(backbones, framing=framing, base_folder=base_folder, download=others)
         else:
             shared.require_sharing(folder if is_base else None, device)
@@ -180,27 +189,74 @@ class Library:
 
     def available(self) -> list[str]:
         """Return the names of the methods that work here, with this base, without a download."""
-        loaded = {name for name, _ in self._methods}
-        return [name for name in METHODS if name in loaded or self._is_here(name)]
+        return [name for name in METHODS if self.readiness(name).works]
+
+    def readiness(self, name: str) -> Readiness:
+        """Return whether a method works with this base, or what it needs and how to get it.
+
+        Raises:
+            UnknownMethodError: If there is none of that name.
+        """
+        wanted = method_class(name)
+        present = set(self.backbones.present())
+        if name in {loaded for loaded, _ in self._methods} | set(self._repos):
+            missing = sorted(wanted.edit_needs() - present - OPTIONAL)
+            needs = "; ".join(f"{lacked}: {self.place.network(lacked)}" for lacked in missing)
+            return Readiness(name, not missing, needs)
+        folder = hub.find_local(self._repo_of(name), self.base_folder)
+        return readiness(wanted, folder, self.base_folder, present)
+
+    @property
+    def place(self) -> Place:
+        """The base, as messages about what it lacks need it."""
+        return place_of(self.base_folder)
+
+    def require(self, network: str, reader: str) -> Any:
+        """Return a network of the base, for `reader`.
+
+        Raises:
+            MissingBackboneError: If the base has none; the message says how to get one.
+        """
+        if getattr(self.backbones, network) is None:
+            where = "the base" if self.base_folder is None else str(self.base_folder)
+            raise MissingBackboneError(
+                f"{reader} needs the network {network!r}, which {where} lacks: "
+                f"{self.place.network(network)}"
+            )
+        return self.backbones.require(network, reader)
 
     def preferred(self) -> str:
-        """Return the method of an edit that names none."""
+        """Return the method of an edit that names none: the best of those that work here.
+
+        Raises:
+            RepoError: If none works; the message says what the first choices need.
+        """
         if self.default is not None:
             return self.default
-        here = (name for name in PREFERRED if (name, None) in self._methods or self._is_here(name))
-        return next(here, PREFERRED[-1])
+        states = [self.readiness(name) for name in PREFERRED]
+        works = [state for state in states if state.works]
+        own = [state.name for state in works if not state.settings]
+        if own:
+            return own[0]
+        if self.base_folder is not None and hub.revision_of(self.base_folder) is not None:
+            return FROM_THE_HUB  # where the base came from
+        if works:
+            return works[0].name
+        first = [s for s in states if s.name not in WORLD_ONLY or not self.place.official][:3]
+        reasons = "; ".join(f"{state.name}: {state.needs}" for state in first)
+        raise RepoError(f"no method works with this base yet. {reasons}")
 
     def _load(self, wanted: type[EditMethod], variant: str | None) -> EditMethod:
         """Find a method's repo, check that it fits the base, and load it."""
         folder = self._folder_of(wanted)
         if folder is None:
+            for network in sorted(wanted.edit_needs()):
+                self.require(network, wanted.name)
             return wanted.build(self.backbones).eval()
         if variant is not None:
             folder = find_variant(folder, variant)
         elif variants := read_variants(folder):
             raise RequestError(f"{wanted.name} needs a variant; choose from {variants}")
-        if self.base_folder is not None:
-            hub.check_fingerprint(folder, self.base_folder)
         self._borrow(wanted, folder)
         return load_method(wanted, folder)
 
@@ -212,23 +268,29 @@ class Library:
             self.backbones = replace(self.backbones, **loaded)
 
     def _folder_of(self, wanted: type[EditMethod]) -> Path | None:
-        """Return a method's repo; None for one that has learned nothing that could be absent."""
+        """Return a method's repo; None for one that has learned nothing that could be absent.
+
+        Raises:
+            RepoError: If there is none for this base; the message says how to get one.
+        """
         if wanted.name in self._repos:
             return self._repos[wanted.name]
         repo = self._repo_of(wanted.name)
         folder = hub.find_local(repo, self.base_folder)
         absent = wanted.brings - set(self.backbones.present())
         fits = folder and (self.base_folder is None or hub.fits_base(folder, self.base_folder))
-        if not fits and wanted.kind == "optimized" and not absent:
-            return None  # its own settings will do, where another base's start would not
-        return folder or hub.find_repo(repo, self._download)
-
-    def _is_here(self, name: str) -> bool:
-        """Whether a method's folder is on this machine and was made with this base."""
-        folder = hub.find_local(self._repo_of(name), self.base_folder)
-        if folder is None or self.base_folder is None:
-            return folder is not None
-        return hub.fits_base(folder, self.base_folder)
+        if fits:
+            return folder
+        if wanted.kind == "optimized" and not absent:
+            if folder is not None:
+                logger.info("%s is set up for another base; its paper's settings are used", folder)
+            return None
+        if folder is None and not self.place.official:
+            folder = hub.find_repo(repo, self._download)
+            if self.base_folder is None or hub.fits_base(folder, self.base_folder):
+                return folder
+        needs = readiness(wanted, folder, self.base_folder, self.backbones.present()).needs
+        raise RepoError(f"{wanted.name} does not work with this base: {needs}")
 
     def _repo_of(self, name: str) -> str:
         """Return a method's repo, which has the owner of the base."""

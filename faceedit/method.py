@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -81,6 +82,18 @@ class EditMethod(nn.Module, ABC):
     def edit_needs(cls) -> frozenset[str]:
         """Return the networks an edit reads: `needs`, without the observers if it has learned."""
         return cls.needs if cls.kind == "optimized" else cls.needs - OBSERVERS
+
+    def with_steps(self, steps: int) -> Self:
+        """Return this method with another number of steps; what it learned is shared.
+
+        Raises:
+            RequestError: If it takes no steps at editing time.
+        """
+        if self.kind != "optimized" or not hasattr(self.config, "steps"):
+            raise RequestError(f"{self.name} takes no steps, it answers at once; leave `steps` out")
+        other = copy.copy(self)
+        other.config = replace(self.config, steps=steps)
+        return other
 
     @abstractmethod
     def forward(

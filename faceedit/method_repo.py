@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# What the settings of a method that learned nothing depend on: scales of codes and of cosines.
+TUNED_ON = frozenset({"generator", "clip"})
 FORMER_FORMAT = 1  # whose settings had other names
 
 # Cosines between what a prompt and what a learned sentence change in "a face".
@@ -55,13 +57,14 @@ def save_method(
         method: What to save.
         folder: Where; made if absent, its other files stay.
         base: The base repo's id, like "faceedit/portraits-128".
-        fingerprint: `hub.fingerprint` of the base that the method was made with. Only the networks
-            that a learned method reads are recorded; an optimized method fits any base.
+        fingerprint: `hub.fingerprint` of the base that the method was made with. The networks that
+            an edit reads are recorded; of a method that learned nothing only those that its
+            settings were tuned on.
         half: Whether floating point numbers are stored with 16 bits.
     """
     learned = bool(method.state_dict())
     facts = {"method_config": asdict(method.config)}
-    config = _config(method, base, fingerprint if learned else {}, facts)
+    config = _config(method, base, fingerprint, facts)
     hub.write_folder(Path(folder), config, method.state_dict() if learned else None, half=half)
 
 
@@ -69,7 +72,8 @@ def _config(
     method: EditMethod, base: str, fingerprint: Mapping[str, str], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the config.json of a method's repo; `facts` are what this kind of repo says more."""
-    networks = sorted(method.edit_needs()) if fingerprint else []
+    learned = method.kind != "optimized" or bool(method.state_dict())
+    networks = method.edit_needs() if learned else method.edit_needs() & TUNED_ON
     return {
         "library_name": "faceedit",
         "kind": "method",
@@ -78,7 +82,7 @@ def _config(
         "method": method.name,
         **facts,
         "base_model_name_or_path": base,
-        "base_fingerprint": {name: fingerprint[name] for name in networks},
+        "base_fingerprint": {n: fingerprint[n] for n in sorted(networks) if n in fingerprint},
     }
 
 

@@ -13,9 +13,24 @@ from typing import Literal
 Kind = Literal["trained", "fitted", "optimized"]  # as `EditMethod.kind`
 Speed = Literal["fast", "optimized", "diffusion"]
 
-# What is used where no method is named: the first that is here and fits the base.
-# docs/benchmark.md says why the first; the last works with any generator.
-PREFERRED = ("counterfactual", "clip_regression", "styleclip_global")
+# What is used where no method is named: the first that works with the base, as docs/benchmark.md
+# ranks them; then those that know a few sentences only, and those that take long.
+PREFERRED = (
+    "counterfactual",
+    "clip_regression",
+    "styleclip_global",
+    "ffclip",
+    "feat",
+    "maniclip",
+    "clip_pae",
+    "styleclip_optimization",
+    "interfacegan",
+    "ganspace",
+    "stylespace",
+    "styleclip_mapper",
+    "tedigan",
+    "clip_pae_diffusion",
+)
 
 SPEED_WORDS: dict[Speed, str] = {
     "fast": "at once: one pass through the networks",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_PROMPT = 500  # characters; CLIP reads far fewer words, and this is more than any sentence needs
 MAX_STRENGTH = 10.0  # of either sign; 1 is the paper's edit, far beyond it images break
 MAX_LAYER = 1_000  # no generator has so many
+MAX_STEPS = 10_000  # of a descent
 MAX_SEED = 2**63 - 1  # what torch.Generator.manual_seed takes
 
 
@@ -94,6 +95,7 @@ class EditRequest:
     seed: int = 0
     layers: tuple[int, int] | None = None  # w_plus layers [first, end) that may change; None = all
     mask: Any = None  # region names ("hair+mouth"), or a picture as large as the photo: white = may
+    steps: int | None = None  # of a method that descends; None = its own number
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt", _checked_text(self.prompt, "prompt"))
@@ -101,6 +103,8 @@ class EditRequest:
         object.__setattr__(self, "strength", _checked_strength(self.strength))
         object.__setattr__(self, "seed", whole(self.seed, "seed", 0, MAX_SEED))
         object.__setattr__(self, "layers", _checked_layers(self.layers))
+        if self.steps is not None:
+            object.__setattr__(self, "steps", whole(self.steps, "steps", 1, MAX_STEPS))
         for name in ("method", "variant"):
             optional_name(getattr(self, name), name)
 

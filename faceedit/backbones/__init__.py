@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,8 @@ from torch import nn
 
 from faceedit import hub
 from faceedit.errors import MissingBackboneError, RepoError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Backbones:
         if network is None:
             raise MissingBackboneError(
                 f"{reader} needs the network {name!r}, and the base that is loaded has none; "
-                "load one with FaceEditor.from_pretrained('faceedit/portraits-128')"
+                "`faceedit info` says how to get it"
             )
         return network
 
@@ -81,6 +84,33 @@ def load_backbones(folder: Path, names: Iterable[str] | None = None) -> Backbone
             raise RepoError(f"{folder} has no network {name!r}; it has {sorted(components)}")
     loaded = {name: _LOADERS[name](folder / components[name]) for name in wanted}
     return Backbones(**loaded).freeze()
+
+
+PHOTOGRAPH_READERS = ("segmenter", "landmarks")  # read photographs, whatever the generator draws
+READERS_HOME = "faceedit/portraits-128"
+
+
+def with_photograph_readers(backbones: Backbones, base: Path) -> Backbones:
+    """Return the networks with those that read photographs, borrowed where a base lacks them.
+
+    Regions and landmarks of a photograph are the same for every generator. They are taken from the
+    portrait world's base where that is on this machine; without it the base stays as it is.
+    """
+    absent = [name for name in PHOTOGRAPH_READERS if getattr(backbones, name) is None]
+    if not absent or hub.read_base(base).get("framing") != "ffhq":
+        return backbones
+    try:
+        home = hub.find_repo(READERS_HOME, hub.Download(local_files_only=True))
+        return replace(backbones, **load_readers(home, absent))
+    except RepoError as error:
+        logger.info("photographs are read without %s: %s", ", ".join(absent), error)
+        return backbones
+
+
+def load_readers(home: Path, names: Iterable[str]) -> dict[str, nn.Module]:
+    """Return some networks of a base, frozen, by name."""
+    components = hub.read_base(home)["components"]
+    return {name: load_component(name, home / components[name]) for name in names}
 
 
 def load_component(name: str, folder: Path) -> nn.Module:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
 from faceedit.errors import RepoError
 from faceedit.hub.checks import short
 from faceedit.hub.folders import CONFIG, WEIGHTS, read_base, read_config
+from faceedit.hub.remote import cached_id
 from faceedit.regular_files import IrregularFileError, open_regular
 
 
-def fingerprint(base: Path) -> dict[str, str]:
+def fingerprint(base: Path, names: Collection[str] | None = None) -> dict[str, str]:
     """Return "sha256:..." of every component's weights, by the component's name.
+
+    Args:
+        base: The base repo's folder.
+        names: Which components; those that it lacks are left out. None = all.
 
     Raises:
         RepoError: If the folder is not a base repo or a component has no weights.
     """
     prints = {}
     for name, place in read_base(base)["components"].items():
+        if names is not None and name not in names:
+            continue
         path = base / place / WEIGHTS
         try:
             prints[name] = digest(path)
@@ -60,31 +68,54 @@ def _recorded(method: Path) -> dict[str, str]:
 
 
 def fits_base(method: Path, base: Path) -> bool:
-    """Whether a method's folder was made with the networks of this base.
+    """Whether a method's folder was made with the networks of this base, or set up for it.
 
     Raises:
         RepoError: If one of the two cannot be read.
     """
-    wanted = _recorded(method)
-    given = fingerprint(base) if wanted else {}
-    return all(given.get(name) == expected for name, expected in wanted.items())
+    return _misfit(method, base) is None
 
 
 def check_fingerprint(method: Path, base: Path) -> None:
-    """Raise unless a method's folder was made with the networks of this base.
+    """Raise unless a method's folder was made with the networks of this base, or set up for it.
 
     Raises:
         RepoError: If one of the networks that it names is another one.
     """
+    wrong = _misfit(method, base)
+    if wrong is not None:
+        raise RepoError(
+            f"{method.name} {wrong}; load the base that its {CONFIG} names, or make it anew"
+        )
+
+
+def _misfit(method: Path, base: Path) -> str | None:
+    """Say how a method's folder does not belong to a base; None where it does.
+
+    Older folders of methods that learn nothing name no network; they belong to the base whose name
+    they hold, because their settings were tuned on it.
+    """
     wanted = _recorded(method)
-    given = fingerprint(base) if wanted else {}
+    if not wanted:
+        named = read_config(method).get("base_model_name_or_path")
+        return None if _is_named(named, base) else f"was set up for the base {short(named)}"
+    given = fingerprint(base, wanted)
     for name, expected in wanted.items():
         if given.get(name) != expected:
             got = _short(given.get(name, "none"))
-            raise RepoError(
-                f"{method.name} was made for another {name} ({_short(expected)}) than that of "
-                f"{base.name} ({got}); load the base that its {CONFIG} names, or make it anew"
+            return (
+                f"was made for another {name} ({_short(expected)}) than that of {base.name} ({got})"
             )
+    return None
+
+
+def _is_named(name: object, base: Path) -> bool:
+    """Whether a base is the one that a method's config names, by its id or its path."""
+    if not isinstance(name, str):
+        return False
+    cached = cached_id(base)
+    known = cached[0] if cached else base.resolve().name
+    return name == known or (not cached and name.rpartition("/")[2] == known)
 
 
 def _short(digest: str) -> str:

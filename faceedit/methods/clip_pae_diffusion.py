@@ -51,6 +51,7 @@ from faceedit.optimization.guidance import (
     spherical_distance,
 )
 from faceedit.optimization.noise import descend_noise
+from faceedit.optimization.progress import report
 from faceedit.types import Face, Latent, Sentence, Space
 
 Target = Literal["pae", "text", "directional"]
@@ -155,6 +156,7 @@ class ClipPaeDiffusion(EditMethod):
         goal = self.goal(source.image, sentence, backbones)
         for state in self.run(goal, backbones, strength, mask=source.mask):
             edited = state.image
+            report(state.index + 1, state.count)
         code = backbones.diffusion.inverted(self._settled(goal, edited)).end
         return Face(self.view(goal, edited), Latent(code, self.space), source.mask)
 

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from faceedit.optimization.progress import report
 from faceedit.types import Space
 
 DEVIATION_SAMPLES = 512  # faces over which an entry's deviation is taken
@@ -126,6 +127,7 @@ def descend(
         with torch.enable_grad():
             loss = score(start + offset * unit)
         scores.append(loss.item())
+        report(step, steps)
         if step > 0 and scores[-1] < lowest:
             best, lowest = offset.detach().clone(), scores[-1]
         if step == steps or _stalled(scores, patience, gain):
