@@ -41,6 +41,7 @@ from faceedit.types import (
     Space,
     read_output,
 )
+from faceedit.words.frames import frames_of
 from faceedit.words.sentence import read
 from faceedit.words.understanding import understand
 
@@ -369,14 +370,15 @@ class FaceEditor:
         if request.strength != 0:
             self._announce(method)
         clip = self.library.require("clip", method.name)
-        sentence = read(request.prompt, request.neutral, clip)
+        sentence = read(request.prompt, request.neutral, clip, frames_of(clip, method.frames))
         source = portrait.source(method.space, self.backbones)
         if request.mask is not None:
             source = replace(source, mask=self._mask(request.mask, portrait))
         # On top of earlier edits the mask has to wait until those are drawn, too.
         given = source if portrait.extra is None else replace(source, mask=None)
         with _seeded(request.seed), self._computing():
-            edited = method.edit(given, sentence, self.backbones, request.strength, request.layers)
+            networks = method.reading(self.backbones)
+            edited = method.edit(given, sentence, networks, request.strength, request.layers)
         edited = source if edited is given else portrait.seen(source, edited, self.backbones)
         outcome = self._outcome(portrait, source, edited, request.mask, output)
         doubts = self._doubts(request, source)

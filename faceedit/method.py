@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from faceedit.additions import Additions
 from faceedit.backbones import Backbones
+from faceedit.backbones.clip import Clip, Pixels
 from faceedit.errors import RequestError
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.frames import RAW
 
 # Networks that describe faces: a method that learns reads them while it learns, not in an edit.
 OBSERVERS = frozenset({"identity", "segmenter", "attributes"})
@@ -62,6 +64,9 @@ class EditMethod(nn.Module, ABC):
     space: ClassVar[Space]  # the space whose codes it edits
     needs: ClassVar[frozenset[str]]  # the backbones it reads
     brings: ClassVar[frozenset[str]] = frozenset()  # those of them that lie in its own repo
+    # What the paper's code gives OpenAI's CLIP; the portrait world's own CLIP has its own ways.
+    frames: ClassVar[tuple[str, ...]] = RAW  # that sentences are read in
+    pixels: ClassVar[Pixels] = "openai"  # how images are fed in
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -77,6 +82,13 @@ class EditMethod(nn.Module, ABC):
     def build(cls, backbones: Backbones, **settings: Any) -> Self:
         """Return a method that has learned nothing yet, sized for these networks."""
         return cls(cls.config_class(**{**cls.sizes(backbones), **settings}))
+
+    @classmethod
+    def reading(cls, backbones: Backbones) -> Backbones:
+        """Return the networks with a CLIP that sees images as the paper's code feeds them."""
+        if not isinstance(backbones.clip, Clip):
+            return backbones
+        return replace(backbones, clip=backbones.clip.fed(cls.pixels))
 
     @classmethod
     def edit_needs(cls) -> frozenset[str]:

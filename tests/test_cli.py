@@ -82,7 +82,7 @@ def test_info_lists_networks_and_methods(repo, capsys):
     assert main(["info", "--repo", repo]) == 0
     output = capsys.readouterr().out
     assert "generator" in output
-    assert "styleclip_global: fitted, edits s, ready" in output
+    assert "styleclip_global: fitted, edits s; works\n" in output
 
 
 @pytest.mark.parametrize(

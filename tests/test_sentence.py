@@ -1,10 +1,14 @@
 """Reading a sentence: unit embeddings, one a prompt, and plain words about what cannot be read."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
 from faceedit.errors import PromptError
-from faceedit.words.sentence import TEMPLATES, clean, embed, read
+from faceedit.words.frames import HOUSE, IMAGENET, RAW, frames_of
+from faceedit.words.sentence import clean, embed, read
 
 
 def test_embeddings_have_unit_length_and_one_row_a_prompt(backbones):
@@ -21,9 +25,40 @@ def test_prompt_equal_to_the_neutral_sentence_asks_for_nothing(backbones):
 
 
 def test_an_embedding_is_the_mean_over_the_templates(backbones):
-    framed = backbones.clip.encode_text([t.format("red hair") for t in TEMPLATES])
+    framed = backbones.clip.encode_text([t.format("red hair") for t in HOUSE])
     wanted = torch.nn.functional.normalize(framed.mean(dim=0), dim=0)
     assert torch.allclose(embed(["red hair"], backbones.clip)[0], wanted, atol=1e-5)
+
+
+def of_the_web(clip):
+    """Return a CLIP with the same weights that was, by its settings, trained on the web."""
+    other = copy.copy(clip)
+    other.config, other._fed = replace(clip.config, wording="web"), {}
+    return other
+
+
+def test_clip_of_the_web_reads_the_users_own_words(backbones):
+    clip = of_the_web(backbones.clip)
+    raw = clip.encode_text(["ginger hair", "no beard"])
+    assert torch.allclose(read(("ginger hair", "no beard"), "a face", clip).target, raw, atol=1e-6)
+    assert plain("no beard", clip) == "no beard" and plain("no beard", backbones.clip) != "no beard"
+
+
+def test_frames_are_the_papers_for_the_web_and_the_houses_for_the_world(backbones):
+    assert len(set(IMAGENET)) == 79 and all(frame.count("{}") == 1 for frame in IMAGENET)
+    clip = of_the_web(backbones.clip)
+    for method in METHODS.values():
+        expected = IMAGENET if method.name == "styleclip_global" else RAW
+        assert frames_of(clip, method.frames) == expected
+        assert frames_of(backbones.clip, method.frames) == HOUSE
+
+
+def test_images_are_fed_as_the_papers_code_feeds_them(backbones):
+    clip, image = of_the_web(backbones.clip), torch.rand(1, 3, 64, 64) * 2 - 1
+    boxed = torch.nn.functional.avg_pool2d(image, 2)
+    assert torch.allclose(clip.fed("styleclip").pixels(image), boxed, atol=1e-6)
+    assert clip.fed("styleclip").model is clip.model and clip.fed("openai") is clip
+    assert backbones.clip.fed("styleclip") is backbones.clip
 
 
 def test_white_space_and_control_characters_are_dropped():

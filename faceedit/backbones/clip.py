@@ -11,10 +11,11 @@ gradients reach them, tokenizing, and unit length. Its folder is a `transformers
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -31,6 +32,7 @@ from faceedit.hub.checks import told
 
 logger = logging.getLogger(__name__)
 Pixels = Literal["openai", "styleclip", "foveal"]  # how images are fed in, see `Clip.pixels`
+Wording = Literal["house", "web"]  # the portrait world's captions, or texts of the web
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1], from the official release
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -57,9 +59,12 @@ class ClipConfig:
     pixel_mean: tuple[float, float, float] = OPENAI_MEAN
     pixel_std: tuple[float, float, float] = OPENAI_STD
     pixels: Pixels = "openai"
+    wording: Wording = "house"  # whose sentences it was trained on, see `faceedit.words.frames`
 
     def __post_init__(self) -> None:
         """Refuse a way of feeding pixels that this version does not know."""
+        if self.wording not in get_args(Wording):
+            raise ValueError(f"wording is {self.wording!r}; it can be one of {get_args(Wording)}")
         if self.pixels not in get_args(Pixels):
             raise ValueError(f"pixels is {self.pixels!r}; it can be one of {get_args(Pixels)}")
 
@@ -117,6 +122,7 @@ class ClipConfig:
             pixel_mean=tuple(pixels.get("image_mean", OPENAI_MEAN)),
             pixel_std=tuple(pixels.get("image_std", OPENAI_STD)),
             pixels=pixels.get("faceedit_pixels", "openai"),
+            wording=pixels.get("faceedit_wording", "house"),
         )
 
 
@@ -139,6 +145,7 @@ class Clip(nn.Module):
         self.tokenizer = tokenizer
         self.model = ClipTowers(config)
         self._told: set[str] = set()  # sentences whose cut has been reported
+        self._fed: dict[str, Clip] = {}  # see `fed`; plain, so that none is a part of another
 
     @property
     def embed_dim(self) -> int:
@@ -171,6 +178,19 @@ class Clip(nn.Module):
         mean = x.new_tensor(self.config.pixel_mean)[:, None, None]
         std = x.new_tensor(self.config.pixel_std)[:, None, None]
         return torch.addcmul((0.5 - mean) / std, x, 0.5 / std)
+
+    def fed(self, pixels: Pixels) -> Clip:
+        """Return the same CLIP with images fed in another way; the weights are shared.
+
+        Only one that was trained on the web has several: papers feed OpenAI's in their own ways.
+        """
+        if self.config.wording != "web" or pixels == self.config.pixels:
+            return self
+        if pixels not in self._fed:
+            other = copy.copy(self)
+            other.config = replace(self.config, pixels=pixels)
+            self._fed[pixels] = other
+        return self._fed[pixels]
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Return unit embeddings [n, embed_dim] of images [n, 3, h, w] in [-1, 1]."""
@@ -251,6 +271,7 @@ class Clip(nn.Module):
             "image_mean": list(self.config.pixel_mean),
             "image_std": list(self.config.pixel_std),
             "faceedit_pixels": self.config.pixels,
+            "faceedit_wording": self.config.wording,
         }
         (folder / PREPROCESSOR).write_text(json.dumps(pixels, indent=2) + "\n", encoding="utf-8")
 

@@ -67,6 +67,7 @@ def clip_config(official: Mapping[str, Tensor]) -> ClipConfig:
         start_token=vocabulary - 2,
         end_token=vocabulary - 1,
         embed_dim=official["text_projection"].shape[1],
+        wording="web",
     )
 
 

@@ -281,6 +281,7 @@ def _transformers_config(state: Mapping[str, Tensor]) -> ClipConfig:
         start_token=vocabulary - 2,
         end_token=vocabulary - 1,
         embed_dim=state["text_projection.weight"].shape[0],
+        wording="web",
     )
 
 

@@ -25,6 +25,7 @@ from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.optimization.directions import select
 from faceedit.types import Face, Latent, Sentence, Space
+from faceedit.words.frames import IMAGENET
 
 logger = logging.getLogger(__name__)
 Base = Literal["sample", "mean", "mean_cumulative"]
@@ -124,6 +125,7 @@ class StyleClipGlobal(EditMethod):
     config_class = GlobalConfig
     space = Space.S
     needs = frozenset({"generator", "clip"})
+    frames = IMAGENET
 
     directions: Tensor  # [C, d], unit length and 0 for toRGB's channels
     deviation: Tensor  # [C], of each channel over random faces

@@ -152,6 +152,7 @@ class StyleClipMapper(EditMethod):
     config_class = MapperConfig
     space = Space.W_PLUS  # of the default settings; an instance has that of its settings
     needs = frozenset({"generator", "clip", "identity"})
+    pixels = "styleclip"
 
     centre: Tensor  # [w_dim], or [sum(style_dims)]: what codes are measured from
     unit: Tensor  # the same: what an offset of 1 is worth in each entry

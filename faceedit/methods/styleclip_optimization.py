@@ -57,6 +57,7 @@ class StyleClipOptimization(EditMethod):
     config_class = OptimizationConfig
     space = Space.W_PLUS  # of the default settings; an instance has that of its settings
     needs = frozenset({"generator", "clip", "identity"})
+    pixels = "styleclip"
 
     def __init__(self, config: OptimizationConfig) -> None:
         super().__init__(config)

@@ -82,6 +82,7 @@ class TediGan(EditMethod):
     config_class = TediGanConfig
     space = Space.W_PLUS
     needs = frozenset({"generator", "clip", "identity", "encoder"})
+    pixels = "styleclip"
 
     def forward(
         self, source: Face, sentence: Sentence, backbones: Backbones, strength: float = 1.0

@@ -16,6 +16,7 @@ from torch import Tensor
 from faceedit.errors import PromptError
 from faceedit.types import Sentence
 from faceedit.words.everyday import in_plain_words
+from faceedit.words.frames import frames_of, has_read_the_web
 from faceedit.words.lexicon import other_end_of, thing_absent_in
 from faceedit.words.polarity import without_negations
 from faceedit.words.vocabulary import knows
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NEUTRAL = "a face"
-# A sentence is read in several frames and their embeddings are averaged, as StyleCLIP's global
-# directions do with ImageNet's 79. The frames have to suit any wording: "red hair", "smiling",
-# "a man with a beard".
-TEMPLATES = ("{}", "portrait, {}", "face, {}", "person, {}")
 LETTERS = ("L", "N")  # Unicode categories that words are made of
 
 
@@ -37,7 +34,7 @@ def read(
     prompt: str | Sequence[str],
     neutral: str,
     clip: Clip,
-    templates: Sequence[str] = TEMPLATES,
+    templates: Sequence[str] | None = None,
 ) -> Sentence:
     """Turn words into what methods work with.
 
@@ -45,7 +42,8 @@ def read(
         prompt: What is wanted; one sentence, or one for each image of a batch.
         neutral: What the photo shows already, like "a face".
         clip: Reads the words.
-        templates: Frames with one "{}" each, over which an embedding is averaged.
+        templates: Frames with one "{}" each, over which an embedding is averaged; None takes those
+            of this CLIP, see `faceedit.words.frames`.
 
     Returns:
         The sentence; both embeddings are [n, embed_dim] of unit length, n the number of prompts.
@@ -64,17 +62,21 @@ def plain(prompt: str, clip: Clip) -> str:
     """Return a sentence as CLIP and the methods get it.
 
     What is denied is said as its opposite, and words that CLIP has never read are said in others;
-    a sentence without either stays as it is.
+    a sentence without either stays as it is. A CLIP that has read the web gets the words of the
+    user, as in the papers.
 
     Raises:
         PromptError: If there are no words in it.
     """
+    if has_read_the_web(clip):
+        return clean(prompt)
     return in_plain_words(without_negations(clean(prompt)), lambda word: knows(word, clip))
 
 
 @torch.no_grad()
-def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] = TEMPLATES) -> Tensor:
-    """Return unit embeddings [n, embed_dim], each the mean over the templates."""
+def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] | None = None) -> Tensor:
+    """Return unit embeddings [n, embed_dim], each the mean over the templates; see `read`."""
+    templates = frames_of(clip) if templates is None else templates
     framed = [template.format(text) for text in texts for template in templates]
     vectors = clip.encode_text(framed).unflatten(0, (len(texts), len(templates)))
     return F.normalize(vectors.mean(dim=1), dim=-1)

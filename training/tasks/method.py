@@ -208,7 +208,8 @@ def frozen_backbones(
     config: TrainConfig, method: type[EditMethod], device: torch.device
 ) -> Backbones:
     """Load what a method reads, and what its training needs beside."""
-    return load_backbones(config.base_path, read_networks(method)).to(device)
+    names = read_networks(method)
+    return method.reading(load_backbones(config.base_path, names)).to(device)
 
 
 def read_networks(method: type[EditMethod]) -> list[str]:
