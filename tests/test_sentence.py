@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from faceedit.errors import PromptError
+from faceedit.methods import METHODS
 from faceedit.words.frames import HOUSE, IMAGENET, RAW, frames_of
-from faceedit.words.sentence import clean, embed, read
+from faceedit.words.sentence import clean, embed, plain, read
 
 
 def test_embeddings_have_unit_length_and_one_row_a_prompt(backbones):

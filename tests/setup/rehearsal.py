@@ -34,11 +34,11 @@ MAPPERS = {"purple_hair": "purple hair", "surprised": "surprised face"}
 
 def merges(count: int) -> Iterator[tuple[str, str]]:
     """Yield so many merges of letters, first those of a few words, then any."""
-    made: dict[tuple[str, str], None] = {}
+    made: dict[str, tuple[str, str]] = {}  # by what they make, which is a token
     for word in WORDS:
         parts = [*word[:-1], f"{word[-1]}</w>"]
         while len(parts) > 1:
-            made[parts[0], parts[1]] = None
+            made["".join(parts[:2])] = (parts[0], parts[1])
             parts[:2] = ["".join(parts[:2])]
     pairs = itertools.product(LETTERS, LETTERS)
     triples = itertools.product(map("".join, itertools.product(LETTERS, LETTERS)), LETTERS)
@@ -49,8 +49,8 @@ def merges(count: int) -> Iterator[tuple[str, str]]:
     for pair in itertools.chain(pairs, triples, fours):
         if len(made) >= count:
             break
-        made[pair] = None
-    yield from itertools.islice(made, count)
+        made.setdefault("".join(pair), pair)
+    yield from itertools.islice(made.values(), count)
 
 
 def networks(full: bool) -> tuple[Generator, Encoder, Identity, Clip]:
