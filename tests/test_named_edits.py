@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.types import Sentence
-from faceedit.words.named_edits import EditNames, choose, parse, readable
+from faceedit.words.named_edits import EditNames, choose, named_wishes, parse, readable
+from faceedit.words.sentence import read
 from faceedit.words.statements import WORDINGS
 from faceedit.world import SPECS
 
@@ -43,6 +44,21 @@ def test_wording_that_the_photo_shows_already_is_not_picked():
         likely = change @ F.normalize(names.embeddings[1:] - neutral, dim=1).T > 0
         chosen = names.nearest(Sentence(("red",), "sad", target, neutral))
         assert int(chosen) == (1 if likely else 0)
+
+
+def test_what_has_no_edit_of_its_own_to_be_absent_is_taken_back(backbones):
+    said = (("hat=cap", "a hat"), ("hat=none", "no hat"), ("moustache+", "a moustache"))
+    names = EditNames((*said, ("femininity+", "no moustache")), backbones.clip.embed_dim)
+    names.embed(backbones.clip)
+    for prompt, sign, key in (
+        ("no hat", 1, "hat=none"),
+        ("no moustache", -1, "moustache+"),
+        ("a moustache", 1, "moustache+"),
+    ):
+        ((wish, asked),) = named_wishes(
+            read(prompt, "a face", backbones.clip), names, backbones.clip
+        )
+        assert (float(asked), names.keys[int(names.nearest(wish))]) == (sign, key)
 
 
 def test_scores_rise_with_what_the_key_says():

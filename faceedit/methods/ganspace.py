@@ -124,19 +124,20 @@ class GanSpace(EditMethod):
         A sentence of several wishes moves along one component a wish, one after the other.
         """
         step = partial(self._step, strength=strength)
-        edited = one_edit_per_wish(source.latent.code, sentence, backbones.clip, step)
+        code = source.latent.code
+        edited = one_edit_per_wish(code, sentence, backbones.clip, self.names, step)
         image = backbones.generator.synthesis(edited)
         return Face(image, Latent(edited, self.space), source.mask)
 
-    def _step(self, code: Tensor, sentence: Sentence, strength: float) -> Tensor:
-        """Return how far one wish moves codes, [n, num_ws, w_dim].
+    def _step(self, code: Tensor, sentence: Sentence, sign: Tensor, strength: float) -> Tensor:
+        """Return how far one wish moves codes, [n, num_ws, w_dim]; the sign -1 takes it back.
 
         In the mode "target" the first layer's coordinate along the component ends there, wherever
         it was, instead of moving on by it; every layer of the range moves as far.
         """
         chosen = self.names.nearest(sentence)
         k = self.edit_component[chosen]  # [m], m one sentence for all faces or one a face
-        sigmas = strength * self.config.step * self.edit_sigmas[chosen].to(code)
+        sigmas = strength * sign[:, 0, 0] * self.config.step * self.edit_sigmas[chosen].to(code)
         if self.config.mode == "target":
             now = self.coordinates(code[:, 0])
             sigmas = sigmas - now.gather(1, k.expand(len(code))[:, None])[:, 0]

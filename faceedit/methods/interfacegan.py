@@ -144,12 +144,13 @@ class InterFaceGan(EditMethod):
         A sentence of several wishes moves along one boundary a wish, one after the other.
         """
         step = partial(self._step, strength=strength)
-        edited = one_edit_per_wish(source.latent.code, sentence, backbones.clip, step)
+        code = source.latent.code
+        edited = one_edit_per_wish(code, sentence, backbones.clip, self.names, step)
         image = backbones.generator.synthesis(edited)
         return Face(image, Latent(edited, self.space), source.mask)
 
-    def _step(self, code: Tensor, sentence: Sentence, strength: float) -> Tensor:
-        """Return how far one wish moves codes, [n, 1, w_dim].
+    def _step(self, code: Tensor, sentence: Sentence, sign: Tensor, strength: float) -> Tensor:
+        """Return how far one wish moves codes, [n, 1, w_dim]; the sign is 1, or -1 to take back.
 
         There is one sentence for all faces or one a face (m of them). In the mode "absolute" the
         mean of the layers ends strength * reach beyond the boundary, wherever it was, instead of
@@ -158,7 +159,7 @@ class InterFaceGan(EditMethod):
         chosen = self.names.nearest(sentence)
         steps = [self.delta_w(index)[None] for index in chosen.tolist()]
         delta_w = torch.cat([self.boundaries[:0], *steps]).to(code)  # [m, w_dim]
-        length = code.new_full((len(chosen), 1), float(strength))
+        length = strength * sign[:, 0]  # [m, 1]
         if self.config.mode == "absolute":
             normals = self.boundaries[chosen].to(code)
             now = (code.mean(dim=1) * normals).sum(1) - self.distances[chosen].to(code)

@@ -23,9 +23,7 @@ from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words import named_edits
-from faceedit.words.named_edits import EditNames, Wordings
-from faceedit.words.sentence import wish_sequence
-from faceedit.words.wishes import wishes
+from faceedit.words.named_edits import EditNames, Wordings, named_wishes
 
 CHUNK = 8  # faces whose gradients are taken at once
 CANDIDATES = 6  # channels that the attribute scores propose for an edit; each is then tried
@@ -144,7 +142,7 @@ class StyleSpace(EditMethod):
         """Return G(s) with one channel moved a wish, that of the edit nearest to it."""
         code = source.latent.code.clone()
         rows = torch.arange(len(code), device=code.device)
-        for wish, asked in wish_sequence(sentence, wishes, backbones.clip):
+        for wish, asked in named_wishes(sentence, self.names, backbones.clip):
             chosen = self.names.nearest(wish)
             channel = self.edit_channels[chosen, self.config.rank]
             length = self.edit_sigmas[chosen, self.config.rank] * self.deviation[channel]

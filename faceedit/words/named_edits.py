@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from faceedit.backbones import Backbones
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.types import Sentence
+from faceedit.words.lexicon import thing_absent_in
 from faceedit.words.sentence import embed, wish_sequence
 from faceedit.words.statements import WORDINGS as WORDINGS
 from faceedit.words.statements import Wordings
@@ -83,7 +84,11 @@ def known(method: str, backbones: Backbones, wordings: Wordings | None = None) -
 
 
 def one_edit_per_wish(
-    code: Tensor, sentence: Sentence, clip: Any, step: Callable[[Tensor, Sentence], Tensor]
+    code: Tensor,
+    sentence: Sentence,
+    clip: Any,
+    names: EditNames,
+    step: Callable[[Tensor, Sentence, Tensor], Tensor],
 ) -> Tensor:
     """Return codes [n, num_ws, w_dim] after one named edit per wish, one after the other.
 
@@ -91,11 +96,31 @@ def one_edit_per_wish(
         code: Before.
         sentence: One for all faces or one a face.
         clip: Reads the wishes.
-        step: How far one wish moves the codes that the ones before have made.
+        names: The edits that the method knows.
+        step: How far one wish moves the codes that the ones before have made; its third argument
+            is the wish's sign, [n, 1, 1].
     """
-    for wish, asked in wish_sequence(sentence, wishes, clip):
-        code = code + asked.to(code) * step(code, wish)
+    for wish, sign in named_wishes(sentence, names, clip):
+        sign = sign.to(code)
+        code = code + (sign != 0) * step(code, wish, sign)
     return code
+
+
+def named_wishes(sentence: Sentence, names: EditNames, clip: Any) -> list[tuple[Sentence, Tensor]]:
+    """Return what a sentence asks for, part after part, see `wish_sequence`.
+
+    "No moustache" has no edit of its own, and the nearest name is about something else. Then the
+    moustache is taken back.
+    """
+
+    def instead(part: str) -> str | None:
+        thing = thing_absent_in(part)
+        if thing is None:
+            return None
+        own, others = names.attributes_near((part, thing), sentence, clip)
+        return None if own == others else thing
+
+    return wish_sequence(sentence, wishes, clip, instead=instead)
 
 
 class EditNames(nn.Module):
@@ -134,6 +159,16 @@ class EditNames(nn.Module):
             importance = logging.INFO if cosine >= FAR else logging.WARNING
             logger.log(importance, "%r: the nearest is %s (%.2f)", prompt, self.keys[index], cosine)
         return chosen
+
+    def attributes_near(
+        self, texts: Sequence[str], sentence: Sentence, clip: Any
+    ) -> tuple[str, ...]:
+        """Return the attribute of the edit that each text is nearest to."""
+        neutral = sentence.neutral_embedding[:1].to(self.embeddings)
+        wanted = F.normalize(embed(texts, clip).to(neutral) - neutral, dim=-1)
+        changes = F.normalize(self.embeddings - neutral, dim=-1)
+        best = self.owner[(wanted @ changes.T).argmax(dim=1)]
+        return tuple(self.attributes[index] for index in best.tolist())
 
     def scores(self, heads: Sequence[AttributeHead], answers: Mapping[str, Tensor]) -> Tensor:
         """Return how much each edit's attribute holds, [n, keys].

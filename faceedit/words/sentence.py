@@ -83,7 +83,12 @@ def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] | None = No
 
 
 def wish_sequence(
-    sentence: Sentence, split: Callable[[str], list[str]], clip: Clip, *, take_back: bool = False
+    sentence: Sentence,
+    split: Callable[[str], list[str]],
+    clip: Clip,
+    *,
+    take_back: bool = False,
+    instead: Callable[[str], str | None] = lambda part: None,
 ) -> list[tuple[Sentence, Tensor]]:
     """Return what a sentence asks for, part after part.
 
@@ -93,6 +98,7 @@ def wish_sequence(
         clip: Reads the parts.
         take_back: Whether what is said to be absent is also asked for with the other sign, for
             methods that bring a hat better than they take one off.
+        instead: Says for a part what is to be taken back instead of asking for it, or None.
 
     Returns:
         The prompts' next parts as a sentence of n, and 1 where there is one, -1 where it is to be
@@ -100,6 +106,10 @@ def wish_sequence(
     """
     parts = [split(prompt) for prompt in sentence.prompt]
     signs = [[1.0] * len(row) for row in parts]
+    for row, sign in zip(parts, signs, strict=True):
+        for place, part in enumerate(row):
+            if thing := instead(part):
+                row[place], sign[place] = thing, -1.0
     if take_back:
         for row, sign in zip(parts, signs, strict=True):
             things = [thing for part in list(row) if (thing := thing_absent_in(part))]
@@ -109,7 +119,11 @@ def wish_sequence(
     for turn in range(max((len(row) for row in parts), default=1)):
         asked = torch.tensor([row[turn] if turn < len(row) else 0.0 for row in signs] or [1.0])
         target = sentence.target
-        rows = [k for k, row in enumerate(parts) if turn < len(row) > 1]
+        rows = [
+            k
+            for k, row in enumerate(parts)
+            if turn < len(row) and (len(row) > 1 or signs[k][turn] < 0)
+        ]
         if rows:
             read_now = embed([parts[k][turn] for k in rows], clip).to(target)
             target = target.index_copy(0, torch.tensor(rows, device=target.device), read_now)

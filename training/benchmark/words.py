@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from faceedit.editor import FaceEditor
+from faceedit.errors import FaceEditError
 from faceedit.inversion import to_space
-from faceedit.types import Face, Latent, Space
+from faceedit.notes import METHOD_NOTES
+from faceedit.types import EditRequest, Face, Latent, Space
 from faceedit.words.polarity import without_negations
 from faceedit.words.sentence import NEUTRAL, read
 from faceedit.words.understanding import nearest_statement, understand
@@ -27,7 +29,7 @@ from training.benchmark.wordings import DENIED, EVERYDAY, MEANINGLESS, NOT
 from training.config import ROOT
 from training.measures.networks import Setting
 
-FAST = ("counterfactual", "ffclip", "feat", "maniclip", "clip_regression")
+FAST = tuple(name for name, note in METHOD_NOTES.items() if note.speed == "fast")
 DRAWN = 50  # faces at a time
 MOST_DRAWN = 40  # times; what is rarer than that is measured on fewer faces
 FIRST_SEED = 1000
@@ -44,9 +46,12 @@ class Denial:
     lost: int
     lacked: int
     gained: int
+    refused: str = ""  # why nothing was edited, in the words that a user reads
 
     def line(self) -> str:
         """Return it as a row of the table."""
+        if self.refused:
+            return f"{self.thing:14} {self.method:18} {self.said:32} refused: {self.refused}"
         share = f"{self.lost / self.had:.2f}" if self.had else "-"
         return (
             f"{self.thing:14} {self.method:18} {self.said:32} "
@@ -147,9 +152,12 @@ def _tried(
     lacking: Tensor,
 ) -> Denial:
     backbones = editor.backbones
+    try:
+        method = editor.method(name, editor.library.variant(EditRequest(text, name)))
+    except FaceEditError as error:
+        return Denial(thing, name, text, 0, 0, 0, 0, str(error))
     codes = torch.cat([having, lacking])
     image = backbones.require("generator", name).synthesis(codes)
-    method = editor.method(name)
     source = to_space(Face(image, Latent(codes, Space.W_PLUS)), method.space, backbones)
     sentence = read([text] * len(codes), NEUTRAL, backbones.require("clip", name))
     edited = method.edit(source, sentence, backbones)
