@@ -43,7 +43,7 @@ from faceedit.types import (
 )
 from faceedit.words.frames import frames_of
 from faceedit.words.sentence import read
-from faceedit.words.understanding import understand
+from faceedit.words.understanding import Understanding, understand
 
 logger = logging.getLogger(__name__)
 
@@ -381,7 +381,8 @@ class FaceEditor:
             edited = method.edit(given, sentence, networks, request.strength, request.layers)
         edited = source if edited is given else portrait.seen(source, edited, self.backbones)
         outcome = self._outcome(portrait, source, edited, request.mask, output)
-        doubts = self._doubts(request, source)
+        understood = understand(request.prompt, clip, request.neutral)
+        doubts = _doubts(understood, source)
         return EditResult(
             image=edited.to_pil() if outcome is None else outcome.image,
             reconstruction=portrait.face.to_pil(),
@@ -392,7 +393,7 @@ class FaceEditor:
             face=edited.to_pil(),
             changed=None if outcome is None else outcome.changed,
             doubts=doubts,
-            notes=doubts + (() if outcome is None else outcome.notes),
+            notes=doubts + understood.remarks + (() if outcome is None else outcome.notes),
             scores=self._scores(source, edited, sentence),
             seconds=time.perf_counter() - start,
             step=Step(portrait, source, edited, None if outcome is None else outcome.image),
@@ -430,14 +431,6 @@ class FaceEditor:
         if self.backbones.segmenter is None:
             return Outcome(pasted(portrait, source, edited), notes=(NOT_PARSED,))
         return self._photographs.carried(portrait, source, edited, self.backbones, mask)
-
-    def _doubts(self, request: EditRequest, source: Face) -> tuple[str, ...]:
-        """Return what the user should know of the request: words and masks of little effect."""
-        doubt = understand(request.prompt, self.backbones.clip, request.neutral).warning
-        found = [] if doubt is None else [doubt]
-        if source.mask is not None and float(source.mask.max()) < VISIBLE:
-            found.append("the mask allows no change on this face, so nothing was edited")
-        return tuple(found)
 
     def _mask(self, mask: Any, portrait: Portrait) -> torch.Tensor:
         """Return where an edit may act, [1, 1, h, w] in [0, 1], from region names or a picture."""
@@ -547,6 +540,14 @@ def _precision(dtype: torch.dtype | None) -> torch.dtype | None:
             f"dtype is {arguments.shown(dtype)}; it must be torch.float32, bfloat16 or float16"
         )
     return None if dtype is torch.float32 else dtype
+
+
+def _doubts(understood: Understanding, source: Face) -> tuple[str, ...]:
+    """Return why an edit may not be what was asked for: words or a mask of little effect."""
+    found = [] if understood.warning is None else [understood.warning]
+    if source.mask is not None and float(source.mask.max()) < VISIBLE:
+        found.append("the mask allows no change on this face, so nothing was edited")
+    return tuple(found)
 
 
 def _aligned_mask(mask: Any, portrait: Portrait) -> torch.Tensor:

@@ -129,6 +129,11 @@ def test_the_sentence_that_methods_get_denies_nothing(backbones):
         ("dark-skinned", "dark skin"),
         ("mouth wide open", "open mouth"),
         ("spectacles", "spectacles"),
+        ("an 80-year-old woman", "an old woman"),
+        ("look ten years younger", "look a young face"),
+        ("he is in his 50s", "he is middle-aged"),
+        ("bushy eyebrows like his dad", "bushy eyebrows"),
+        ("make him go bald", "bald"),
         ("this person has copper hair", "this person has red hair"),
     ],
 )
@@ -176,6 +181,24 @@ def test_what_is_understood_is_not_warned_of(backbones):
         found = understand(prompt, backbones.clip)
         assert found.understood and found.warning is None
     assert found.plain == "glasses"
+
+
+def test_unknown_words_that_describe_a_known_thing_are_left_out_and_said(backbones):
+    for prompt, plainly, left in (
+        ("a punk mohawk", "a mohawk", ("punk",)),
+        ("no steampunk goggles and red hair", "without glasses, red hair", ()),
+        ("Harry Potter glasses", "glasses", ("harry", "potter")),
+        ("zorgly red hair and qwerty", "red hair and qwerty", ("zorgly",)),
+        ("lots of wrinkles", "lots of wrinkles", ()),
+        ("zorgly hair", "zorgly hair", ()),  # nothing would be left
+        ("curlly red hair", "curlly red hair", ()),  # a known word misspelt
+    ):
+        found = understand(prompt, backbones.clip)
+        assert (found.plain, found.left_out) == (plainly, left)
+        assert plain(prompt, backbones.clip) == plainly
+    assert understand("a punk mohawk", backbones.clip).remarks == (
+        "'punk' means nothing to this model and is left out",
+    )
 
 
 def test_the_nearest_known_statement_is_found(backbones):

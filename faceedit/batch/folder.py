@@ -273,8 +273,9 @@ def _settle(editor: FaceEditor, job: Job) -> tuple[Job, str, tuple[str, ...]]:
     text = json.dumps(facts, sort_keys=True, default=str)
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     # Whether a mask leaves room for the edit depends on the photo, not on the drawn face.
-    doubt = understand(request.prompt, editor.backbones.clip, request.neutral).warning
-    return replace(job, request=request), digest, () if doubt is None else (doubt,)
+    understood = understand(request.prompt, editor.backbones.clip, request.neutral)
+    doubts = () if understood.warning is None else (understood.warning,)
+    return replace(job, request=request), digest, doubts + understood.remarks
 
 
 def _weights_print(method: EditMethod) -> str:

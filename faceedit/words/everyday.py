@@ -15,7 +15,19 @@ Knows = Callable[[str], bool]  # whether a word is known to those who read it
 
 _PART = r"(hair|eyes|lips|eyebrows|brows|skin|nose|mouth|ears|chin|jaw|cheeks|face|beard)"
 _WHOSE = r"(?:the|his|her|their|its|my|your)"
-_WHO = r"(?:him|her|them|it|me|us|(?:the|this|that|my) (?:person|man|woman|guy|girl|face|photo))"
+_WHO = (
+    r"(?:him|her|them|it|me|us|(?:the|this|that|my) "
+    r"(?:person|man|woman|guy|girl|boy|lady|gentleman|kid|model|subject|face|photo|picture))"
+)
+# Ages in numbers: years, decades, and what captions call them.
+_AGES = (
+    (r"1?\d|2\d|ten|twelve|(?:six|eigh|nine)?teen|twenty(?:[ -]\w+)?", r"twenties|teens|20'?s",
+     "young"),
+    (r"[45]\d|(?:forty|fifty)(?:[ -]\w+)?", r"forties|fifties|[45]0'?s", "middle-aged"),
+    (r"[6-9]\d|1\d\d|(?:sixty|seventy|eighty|ninety)(?:[ -]\w+)?",
+     r"sixties|seventies|eighties|nineties|[6-9]0'?s", "old"),
+)  # fmt: skip
+_NUMBER = r"(?:\d+|ten|fifteen|twenty|thirty|forty|fifty)"
 # How wishes begin and end that are said to somebody: they say nothing of a face.
 _ASKED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), text)
@@ -27,21 +39,27 @@ _ASKED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^(?:i want|i'd like|let me see|show me|show|try|what about|how about|imagine)\b", ""),
         (rf"^(?:make|turn|dye|colou?r|paint|change|get|cut|style|do|give|switch) {_WHOSE} {_PART}"
          r" (?:in(?:to)? |to be |to look |to |look |be )?(?:an? )?([a-z -]+)", r"\2 \1"),
-        (rf"^(?:make|turn|let|have|get|change) {_WHO} (?:in(?:to)? |to |be |look |wear |have )*"
-         r"(?:like )?", ""),
+        (rf"^(?:make|turn|let|have|get|change) {_WHO}"
+         r" (?:in(?:to)? |to |be |look |wear |have |go |get |become |like )*", ""),
         (rf"^(?:give|put|add|draw|grow|get|let)(?: {_WHO})?(?: have| wear| some)*\b", ""),
         (r"^(?:make|turn|change)(?: (?:it|in)?to)?\b", ""),
         (rf" (?:on|to|for|onto) (?:{_WHO}|{_WHOSE} (?:face|head|eyes|nose|lips|ears))$", ""),
         (r"^(?:add|put on|wear)\b", ""),
         (r"\b(?:please|thanks|thank you)$", ""),
+        (r" like (?:his|her|their|my|your|an?|the) .*$", ""),
+        (r"(?<=\w) (?:so )?(?:hard|a lot|very much|even more|instead)$", ""),
+        *((rf"\b(?:{age})(?:[ -]years?)?[ -]olds?\b|\bin {_WHOSE} (?:{decade})\b", said)
+          for age, decade, said in _AGES),
+        (rf"\b(?:{_NUMBER}|a few|many|some|several) (?:years|decades) older\b", "an old face"),
+        (rf"\b(?:{_NUMBER}|a few|many|some|several) (?:years|decades) younger\b", "a young face"),
         (r"\bmouth (?:is )?(?:wide )?open\b|\bopen(?:ed)? mouth\b", "open mouth"),
         (r"\beyes (?:are )?(closed|shut|wide open|open)$", r"\1 eyes"),
         (r"\b(dark|light|fair|pale|tan|olive|brown|black|white)-skinned\b", r"\1 skin"),
     )
 )  # fmt: skip
 _STATED = re.compile(
-    r"^(?:he|she|they|it|who|the (?:person|man|woman|face)) (?:is|are|has|have|wears?|"
-    r"should (?:be|have|wear)|with)\b"
+    r"^(?:(?:he|she|it|who)'s|they're|(?:he|she|they|it|who|the (?:person|man|woman|face)) "
+    r"(?:is|are|has|have|wears?|should(?: (?:be|have|wear|look|get))?|with))(?!\w)"
 )
 # Groups of words first: what they say together is not what each says.
 PHRASES: dict[str, str] = {

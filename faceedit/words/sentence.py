@@ -19,6 +19,7 @@ from faceedit.words.everyday import in_plain_words
 from faceedit.words.frames import frames_of, has_read_the_web
 from faceedit.words.lexicon import other_end_of, thing_absent_in
 from faceedit.words.polarity import without_negations
+from faceedit.words.strangers import strangers, without
 from faceedit.words.vocabulary import knows
 
 if TYPE_CHECKING:
@@ -61,16 +62,31 @@ def read(
 def plain(prompt: str, clip: Clip) -> str:
     """Return a sentence as CLIP and the methods get it.
 
-    What is denied is said as its opposite, and words that CLIP has never read are said in others;
-    a sentence without either stays as it is. A CLIP that has read the web gets the words of the
-    user, as in the papers.
+    What is denied is said as its opposite, and words that CLIP has never read are said in others,
+    or left out where they describe what it knows; a sentence without either stays as it is. A CLIP
+    that has read the web gets the words of the user, as in the papers.
+
+    Raises:
+        PromptError: If there are no words in it.
+    """
+    said, unknown = reworded(prompt, clip)
+    return without(unknown, said)
+
+
+def reworded(prompt: str, clip: Clip) -> tuple[str, list[str]]:
+    """Return a sentence in words that CLIP knows, as far as there are any, and what to leave out.
 
     Raises:
         PromptError: If there are no words in it.
     """
     if has_read_the_web(clip):
-        return clean(prompt)
-    return in_plain_words(without_negations(clean(prompt)), lambda word: knows(word, clip))
+        return clean(prompt), []
+
+    def known(word: str) -> bool:
+        return knows(word, clip)
+
+    said = in_plain_words(without_negations(clean(prompt)), known)
+    return said, strangers(said, known)
 
 
 @torch.no_grad()

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from faceedit.words.everyday import WORDS, words_of
 from faceedit.words.polarity import without_negations
-from faceedit.words.sentence import NEUTRAL, embed, plain
+from faceedit.words.sentence import NEUTRAL, embed, plain, reworded
 from faceedit.words.statements import WORDINGS
+from faceedit.words.strangers import without
 from faceedit.words.vocabulary import SHORT, knows, says_nothing, spoken
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Understanding:
         unknown: Words that mean nothing to CLIP.
         suggestion: The sentence as it may have been meant, or None.
         change: 1 - cosine of the sentence and the neutral one, how much it asks for at all.
+        left_out: Unknown words that only describe what is known, see `faceedit.words.strangers`.
     """
 
     prompt: str
@@ -49,6 +51,7 @@ class Understanding:
     unknown: tuple[str, ...]
     suggestion: str | None
     change: float
+    left_out: tuple[str, ...] = ()
 
     @property
     def understood(self) -> bool:
@@ -62,10 +65,20 @@ class Understanding:
             return None
         if not self.unknown:
             return f"{self.prompt!r} asks for nothing that a face could change"
-        words = ", ".join(f"'{word}'" for word in self.unknown)
         verb = "means" if len(self.unknown) == 1 else "mean"
         hint = f"; did you mean: {self.suggestion}?" if self.suggestion else ""
+        words = _listed(self.unknown)
         return f"{words} {verb} nothing to this model, so the edit may be about anything{hint}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to tell the user although all else is understood, on one line if anything."""
+        if not self.left_out:
+            return ()
+        one = len(self.left_out) == 1
+        verbs = ("means", "is") if one else ("mean", "are")
+        words = _listed(self.left_out)
+        return (f"{words} {verbs[0]} nothing to this model and {verbs[1]} left out",)
 
 
 def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding:
@@ -76,7 +89,8 @@ def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding
         clip: Who reads it.
         neutral: What the photo shows already.
     """
-    said = plain(prompt, clip)
+    said, described = reworded(prompt, clip)
+    said = without(described, said)
     unknown = tuple(dict.fromkeys(word for word in words_of(said) if not knows(word, clip)))
     if re.search(r"\d", said) and says_nothing(said):  # numbers
         unknown = (said,)
@@ -85,7 +99,7 @@ def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding
     if not says_nothing(said):
         wanted, shown = embed([said, neutral], clip)
         change = 1 - float(wanted @ shown)
-    return Understanding(prompt, said, unknown, suggestion, change)
+    return Understanding(prompt, said, unknown, suggestion, change, tuple(described))
 
 
 def nearest_statement(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> tuple[str, str, float]:
@@ -110,6 +124,10 @@ def _known(clip: Clip, neutral: str) -> Tensor:
 
 def _changes(vectors: Tensor, neutral: Tensor) -> Tensor:
     return F.normalize(vectors - neutral, dim=-1)
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
 
 
 def _suggestion(said: str, unknown: tuple[str, ...]) -> str | None:
