@@ -380,7 +380,7 @@ class FaceEditor:
             networks = method.reading(self.backbones)
             edited = method.edit(given, sentence, networks, request.strength, request.layers)
         edited = source if edited is given else portrait.seen(source, edited, self.backbones)
-        outcome = self._outcome(portrait, source, edited, request.mask, output)
+        outcome = self._outcome(portrait, source, edited, request, sentence, output)
         understood = understand(request.prompt, clip, request.neutral)
         doubts = _doubts(understood, source)
         return EditResult(
@@ -418,11 +418,18 @@ class FaceEditor:
         return "no other method answers" if name is None else f"{name} answers"
 
     def _outcome(
-        self, portrait: Portrait, source: Face, edited: Face, mask: Any, output: Output
+        self,
+        portrait: Portrait,
+        source: Face,
+        edited: Face,
+        request: EditRequest,
+        sentence: Sentence,
+        output: Output,
     ) -> Outcome | None:
         """Return the photo after an edit; None for a face that no photo shows, or if unwanted."""
         if portrait.photo is None or portrait.aligned is None or output is Output.CHARACTER:
             return None
+        mask = request.mask
         if output is Output.PASTED:
             image = pasted(portrait, source, edited)
             if mask is not None and read_regions(mask) is None:
@@ -430,7 +437,10 @@ class FaceEditor:
             return Outcome(image)
         if self.backbones.segmenter is None:
             return Outcome(pasted(portrait, source, edited), notes=(NOT_PARSED,))
-        return self._photographs.carried(portrait, source, edited, self.backbones, mask)
+        prompt, strength = sentence.prompt[0], request.strength
+        return self._photographs.carried(
+            portrait, source, edited, self.backbones, mask, prompt=prompt, strength=strength
+        )
 
     def _mask(self, mask: Any, portrait: Portrait) -> torch.Tensor:
         """Return where an edit may act, [1, 1, h, w] in [0, 1], from region names or a picture."""

@@ -19,10 +19,12 @@ from faceedit.backbones import Backbones
 from faceedit.photo import load_mask
 from faceedit.photo.regions import REACH, labels_of, read_regions
 from faceedit.portrait import Portrait
-from faceedit.transfer import Readers, Scene, View, carry, read_scene
+from faceedit.transfer import Asked, Readers, Scene, View, carry, read_scene
 from faceedit.transfer.readers import readers_of, remembering
 from faceedit.types import Face
+from faceedit.words.worn import named_parts, speaks_of_parts_only
 
+SHOWN = 0.5  # strength from which an edit shows what its sentence names in full
 REMEMBERED = 2  # photographs whose regions are kept: each is some 60 MB
 
 
@@ -49,6 +51,9 @@ class Photographs:
         edited: Face,
         backbones: Backbones,
         mask: Any = None,
+        *,
+        prompt: str = "",
+        strength: float = 1.0,
     ) -> Outcome:
         """Return the photograph with an edit carried on to it; strength 0 gives the photo itself.
 
@@ -58,6 +63,8 @@ class Photographs:
             edited: And after; its mask says where the method acted.
             backbones: Needs `segmenter`.
             mask: Where the user allows changes: region names or a picture as large as the photo.
+            prompt: The sentence in plain words: things to wear that it does not name stay.
+            strength: Of the edit.
         """
         assert portrait.photo is not None and portrait.aligned is not None
         if edited is source:
@@ -72,7 +79,8 @@ class Photographs:
         elif mask is not None:
             allowed = np.asarray(load_mask(mask))
         before, after = np.asarray(source.to_pil()), np.asarray(edited.to_pil())
-        result = carry(scene, before, after, readers, limit=limit, allowed=allowed)
+        asked = Asked(named_parts(prompt), speaks_of_parts_only(prompt), strength >= SHOWN)
+        result = carry(scene, before, after, readers, limit=limit, allowed=allowed, asked=asked)
         changed = Image.fromarray(result.changed.astype(np.uint8) * 255)
         return Outcome(Image.fromarray(result.image), changed, result.notes)
 

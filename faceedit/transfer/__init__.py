@@ -5,12 +5,14 @@ photograph's own pixels, and only what the photograph lacks is drawn into it. No
 method or a network; regions and landmarks are handed in.
 """
 
+from faceedit.transfer.asked import Asked
 from faceedit.transfer.carry import Carried, Readers, Scene, carry, read_scene
 from faceedit.transfer.frame import Frame, frame_around
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.view import View
 
 __all__ = [
+    "Asked",
     "Carried",
     "Frame",
     "Layers",

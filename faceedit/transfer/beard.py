@@ -136,21 +136,20 @@ def growth(beard: Beard, face: FaceMap, noise: np.random.Generator, sheet: Sheet
     """Return how densely hair grows, [h, w] in [0, 1]."""
     x, y = np.abs(face.x), face.y
     rough = _mottle(noise, sheet, 3.0) * 2.2 + _mottle(noise, sheet, 0.8) * 1.0
-    top = np.interp(x, [0, 30, 38, 46, 55, 62, 70], [-62, -62, -54, -44, -26, 2, 14]) + rough
+    line = np.interp(x, [0, 30, 38, 46, 54, 60, 65, 70], [-64, -64, -60, -54, -43, -23, 3, 14])
     bottom = -119 + 0.006 * x * x + rough
-    cheeks = smooth_step(1, -8, y - top) * smooth_step(-7, 4, y - bottom)
+    cheeks = smooth_step(3, -11, y - line - 1.3 * rough) * smooth_step(-7, 4, y - bottom)
     cheeks = cheeks * smooth_step(72, 66, x) * smooth_step(16, -22, y)
     # Less grows beside the lower lip.
     bare = np.hypot((x - 17) / 9, (y + 79) / 5)
     cheeks = cheeks * (0.35 + 0.65 * smooth_step(0.5, 1.3, bare))
-    chin = np.hypot(x / 21, (np.minimum(y + 104, 0) / 17) + np.maximum(y + 104, 0) / 19)
-    chin = smooth_step(1.08, 0.72, chin + 0.03 * rough)
-    soul = smooth_step(1.1, 0.6, np.hypot(x / 7, (y + 82) / 8) + 0.04 * rough)
-    beside = smooth_step(6, 2, np.abs(x - 32 - 0.10 * (y + 80)) + 0.4 * rough)
-    beside = (
-        beside * smooth_step(-56, -62, y) * smooth_step(-106, -92, y) * min(beard.lip, beard.chin)
-    )
-    chin = np.maximum(np.maximum(chin, soul), 0.85 * beside)
+    chin = np.hypot(x / 25, (np.minimum(y + 102, 0) / 18) + np.maximum(y + 102, 0) / 19)
+    chin = smooth_step(1.12, 0.60, chin + 0.03 * rough)
+    soul = smooth_step(1.2, 0.5, np.hypot(x / 9, (y + 82) / 9) + 0.04 * rough)
+    # Between moustache and chin it grows thinly, beside the mouth's corners.
+    beside = smooth_step(9, 2, np.abs(x - 31 - 0.16 * (y + 80)) + 0.5 * rough)
+    beside = 0.55 * beside * smooth_step(-54, -64, y) * smooth_step(-112, -98, y)
+    chin = np.maximum(np.maximum(chin, soul), beside * min(beard.lip, beard.chin))
     middle = -53.5 - 0.10 * np.clip(x - 8, 0, None) - 0.012 * np.clip(x - 14, 0, None) ** 2
     thick = 5.6 - 0.05 * x
     lip = smooth_step(1.15, 0.55, np.abs(y - middle) / thick + 0.04 * rough)
@@ -284,11 +283,28 @@ ZONES = {  # mm of the average face: least and most |x|, least and most y
     "chin": (0, 15, -109, -90),
     "lip": (3, 25, -57, -50),
 }
+OWN = 0.5  # of a zone is beard in the photograph: it has what would grow there
+KINDS: dict[str, tuple[str, tuple[str, ...]]] = {  # trait of the drawn face, where it grows
+    "full": ("beard: full", ("cheeks", "chin", "lip")),
+    "goatee": ("beard: goatee", ("chin", "lip")),
+    "moustache": ("moustache", ("lip",)),
+    "stubble": ("beard: stubble", ("cheeks", "chin", "lip")),
+}
+SHOWN = 0.3  # of a trait: the drawn face has it, if faintly
+MOVED = 0.05  # of a trait: the edit moves towards it
+
+
+def moved_towards(before: View, after: View, trait: str) -> bool:
+    """Return whether an edit moves a drawn face towards a trait in [0, 1], or it has it."""
+    now, then = after.traits.get(trait), before.traits.get(trait)
+    if now is None or then is None:
+        return False
+    return now > SHOWN or now > then + MOVED
 
 
 def read_beard(
     photo: View, before: View, after: View, heads: tuple[Head, Head, Head]
-) -> Beard | None:
+) -> Beard | Layers | None:
     """Return what the edit makes grow, None where that is nothing.
 
     Args:
@@ -298,16 +314,21 @@ def read_beard(
         heads: The views of their heads, in this order.
     """
     own, had, has = (grown_parts(*pair) for pair in zip((photo, before, after), heads, strict=True))
-    grows = {
-        name: float(has[name] > 0.4 and has[name] > had[name] + 0.25 and own[name] < 0.6)
-        for name in ZONES
-    }
-    told = after.choice("beard"), before.choice("beard")
-    if all(choice is not None for choice in told):
-        (now, sure), (then, _) = told  # type: ignore[misc]
-        doubtful = now == then or sure < SURE
-        if doubtful and not (grows["lip"] and not grows["chin"]):
-            return None  # the reader has no word for moustaches
+    kinds = after.asked.wants("beard") & set(KINDS)
+    asked = {zone for kind in kinds for zone in KINDS[kind][1]}
+    if asked:
+        shown = max(has[zone] for zone in asked) > 0.4
+        if not shown and not any(moved_towards(before, after, KINDS[kind][0]) for kind in kinds):
+            return Layers(notes=("The drawn face shows no hair there, so none was drawn.",))
+    else:
+        asked = {zone for zone in ZONES if has[zone] > 0.4 and has[zone] > had[zone] + 0.25}
+        told = after.choice("beard"), before.choice("beard")
+        if all(choice is not None for choice in told):
+            (now, sure), (then, _) = told  # type: ignore[misc]
+            doubtful = now == then or sure < SURE
+            if doubtful and not ("lip" in asked and "chin" not in asked):
+                return None  # the reader has no word for moustaches
+    grows = {zone: float(zone in asked and own[zone] < OWN) for zone in ZONES}
     if not any(grows.values()):
         return None
     where = after.region("beard") > 0.6
@@ -316,6 +337,7 @@ def read_beard(
     if where.any() and skin.any():
         seen = [float(np.median(linear(after.image[mask]).mean(1))) for mask in (where, skin)]
         faint = seen[0] > 0.6 * seen[1]
+    faint = kinds == {"stubble"} or (faint and not kinds)
     return Beard(
         cheeks=grows["cheeks"],
         chin=max(grows["chin"], grows["cheeks"]),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from faceedit.transfer.apply import apply
+from faceedit.transfer.asked import ANYTHING, Asked
 from faceedit.transfer.frame import Frame, frame_around
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.recolour import recolour
@@ -87,6 +88,7 @@ def carry(
     *,
     limit: np.ndarray | None = None,
     allowed: np.ndarray | None = None,
+    asked: Asked = ANYTHING,
 ) -> Carried:
     """Carry what differs between two drawn faces on to the photograph.
 
@@ -97,11 +99,12 @@ def carry(
         readers: Of regions and landmarks, those that the scene was read with.
         limit: How much the photograph may change, in the frame, [h, w] float32 in [0, 1].
         allowed: The same in the photograph itself, [h, w] uint8, white = may.
+        asked: What the sentence names of things that are worn or grown; the rest stays.
     """
     layers = find_layers(
         scene.view,
         read_drawn(before, scene.frame, readers),
-        read_drawn(after, scene.frame, readers),
+        replace(read_drawn(after, scene.frame, readers), asked=asked),
     )
     if limit is not None:
         layers = layers.limited(limit)

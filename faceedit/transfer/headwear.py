@@ -20,6 +20,7 @@ from faceedit.transfer.light import Light, display, linear, surface_normals
 FAR = -1e4  # mm towards the camera: nothing is met
 BEHIND = -70.0  # mm: what lies farther back is hidden by the head
 ASIDE = 95.0  # mm from the middle: what is farther out is no head
+EDGE_PX = 0.7  # of the sheet: softness of its edges
 DETAIL = 1.7  # px a millimetre: ribs and weave need no more
 
 
@@ -84,15 +85,27 @@ class Workshop:
         field = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
         return field.ravel()[where].clip(-2, 2) / 2
 
-    def dome(self, grow: np.ndarray, keep: Callable[[np.ndarray], np.ndarray]) -> Surface:
-        """Meet an ellipsoid round the skull, of which only a part is kept."""
-        axes = SKULL_AXES + np.asarray(grow)
-        points, inside = self.sheet.head.meet(self.sheet.shape, SKULL_CENTRE, axes)
+    def dome(
+        self,
+        grow: np.ndarray,
+        keep: Callable[[np.ndarray], np.ndarray],
+        lift: float = 0.0,
+    ) -> Surface:
+        """Meet an ellipsoid round the skull, of which only a part is kept.
+
+        Args:
+            grow: How far it lies off the skull, mm, [3].
+            keep: Which of its points [k, 3] are part of it, [k] bool.
+            lift: How much higher than the skull's middle it is widest, mm; its top stays.
+        """
+        raised = np.array([0, lift, 0])
+        centre, axes = SKULL_CENTRE + raised, SKULL_AXES + np.asarray(grow) - raised
+        points, inside = self.sheet.head.meet(self.sheet.shape, centre, axes)
         where = np.flatnonzero(inside > 0)
         points = points.reshape(-1, 3)[where]
         kept = keep(points)
         where, points = where[kept], points[kept]
-        normals = surface_normals(points, SKULL_CENTRE, axes, self.sheet.head)
+        normals = surface_normals(points, centre, axes, self.sheet.head)
         depth = self.sheet.head.facing(points).astype(np.float32)
         return Surface(where, depth, points, normals)
 
@@ -139,15 +152,24 @@ def draw_hat(
         colour[places] = lit[nearer]
     covers = (depth > FAR) & ((depth > BEHIND) | ~hides.ravel())
     alpha = covers.astype(np.float32).reshape(sheet.shape)
-    return sheet, display(colour).reshape(*sheet.shape, 3), alpha
+    return sheet, *_softened(display(colour).reshape(*sheet.shape, 3), alpha)
+
+
+def _softened(colour: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return colours and alpha with an edge as soft as a lens draws it, without a dark seam."""
+    soft = cv2.GaussianBlur(alpha, (0, 0), EDGE_PX)
+    spread = cv2.GaussianBlur(colour * alpha[..., None], (0, 0), EDGE_PX)
+    spread = spread / np.maximum(soft, 1e-4)[..., None]
+    return np.where(alpha[..., None] > 0, colour, spread), soft
 
 
 # ------------------------------------------------------------------------------------ the kinds
 def _beanie(hat: Hat, shop: Workshop) -> Made:
     """A knitted cap with a fold: ribs that meet on top, and a thicker cuff of the same ribs."""
     fit = shop.fit
-    crown = shop.dome(fit.grow + np.array([8, 17, 8]), lambda p: fit.height(p) > 20)
-    fold = shop.dome(fit.grow + np.array([11, 14, 11]), lambda p: _between(fit.height(p), 0, 38))
+    # Its edge lies on the head, and it is widest above.
+    crown = shop.dome(fit.grow + np.array([5, 11, 6]), lambda p: fit.height(p) > 20, 15)
+    fold = shop.dome(fit.grow + np.array([7, 12, 9]), lambda p: _between(fit.height(p), 0, 38), 15)
     made = []
     for dome, is_fold in ((crown, False), (fold, True)):
         around = _around(dome.points) * 60 / (2 * np.pi)

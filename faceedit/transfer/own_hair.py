@@ -6,10 +6,12 @@ and away from the head it has a colour that the head's hair has, too.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
-from faceedit.transfer.view import View
+from faceedit.transfer.view import Planes, View
 
 SIZE = 160  # px, of the longer side; enough to tell what hangs together
 LIKELY = 0.5
@@ -25,11 +27,18 @@ ALIKE_CLOTH = 0.4  # share of the cloth in hair's colours from which colours do 
 # Sides of the square: what goes on in a row over more than that is cloth, less where cloth has the
 # hair's colours.
 WIDEST = {True: 0.9, False: 0.5}
+LARGE = 0.2  # of the largest piece of hair: so large a piece is the head's wherever it is
 SMALLEST = 40  # px of the small picture that the head's hair must have to be judged by
 
 
 def own_hair(photo: View) -> np.ndarray:
     """Return how likely every pixel is hair of the head, [h, w] float32 in [0, 1]."""
+    if isinstance(photo.regions, Planes):
+        return photo.regions.kept("own hair", lambda: _found(photo))
+    return _found(photo)
+
+
+def _found(photo: View) -> np.ndarray:
     chance = photo.region("hair") * photo.known
     height, width = chance.shape
     scale = SIZE / max(height, width)
@@ -48,9 +57,49 @@ def own_hair(photo: View) -> np.ndarray:
     weight = (alike * _connected((small * alike > LIKELY), near)).astype(np.float32)
     own = chance * cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
     more = _grown(photo, small * weight, far < SAME, image)
-    if more is None:
-        return own
-    return np.maximum(own, cv2.resize(more, (width, height), interpolation=cv2.INTER_LINEAR))
+    if more is not None:
+        more = cv2.resize(more, (width, height), interpolation=cv2.INTER_LINEAR)
+        own = np.maximum(own, more)
+    bare = cv2.resize(photo.region(*BARE), size, interpolation=cv2.INTER_AREA) > LIKELY
+    held = _held(cv2.resize(own, size, interpolation=cv2.INTER_AREA) > LIKELY, bare)
+    return own * cv2.resize(held, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _held(hair: np.ndarray, bare: np.ndarray) -> np.ndarray:
+    """Return 0 where pieces of hair lie that touch neither skin nor are large, else 1, [h, w]."""
+    joined = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+    kernel = np.ones((5, 5), np.uint8)
+    kept = np.zeros(count, bool)
+    kept[np.unique(labels[cv2.dilate(bare.astype(np.uint8), kernel) > 0])] = True
+    areas = stats[:, cv2.CC_STAT_AREA]
+    if count > 1:
+        kept |= areas >= LARGE * areas[1:].max()
+    kept[0] = True
+    away = (~kept[labels]).astype(np.uint8)
+    return 1 - cv2.dilate(away, kernel).astype(np.float32) * ((labels == 0) | (away > 0))
+
+
+def with_own_hair(photo: View) -> View:
+    """Return the photograph with its hair's region as `own_hair` sees it, found once if asked for.
+
+    What is not the head's hair becomes background, and hair that goes on over cloth is no cloth.
+    """
+    regions = photo.regions
+    if "hair" not in regions:
+        return photo
+
+    def corrected(name: str) -> np.ndarray:
+        if name == "hair":
+            return own_hair(photo)
+        if name == "background":
+            return regions[name] + np.maximum(regions["hair"] - corrected_planes["hair"], 0)
+        if name == "cloth":
+            return regions[name] * (1 - np.maximum(corrected_planes["hair"] - regions["hair"], 0))
+        return regions[name]
+
+    corrected_planes = Planes(regions, corrected)
+    return replace(photo, regions=corrected_planes)
 
 
 def _head(photo: View, size: tuple[int, int]) -> np.ndarray:

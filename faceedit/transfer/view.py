@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from faceedit.transfer.asked import ANYTHING, Asked
+
 
 class Planes(Mapping[str, np.ndarray]):
     """Arrays by name that are made when they are first asked for, and kept.
@@ -20,6 +22,7 @@ class Planes(Mapping[str, np.ndarray]):
         self._names = tuple(names)
         self._make = make
         self._made: dict[str, np.ndarray] = {}
+        self._kept: dict[str, np.ndarray] = {}
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
@@ -27,6 +30,12 @@ class Planes(Mapping[str, np.ndarray]):
         if name not in self._made:
             self._made[name] = self._make(name)
         return self._made[name]
+
+    def kept(self, name: str, find: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return something that was found out about these arrays, found once."""
+        if name not in self._kept:
+            self._kept[name] = find()
+        return self._kept[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -67,6 +76,7 @@ class View:
     # likely each is ("hat: beanie" in [0, 1]); empty if unknown.
     traits: Mapping[str, float] = field(default_factory=dict)
     native: Native | None = None  # of a drawn face
+    asked: Asked = ANYTHING  # of the drawn face after the edit: what the sentence names
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -6,18 +6,18 @@ import cv2
 import numpy as np
 
 from faceedit.transfer.drawing import blur, smooth_step
-from faceedit.transfer.fill import mirrored_fill
 from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.headwear import Fit, Hat, cloth_colour, draw_hat
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light
+from faceedit.transfer.patches import patched_fill
 from faceedit.transfer.scalp import grown
 from faceedit.transfer.view import View
 
-EDGE = 44.0  # mm over the eyes: where a hat's edge crosses the forehead
-SLOPE = 0.20
+EDGE = 42.0  # mm over the eyes: where a hat's edge crosses the forehead
+SLOPE = 0.27  # it falls over the tops of the ears
 LEAST = 900.0  # mm^2 of hat in the drawn face
-GROW = np.array([[-2.0, 3.0, 0.0], [13.0, 24.0, 15.0]])  # mm: least and most room for hair
+GROW = np.array([[-6.0, -14.0, -6.0], [20.0, 34.0, 22.0]])  # mm: least and most room for hair
 REACH = {  # mm below the hat: of the near and the far shadow
     "beanie": (3.0, 7.0),
     "headband": (1.5, 3.0),
@@ -25,7 +25,8 @@ REACH = {  # mm below the hat: of the near and the far shadow
     "sun hat": (10.0, 30.0),
 }
 SHADED = ("skin", "nose", "eyes", "brows", "ear", "hair", "glasses", "lens", "lips", "beard")
-PRESSED = 0.6  # of the hair's thickness is left under a hat
+PRESSED = np.array([0.5, 0.7, 0.6])  # of the hair's thickness is left under a hat
+TALLEST = 1.2  # times as high as wide is what hair makes of a head
 
 
 def read_hat(drawn: View, head: Head, exposure: float) -> Hat | None:
@@ -96,7 +97,8 @@ def fit_hat(photo: View, head: Head) -> Fit:
     def part(*names: str) -> np.ndarray:
         return photo.region(*names)[::step, ::step] > 0.5
 
-    solid, hair = part("skin", "ear", "hair", "hat", "brows"), part("hair", "hat")
+    solid = part("skin", "ear", "hair", "hat", "brows", "covering")
+    hair = part("hair", "hat", "covering")
     x, y = small.plane(hair.shape)
     points, inside = small.meet(hair.shape, SKULL_CENTRE, SKULL_AXES)
     plain = Fit(EDGE, SLOPE, np.zeros(3))
@@ -106,41 +108,43 @@ def fit_hat(photo: View, head: Head) -> Fit:
     if across.sum() > 8:
         half = np.percentile(np.abs(points[..., 0][across]), 97)
         grow[0] = half - SKULL_AXES[0]
-    top = hair & above & (np.abs(x) < 40)
+    # A bald head ends where its skin does; nearer cameras see less of its top.
+    top = solid & above & (np.abs(x) < 40)
     if top.sum() > 8:
-        high = np.percentile(points[..., 1][top], 98)
+        high = np.percentile(points[..., 1][top], 99)
         grow[1] = high - SKULL_CENTRE[1] - SKULL_AXES[1]
     grow = np.where(grow > 0, PRESSED * grow, grow)
+    grow[1] = min(grow[1], TALLEST * (SKULL_AXES[0] + grow[0]) - SKULL_AXES[1])
     grow[2] = 0.5 * (grow[0] + grow[1])
     return Fit(EDGE, SLOPE, np.clip(grow, *GROW))
 
 
 def _tucked(photo: View, head: Head, hat: np.ndarray, kind: str) -> Layers:
     """Return the photograph without the hair that the hat would press down."""
-    hair = photo.region("hair", "hat")
+    hair = photo.region("hair")
     # Above the hat, in the columns that it covers.
     over = np.maximum.accumulate(hat[::-1], axis=0)[::-1]
     if kind != "sun hat":
         over = np.maximum(over, _beside(hat, head.scale))
-    wide = grown(hair, 3.5 * head.scale)
-    gone = over * smooth_step(0.15, 0.5, blur(wide, 0.8 * head.scale))
-    gone = gone * (1 - (hat > 0.99)) * photo.known
+    # Single hairs reach far over the background; what hangs together with no hair stays.
+    near = grown((hair > 0.5).astype(np.float32), 7 * head.scale)
+    wide = grown(hair, 2.5 * head.scale)
+    gone = smooth_step(0.15, 0.5, blur(wide, 0.8 * head.scale))
+    reach = smooth_step(0.3, 0.8, photo.region("background"))
+    gone = np.maximum(gone, smooth_step(0.1, 0.4, blur(near, 1.5 * head.scale)) * reach)
+    gone = gone * over * near * (1 - (hat > 0.99)) * photo.known
     if (gone > 0.5).sum() < 4:
         return Layers()
-    hole = (gone > 0.02) | (wide > 0.1)
-    source = (photo.region("background") > 0.9) & (photo.known > 0.5)
-    kernel = np.ones((3, 3), np.uint8)
-    source = (
-        cv2.erode(source.astype(np.uint8), kernel, iterations=max(1, round(2 * head.scale))) > 0
-    )
-    filled = mirrored_fill(photo.image, hole, source)
+    hole = (gone > 0.02) | (wide > 0.1) | (near > 0)
+    source = (photo.region("background") > 0.9) & (photo.known > 0.5) & ~hole
+    filled = patched_fill(photo.image, hole, source)
     return Layers(
         cover=filled, alpha=gone.astype(np.float32), grain=np.full(photo.shape, 0.15, np.float32)
     )
 
 
 def _beside(hat: np.ndarray, mm: float) -> np.ndarray:
-    """Return what lies beside a hat, above the slopes that hair falls along from its edge."""
+    """Return what lies beside a hat, above the curves that hair falls along from its edge."""
     h, w = hat.shape
     solid = hat > 0.5
     columns = np.flatnonzero(solid.any(0))
@@ -148,11 +152,14 @@ def _beside(hat: np.ndarray, mm: float) -> np.ndarray:
         return np.zeros(hat.shape, np.float32)
     x, y = np.arange(w, dtype=np.float32)[None], np.arange(h, dtype=np.float32)[:, None]
     found = np.zeros(hat.shape, np.float32)
+    noise = np.random.default_rng(2).standard_normal(hat.shape).astype(np.float32)
+    rough = 4 * mm * blur(noise, 1.5 * mm)  # mm: locks do not end in a line
     for column, side in ((columns[0], -1), (columns[-1], 1)):
         inner = np.clip(column - side * round(2 * mm), 0, w - 1)
         foot = float(np.flatnonzero(solid[:, inner])[-1]) if solid[:, inner].any() else 0.0
         outwards = (x - column) * side
-        above = foot - 3 * mm + 0.8 * np.clip(outwards, 0, None) - y
+        out = np.clip(outwards / mm, 0, None)
+        above = foot - 2 * mm + mm * (0.35 * out + 0.012 * out * out + rough) - y
         beside = smooth_step(-1.5 * mm, 1.5 * mm, above) * smooth_step(-2.5 * mm, 0, outwards)
         found = np.maximum(found, beside)
     return found

@@ -1,0 +1,100 @@
+"""Which of the things that are worn or grown a sentence names, and which kind of them.
+
+A method's drawn face changes in more than it was asked for: a beard brings a fringe, a hat brings
+earrings. What the sentence is about is known from its words alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from faceedit.words.lexicon import ANYONE
+from faceedit.words.wishes import category, wishes
+
+__all__ = ["named_parts", "speaks_of_parts_only"]
+
+# Part -> its kinds and the words for them, in the order in which they are looked for. "" is
+# whichever kind, "none" that it is gone.
+_KINDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "beard": (
+        ("none", r"clean[- ]?shaven|shaved face|no (?:full )?(?:beard|moustache|facial hair)"),
+        ("goatee", r"goatees?|chin beard"),
+        ("moustache", r"m(?:o)?ustaches?|m(?:o)?ustached"),
+        ("stubble", r"stubble|stubbly|unshaven"),
+        ("full", r"full beard|(?:long|thick|bushy|big) beard|beard|bearded|facial hair"),
+    ),
+    "hair": (
+        ("bald", r"bald|baldness|hairless|shaved head|no hair"),
+        ("buzz cut", r"buzz cut|very short hair"),
+        ("bob", r"bob|chin-length hair"),
+        ("long wavy", r"(?:long )?wavy hair|waves"),
+        ("long straight", r"(?:long )?straight hair|long hair(?:ed)?"),
+        ("afro", r"afro"),
+        ("curly", r"curly|curls"),
+        ("mohawk", r"mohawk"),
+        (
+            "",
+            r"bun|ponytail|short hair(?:ed)?|short haircut|haircut|hairstyle|fringe|bangs|quiff|"
+            r"voluminous hair|thick hair|parting",
+        ),
+    ),
+    "glasses": (
+        ("none", r"(?:no|without) (?:sun|eye)?glasses|bare eyes"),
+        ("dark", r"sunglasses|dark glasses|shades"),
+        ("round", r"round (?:eye)?(?:glasses|spectacles)"),
+        ("square", r"square (?:eye)?(?:glasses|spectacles)"),
+        ("", r"(?:eye)?glasses|spectacles"),
+    ),
+    "hat": (
+        ("none", r"(?:no|without an?) (?:hat|cap|beanie|headband)|bareheaded"),
+        ("beanie", r"beanie|woolly hat|knitted (?:hat|cap)"),
+        ("sun hat", r"sun hat|straw hat|(?:wide-)?brimmed hat"),
+        ("cap", r"cap"),
+        ("headband", r"headband"),
+        ("", r"hat"),
+    ),
+    "earrings": (
+        ("none", r"(?:no|without) (?:hoop |stud )?earrings|bare ears"),
+        ("hoops", r"hoops?(?: earrings)?"),
+        ("studs", r"studs?(?: earrings)?"),
+        ("", r"earrings?"),
+    ),
+}
+_PATTERNS = {
+    part: tuple((kind, re.compile(rf"\b(?:{words})\b")) for kind, words in kinds)
+    for part, kinds in _KINDS.items()
+}
+
+
+def named_parts(prompt: str) -> dict[str, frozenset[str]]:
+    """Return the parts that a plain sentence names, each with the kinds that it names.
+
+    "a beanie and round glasses" -> {"glasses": {"round"}, "hat": {"beanie"}}. "" is whichever kind,
+    "none" says that the part is gone.
+
+    Args:
+        prompt: As `faceedit.words.sentence.plain` returns it.
+    """
+    text = " ".join(prompt.lower().split())
+    named: dict[str, frozenset[str]] = {}
+    for part, kinds in _PATTERNS.items():
+        found, rest = [], text
+        for kind, pattern in kinds:
+            left = pattern.sub(" ", rest)
+            if left != rest:
+                found.append(kind)
+            rest = left
+        if found:
+            named[part] = frozenset(found)
+    return named
+
+
+def speaks_of_parts_only(prompt: str) -> bool:
+    """Return whether every wish of a plain sentence is about one part of the face or a thing.
+
+    Then what it does not name should stay: "red hair" puts no hat on. "An old man" or a word that
+    nobody listed may change anything.
+    """
+    named = [category(wish) for wish in wishes(prompt) if wish.lower() not in ANYONE]
+    return bool(named) and all(name not in (None, "face") for name in named)

@@ -1,0 +1,83 @@
+"""What the sentence names may be put on; what it does not name stays, whatever the pair shows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from faceedit.transfer import Asked
+from faceedit.transfer.own_hair import own_hair
+from faceedit.transfer.patches import patched_fill
+from faceedit.transfer.replace import replace_parts
+from faceedit.words.worn import named_parts, speaks_of_parts_only
+from faceedit.world.attributes import GLASSES, HATS
+from tests.transfer.test_replace import SIZE, _overlap, _person
+
+FULL = Asked({"beard": frozenset({"full"})}, only=True)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "parts"),
+    [
+        ("a full beard", {"beard": {"full"}}),
+        ("a moustache and a goatee", {"beard": {"moustache", "goatee"}}),
+        ("a bearded man with round glasses", {"beard": {"full"}, "glasses": {"round"}}),
+        ("a clean-shaven face, no hat", {"beard": {"none"}, "hat": {"none"}}),
+        ("hoop earrings", {"earrings": {"hoops"}}),
+        ("a bald head", {"hair": {"bald"}}),
+        ("red hair", {}),
+    ],
+)
+def test_a_sentence_names_what_is_worn_or_grown(sentence, parts):
+    assert named_parts(sentence) == {part: frozenset(kinds) for part, kinds in parts.items()}
+
+
+def test_only_sentences_about_parts_keep_the_rest():
+    assert all(map(speaks_of_parts_only, ("red hair", "a laughing face", "a full beard")))
+    assert not any(map(speaks_of_parts_only, ("an old face", "a pirate", "a young man")))
+
+
+def test_what_the_sentence_does_not_name_is_not_put_on():
+    bare = _person(3)
+    dressed = _person(3, beard=3.0, moustache=0.8, glasses=float(GLASSES.index("round")))
+    found = replace_parts(bare, bare, replace(dressed, asked=FULL))
+    assert found.alpha is not None
+    x, y = bare.point("left_iris_0").round().astype(int)
+    lens = dressed.region("glasses") > 0.5
+    assert found.alpha[lens & (dressed.region("beard") < 0.5)].mean() < 0.05
+    assert found.alpha[y - 3 : y + 4, x - 3 : x + 4].max() < 0.02
+    assert _overlap(found.alpha > 0.4, dressed.region("beard") > 0.5) > 0.5
+
+
+def test_what_is_asked_for_grows_although_the_drawn_face_had_it_before():
+    bare, grown = _person(3), _person(3, beard=3.0, moustache=0.8)
+    found = replace_parts(bare, grown, replace(grown, asked=FULL))
+    assert found.alpha is not None
+    assert _overlap(found.alpha > 0.4, grown.region("beard") > 0.5) > 0.5
+    assert replace_parts(grown, grown, replace(grown, asked=FULL)).extent() is None
+
+
+def test_a_hat_changes_nothing_away_from_the_head():
+    bare, hatted = _person(3), _person(3, hat=float(HATS.index("beanie")))
+    strange = {name: plane.copy() for name, plane in bare.regions.items()}
+    strange["hair"][4:14, 4:14], strange["background"][4:14, 4:14] = 1, 0  # a parser's error
+    photo = replace(bare, regions=strange)
+    assert own_hair(photo)[4:14, 4:14].max() < 0.2
+    asked = Asked({"hat": frozenset({"beanie"})}, only=True)
+    extent = replace_parts(photo, bare, replace(hatted, asked=asked)).extent()
+    assert extent is not None
+    assert not extent[:20, :20].any()
+    assert not extent[SIZE * 3 // 4 :].any()
+
+
+def test_a_large_hole_gets_its_surroundings_pattern_back():
+    y, x = np.mgrid[:120, :160]
+    tiles = np.where((x // 10 + y // 10) % 2, 190.0, 70.0)[..., None].repeat(3, 2)
+    image = tiles.astype(np.float32)
+    hole = np.hypot(x - 80, y - 60) < 26
+    spoilt = image.copy()
+    spoilt[hole] = (255, 0, 0)
+    filled = patched_fill(spoilt, hole, ~hole)
+    assert (filled[~hole] == image[~hole]).all()
+    right = np.abs(filled - image).max(2)[hole] < 60
+    assert right.mean() > 0.75
