@@ -86,6 +86,7 @@ class TrainConfig:
     evaluate: bool = _flag(True, "measure on held-out data when training is complete")
     eval_only: bool = _flag(False, "only load the checkpoint, draw samples, evaluate and export")
     cpu: bool = _flag(False, "use the CPU although an accelerator is present")
+    memory: float = _flag(4.0, "GB for the images that fits and sheets draw at once")
     dry_run: bool = _flag(False, "two updates of two samples, to see that everything fits")
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +99,8 @@ class TrainConfig:
         for name in ("max_train_steps", "max_minutes", "checkpointing_minutes", "learning_rate"):
             if not getattr(self, name) >= 0:  # also refuses NaN
                 raise ConfigError(f"--{name} is {getattr(self, name)}; it must not be negative")
+        if not self.memory > 0:
+            raise ConfigError(f"--memory is {self.memory}; it must be more than 0 GB")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"--ema_decay is {self.ema_decay}; it must be in [0, 1)")
         if self.checkpoints_total_limit < 1:
@@ -164,8 +167,22 @@ def parse_config(arguments: Sequence[str]) -> TrainConfig:
         raise ConfigError(f"the recipe is for task {recipe_task!r}, not {given['task']!r}")
     values = at_stage(values, int(given.get("stage") or 0))
     values["options"] = {**(values.get("options") or {}), **options}
+    values = beside_base(values, given)
     config = _construct(TrainConfig, {**values, **given}, "recipe key")
     return dataclasses.replace(config, **DRY) if config.dry_run else config
+
+
+def beside_base(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's values with the export beside the base that was asked for.
+
+    A recipe exports over the weights that belong to its own base. What is trained for another base
+    goes into a folder of the same name beside that one, where the editor looks for it.
+    """
+    own = str(values.get("base") or TrainConfig.base)
+    asked = str(given.get("base") or own)
+    if "export_dir" in given or not values.get("export_dir") or _inside(asked) == _inside(own):
+        return values
+    return {**values, "export_dir": str(_inside(asked).parent / Path(values["export_dir"]).name)}
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from faceedit.errors import RequestError
+from faceedit.errors import FaceEditError
 from faceedit.launchers import start_processes
 from training import STARTED
 from training.config import ConfigError, build_parser, parse_config
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if script is not None:
             start_processes([script], arguments)
         return run(arguments)
-    except (ConfigError, RequestError) as error:
+    except (ConfigError, FaceEditError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -48,12 +48,14 @@ def run(arguments: Sequence[str]) -> int:
     """Parse, train, report; accelerate is imported once the arguments have been found good."""
     config = parse_config(arguments)
     make_task = task_class(config.task)
+    from faceedit.optimization.effort import Effort, within
     from training.loop.checkpoint import SaveError
     from training.loop.loop import DivergenceError, Loop
 
     try:
-        loop = Loop(config, make_task)
-        outcome = loop.run()
+        with within(Effort(memory=config.memory)):
+            loop = Loop(config, make_task)
+            outcome = loop.run()
     except (DivergenceError, SaveError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,13 +117,36 @@ def _add_network(
     else:
         network = networks.convert_encoders(source, kind, _layers(into))
     networks.check_sizes(network, into)
-    notes = [*network.notes, *_decoder_notes(source, into)]
+    notes = [*network.notes]
+    if kind != "stylegan2":
+        notes += _decoder_notes(source, into)
+    fitted = _methods_beside(into)
     folder = networks.write_component(network, into, _origin(kind, sources), half)
+    if lost := [place for place in fitted if not hub.fits_base(place, into)]:
+        names = ", ".join(sorted(place.name for place in lost))
+        notes.append(
+            f"it replaces another {network.component}; made for that one, and to be converted "
+            f"again: {names}"
+        )
     present = hub.read_base(into)["components"]
     missing = [f"{name} ({EXAMPLES[name]})" for name in WANTED if name not in present]
     if missing:
         notes.append(f"to edit photographs, {into} still needs: {', '.join(missing)}")
     return Converted(kind, folder, network.component, network.parameters(), tuple(notes))
+
+
+def _methods_beside(base: Path) -> list[Path]:
+    """Return the folders of methods beside a base that fit it."""
+    if not (base / hub.CONFIG).is_file():
+        return []
+    fitting = []
+    for place in sorted(base.resolve().parent.iterdir()):
+        try:
+            if hub.read_config(place).get("kind") == "method" and hub.fits_base(place, base):
+                fitting.append(place)
+        except (FaceEditError, OSError):  # something else
+            continue
+    return fitting
 
 
 def _layers(base: Path) -> int | None:
@@ -263,9 +285,7 @@ def _base_name(base: Path, into: Path) -> str:
 
 def _remember(folder: Path, origin: dict[str, Any]) -> None:
     """Note in config.json where the weights came from."""
-    path = folder / hub.CONFIG
-    config = hub.read_config(folder)
-    path.write_text(json.dumps({**config, "converted_from": origin}, indent=2) + "\n", "utf-8")
+    hub.write_folder(folder, {**hub.read_config(folder), "converted_from": origin}, None)
 
 
 def _convert_method(kind: str, sources: Sequence[Source], base: Path) -> dict[str, EditMethod]:

@@ -37,8 +37,13 @@ SIGNS = (
     ("synthesis.b4.const", "stylegan2"),
     ("input.input", "stylegan2"),
 )
+# Where other training code keeps its networks.
+PARTS = ("gen_smooth", "generator_smooth", "generator", "g_running", "netG")
 # The same for files that are known and cannot be used.
 UNUSABLE = (
+    ("g_mapping.dense0.weight", "a StyleGAN1 generator; the methods here edit StyleGAN2's codes"),
+    ("style.1.linear.weight_orig", "a StyleGAN1 generator; the methods here edit StyleGAN2's"),
+    ("mapping.dense0.weight", "a StyleGAN1 generator; the methods here edit StyleGAN2's codes"),
     ("mapping.dense0.fc.weight", "a StyleGAN1 generator; the methods here edit StyleGAN2's codes"),
     ("block0.conv.weight", "the encoder of a StyleGAN1; the methods here edit StyleGAN2's codes"),
     ("layer0.weight", "a VGG16, which no method here reads"),
@@ -97,9 +102,7 @@ def _kind_of_tensors(source: Source) -> str:
     for name, kind in SIGNS:
         if name in tensors:
             return kind
-    for name, what in UNUSABLE:
-        if name in tensors:
-            raise FileError(f"{source.path} is {what}")
+    _refuse_unusable(source, tensors)
     if any(name.startswith(("encoder.styles.0.", "styles.0.")) for name in tensors):
         return _kind_of_encoder(source)
     some = ", ".join(sorted(tensors)[:4]) or "nothing that is known"
@@ -107,6 +110,27 @@ def _kind_of_tensors(source: Source) -> str:
         f"{source.path}: cannot tell what it is (it holds {some}); "
         f"say so with --kind, one of {', '.join(KINDS)}"
     )
+
+
+def _refuse_unusable(source: Source, tensors: Mapping[str, Tensor]) -> None:
+    """Raise if a file is known and cannot be used, also where its networks lie in parts of it.
+
+    Raises:
+        FileError: If it is.
+    """
+    data = source.data if isinstance(source.data, Mapping) else {}
+    parts = {key: data[key] for key in PARTS if isinstance(data.get(key), Mapping)}
+    for inner in (tensors, *parts.values()):
+        names = {str(name).removeprefix("module.") for name in inner}
+        for name, what in UNUSABLE:
+            if name in names:
+                raise FileError(f"{source.path} is {what}")
+    for key in parts:
+        raise FileError(
+            f"{source.path} keeps its generator as {key!r}, as other training code than "
+            "rosinality's and NVIDIA's does; StyleGAN1 is not supported, and of a StyleGAN2 take "
+            "stylegan2-ffhq-config-f.pt or NVIDIA's .pkl"
+        )
 
 
 def tensors_of(source: Source) -> dict[str, Tensor]:

@@ -28,10 +28,13 @@ from faceedit.words.named_edits import Wordings
 ALPHA, BETA = 4.1, 0.15  # of StyleCLIP's notebook: deviations, smallest relevance
 REACH = 3.0  # how far along a unit normal strength 1 goes; InterFaceGAN's tools go from -3 to 3
 
+# Names that say nothing of what a boundary is about.
+GENERAL = r"(boundary|boundaries|direction|directions|w|w_boundary|output|results|tmp|data|)\d*"
 # InterFaceGAN's attributes: name in the file -> what the two sides are called.
 SIDES = {
     "age": ("an old face | an elderly person", "a young face | a young person"),
     "eyeglasses": ("glasses | a face with glasses", "no glasses | a face without glasses"),
+    "pose": ("a head turned to one side | a turned head", "a head turned to the other side"),
     "gender": ("a man | a male face", "a woman | a female face"),
     "smile": ("a smiling face | a happy face", "a serious face | a sad face"),
 }
@@ -170,10 +173,31 @@ def convert_boundaries(sources: Sequence[Source], embed_dim: int) -> InterFaceGa
 
 
 def attribute_of(source: Source) -> str:
-    """Return what a boundary's file is about: "stylegan2_ffhq_smile_w_boundary" -> "smile"."""
+    """Return what a boundary's file is about: "stylegan2_ffhq_smile_w_boundary" -> "smile".
+
+    InterFaceGAN's training writes every boundary as boundary.npy into a folder of its own, whose
+    name tells then.
+
+    Raises:
+        FileError: If neither the file nor its folder is named after an attribute.
+    """
+    name = _named_after(source.stem)
+    if not name:
+        name = _named_after(source.path.resolve().parent.name.lower())
+        if not name:
+            raise FileError(
+                f"{source.path} is not named after what it edits; name it like smile.npy, or put "
+                "it into a folder of that name"
+            )
+    return name
+
+
+def _named_after(name: str) -> str:
+    """Return the attribute in a name; "" where it only says that it is a boundary."""
     name = re.sub(r"(_c_[a-z_]+?)?(_w)?_boundary$", "", source.stem)
     name = re.sub(r"^(pggan|stylegan2?)_(celebahq|ffhq)_", "", name)
-    return re.sub(r"\W+", "_", name)
+    name = re.sub(r"\W+", "_", name).strip("_")
+    return "" if re.fullmatch(GENERAL, name) else name
 
 
 def _normal(source: Source) -> Tensor:

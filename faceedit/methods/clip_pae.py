@@ -41,9 +41,10 @@ from faceedit.losses.text import common_direction
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.optimization.codes import descend, layer_gate, w_plus_unit
 from faceedit.optimization.directions import best_step, regressed_directions
+from faceedit.optimization.effort import effort
 from faceedit.types import Face, Latent, Sentence, Space
 
-CHUNK = 64  # images drawn and encoded at once while fitting
+CHUNK = 64  # images drawn and encoded at once while fitting, at most
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,8 @@ class ClipPae(EditMethod):
         if self.config.init == "source":
             raise ValueError('init="source" needs no fit; set init="direction"')
         clip = backbones.clip
-        images = (backbones.generator.synthesis(part) for part in latents.split(CHUNK))
+        at_once = effort().images(backbones.generator.config.resolution, CHUNK)
+        images = (backbones.generator.synthesis(part) for part in latents.split(at_once))
         seen = torch.cat([clip.encode_image(part) for part in images])
         common = common_direction(clip).to(seen)
         rows = regressed_directions(latents[:, 0], seen, common, self.config.ridge)

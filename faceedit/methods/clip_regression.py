@@ -30,11 +30,12 @@ from faceedit.backbones import Backbones
 from faceedit.losses.text import common_direction
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.optimization.directions import best_step, regressed_directions, select
+from faceedit.optimization.effort import effort
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words.sentence import wish_sequence
 from faceedit.words.wishes import one_wish, wishes
 
-CHUNK = 64  # images rendered and encoded at once while fitting
+CHUNK = 64  # images rendered and encoded at once while fitting, at most
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ class ClipRegression(EditMethod):
         parts = [generator.styles(part) if part.ndim == 3 else part for part in latents.split(512)]
         s = torch.cat(parts)
         self.deviation.copy_(s.std(dim=0, correction=0))
-        chunks = (generator.synthesis_from_styles(part) for part in s.split(CHUNK))
+        at_once = effort().images(generator.config.resolution, CHUNK)
+        chunks = (generator.synthesis_from_styles(part) for part in s.split(at_once))
         seen = torch.cat([clip.encode_image(images) for images in chunks])
         common = common_direction(clip).to(seen)
         self.directions.copy_(regressed_directions(s, seen, common, self.config.ridge))

@@ -26,6 +26,8 @@ from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words import named_edits
 from faceedit.words.named_edits import EditNames, Wordings, one_edit_per_wish
 
+UNNAMED = 20  # components that are edits by their numbers where nobody can name them
+UNNAMED_SIGMAS = 2.0  # deviations that such an edit moves
 COARSE_END, MEDIUM_END = 4, 8  # first layer of the medium and of the fine group
 
 
@@ -108,7 +110,15 @@ class GanSpace(EditMethod):
         w_dim = backbones.require("generator", cls.name).config.w_dim
         wanted = settings.get("num_components", GanSpaceConfig.num_components)
         settings["num_components"] = min(wanted, w_dim)
-        settings["wordings"] = named_edits.known(cls.name, backbones, settings.get("wordings"))
+        if backbones.attributes is None:  # nobody can name the components
+            count = min(UNNAMED, settings["num_components"])
+            settings["wordings"] = tuple(
+                (f"component_{k}{side}", f"component {k}{way}")
+                for k in range(count)
+                for side, way in (("+", ""), ("-", " reversed"))
+            )
+        else:
+            settings["wordings"] = named_edits.known(cls.name, backbones, settings.get("wordings"))
         return super().build(backbones, **settings)
 
     @classmethod
@@ -160,16 +170,21 @@ class GanSpace(EditMethod):
             latents: Codes of random faces, w_plus [n, num_ws, w_dim]; ten thousand or more. The
                 first `config.population` are read, the first `config.faces` are moved.
             labels: Not used.
-            backbones: Needs `generator`, `clip` and `attributes`.
+            backbones: Needs `generator` and `clip`; without `attributes` the first components are
+                edits by their numbers, two deviations each way.
         """
         del labels
-        generator, reader = backbones.generator, backbones.require("attributes", self.name)
+        generator, reader = backbones.generator, backbones.attributes
         mean, components, deviation = principal_components(
             latents.mean(dim=1), self.config.num_components
         )
         self.mean.copy_(mean)
         self.components.copy_(components)
         self.deviation.copy_(deviation)
+        if reader is None:
+            self._number_edits(generator.num_ws)
+            self.names.embed(backbones.clip)
+            return
         scores = self.names.read_latents(latents[: self.config.population], backbones)
         spread = scores.std(dim=0, correction=0).clamp(min=1e-6)
         wanted = named_edits.gaps(scores, self.names.classes(scores)) / spread
@@ -193,3 +208,10 @@ class GanSpace(EditMethod):
         self.edit_layers.copy_(table[:, 1:])
         self.edit_sigmas.copy_(sigmas[:, 0])
         self.names.embed(backbones.clip)
+
+    def _number_edits(self, num_ws: int) -> None:
+        """Make an edit of each of the first components, both ways, on all layers."""
+        for index in range(len(self.names.keys)):
+            self.edit_component[index] = index // 2
+            self.edit_layers[index] = torch.tensor([0, num_ws])
+            self.edit_sigmas[index] = UNNAMED_SIGMAS * (1 if index % 2 == 0 else -1)

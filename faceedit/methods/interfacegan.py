@@ -198,6 +198,17 @@ class InterFaceGan(EditMethod):
             scores = self.names.read_latents(latents, backbones)
         else:
             scores = self.names.read_labels(labels, reader.config.heads)
+        self.fit_scores(latents, scores, backbones)
+
+    @torch.no_grad()
+    def fit_scores(self, latents: Tensor, scores: Tensor, backbones: Backbones) -> None:
+        """Fit every boundary to random faces and how much each attribute holds for them.
+
+        Args:
+            latents: w_plus codes, [n, num_ws, w_dim].
+            scores: [n, keys], a column an edit: more is more of it, in any unit.
+            backbones: Needs `clip`.
+        """
         w, classes = latents.mean(dim=1), self.names.classes(scores)
         cut = max(1, int(TRAIN_SHARE * len(w)))
         tried = fit_boundaries(w[:cut], classes[:cut], self.config.regularization)

@@ -24,12 +24,14 @@ from torch import Tensor
 from faceedit.backbones import Backbones
 from faceedit.method import EditMethod, MethodConfig
 from faceedit.optimization.directions import select
+from faceedit.optimization.effort import effort
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words.frames import IMAGENET
 
 logger = logging.getLogger(__name__)
 Base = Literal["sample", "mean", "mean_cumulative"]
-CHUNK = 64  # images rendered and encoded at once while fitting
+CHUNK = 64  # images rendered and encoded at once while fitting, at most
+TRIED = 4  # channels that a trial measures
 
 
 @dataclass(frozen=True)
@@ -179,22 +181,28 @@ class StyleClipGlobal(EditMethod):
         """
         del labels
         generator, clip = backbones.generator, backbones.clip
-        if len(latents) < max(2, self.config.images):
-            raise ValueError(f"got {len(latents)} codes; give at least {self.config.images}")
+        limits, wanted = effort(), max(2, self.config.images)
+        if len(latents) < wanted and not limits.trial:
+            raise ValueError(f"got {len(latents)} codes; give at least {wanted}")
         parts = [generator.styles(part) if part.ndim == 3 else part for part in latents.split(512)]
         s = torch.cat(parts)
         mean, deviation = s.mean(dim=0), s.std(dim=0, correction=0)
         self.deviation.copy_(deviation)
         moved = movable(generator).to(s.device)
         channels = moved.nonzero().flatten().tolist()
+        if limits.trial:
+            channels = channels[:TRIED]
         samples, step = s[: self.config.images], self.config.amplitude * deviation
-        at_once = max(1, CHUNK // (2 * len(samples)))
+        images_at_once = limits.images(generator.config.resolution, CHUNK)
+        at_once = max(1, images_at_once // (2 * len(samples)))
         self.directions.zero_()
         for start in range(0, len(channels), at_once):
             chunk = channels[start : start + at_once]
             codes = perturbed(samples, chunk, step, mean, self.config.base, moved)
-            images = generator.synthesis_from_styles(codes.flatten(0, 2))
-            features = clip.encode_image(images).unflatten(0, codes.shape[:3])
+            parts = codes.flatten(0, 2).split(images_at_once)
+            drawn = (generator.synthesis_from_styles(part) for part in parts)
+            features = torch.cat([clip.encode_image(images) for images in drawn])
+            features = features.unflatten(0, codes.shape[:3])
             self.directions[chunk] = channel_directions(features).to(self.directions)
             if (start // at_once) % 20 == 0:
                 logger.info("measured %d of %d channels", start + len(chunk), len(channels))

@@ -78,7 +78,12 @@ def sizes(method: str, backbones: Backbones) -> dict[str, int]:
 
 
 def known(method: str, backbones: Backbones, wordings: Wordings | None = None) -> Wordings:
-    """Return those of the wordings that the base's attribute reader can judge; None = WORDINGS."""
+    """Return those of the wordings that the base's attribute reader can judge; None = WORDINGS.
+
+    Without a reader, wordings that are given are all taken: scores come from elsewhere then.
+    """
+    if backbones.attributes is None and wordings is not None:
+        return tuple((key, text) for key, text in wordings)
     reader = backbones.require("attributes", method)
     return readable(wordings or WORDINGS, reader.config.heads)
 

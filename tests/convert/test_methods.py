@@ -4,6 +4,7 @@ import argparse
 import json
 import pickle
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -469,3 +470,45 @@ def test_methods_beside_a_base_are_found_by_name(base, official, tmp_path):
     editor = FaceEditor.from_pretrained(base)
     result = editor.edit(editor.sample(1), "a smiling face", method="interfacegan")
     assert not torch.equal(result.source.code, result.edited.code)
+
+
+# ------------------------------------------------------------------------- names and replacements
+def test_boundary_is_named_after_its_folder_where_the_file_says_nothing(base, tmp_path):
+    (tmp_path / "smile").mkdir()
+    np.save(tmp_path / "smile/boundary.npy", np.random.RandomState(0).randn(1, 16))
+    into = tmp_path / "interfacegan"
+    convert(tmp_path / "smile/boundary.npy", into, base=base)
+    wordings = json.loads((into / "config.json").read_text())["method_config"]["wordings"]
+    assert {key for key, _ in wordings} == {"smile+", "smile-"}
+
+
+def test_boundary_without_any_name_is_asked_for_one(base, tmp_path):
+    (tmp_path / "boundaries").mkdir()
+    np.save(tmp_path / "boundaries/boundary.npy", np.random.RandomState(0).randn(1, 16))
+    with pytest.raises(FileError, match="name it like smile.npy"):
+        convert(tmp_path / "boundaries/boundary.npy", tmp_path / "interfacegan", base=base)
+
+
+def test_replaced_generator_names_the_methods_that_belonged_to_the_old_one(
+    base, official, shelf, tmp_path
+):
+    mine = tmp_path / "base"
+    shutil.copytree(base, mine)
+    convert(save_mapper(tmp_path / "afro.pt", official), tmp_path / "styleclip-mapper", base=mine)
+    same = convert(shelf / "stylegan2-ffhq-config-f.pt", mine)
+    assert not any("another" in note for note in same.notes)
+    saved = torch.load(shelf / "stylegan2-ffhq-config-f.pt")
+    saved["g_ema"]["input.input"] = saved["g_ema"]["input.input"] + 1
+    torch.save(saved, tmp_path / "other.pt")
+    notes = convert(tmp_path / "other.pt", mine).notes
+    assert any("converted again: styleclip-mapper" in note for note in notes)
+
+
+@pytest.mark.parametrize("part", ["gen_smooth", "generator_smooth"])
+def test_generator_of_other_training_code_gets_a_plain_answer(tmp_path, part):
+    torch.save({part: {"mapping.dense0.weight": torch.ones(1)}}, tmp_path / "a.pth")
+    with pytest.raises(FileError, match="StyleGAN1"):
+        convert(tmp_path / "a.pth", tmp_path / "base")
+    torch.save({part: {"unheard.of": torch.ones(1)}}, tmp_path / "b.pth")
+    with pytest.raises(FileError, match=f"generator as '{part}'"):
+        convert(tmp_path / "b.pth", tmp_path / "base")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,22 @@ from tqdm import tqdm
 from faceedit import hub
 from faceedit.method_repo import save_method
 from faceedit.methods import method_class
+from faceedit.methods.ganspace import GanSpace
+from faceedit.methods.interfacegan import InterFaceGan
+from faceedit.optimization.effort import effort, within
 from faceedit.words.sentence import read
-from training.config import TrainConfig
+from training.config import ConfigError, TrainConfig
 from training.sheets import contact_sheet, save_sheet
 from training.task import Task, Turn
-from training.tasks.method import HELDOUT, SHEET_FACES, SHEET_PROMPTS, Faces, frozen_backbones
+from training.tasks.method import (
+    HELDOUT,
+    SHEET_FACES,
+    SHEET_PROMPTS,
+    Faces,
+    edited_in_parts,
+    frozen_backbones,
+)
+from training.tasks.scores import read_scores
 
 __all__ = ["FitOptions", "FitTask"]
 
@@ -30,6 +41,7 @@ class FitOptions:
 
     samples: int = 2000  # random faces that it is fitted to
     truncation_psi: float = 1.0
+    scores: str = ""  # a CSV file with scores of faces by seed, for interfacegan without a reader
     labels: bool = False  # also read every face's attributes, with the base's attribute reader
     prompts: tuple[str, ...] = ("red hair", "a smiling face", "glasses")  # of the sample sheet
     neutral: str = "a face"
@@ -44,8 +56,16 @@ class FitTask(Task):
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         super().__init__(config, device)
         kind = method_class(config.task)
-        self.backbones = frozen_backbones(config, kind, device)
-        self.method = kind.build(self.backbones, **self.options.method).to(device)
+        spared = ("attributes",) if self.options.scores or kind is GanSpace else ()
+        self.backbones = frozen_backbones(config, kind, device, spared)
+        self.scores = read_scores(self.options.scores) if self.options.scores else None
+        settings = dict(self.options.method)
+        if self.scores is not None:
+            if kind is not InterFaceGan:
+                raise ConfigError("only interfacegan is fitted to `scores`")
+            settings.setdefault("wordings", self.scores.wordings)
+            self.backbones = replace(self.backbones, attributes=None)
+        self.method = kind.build(self.backbones, **settings).to(device)
         self.faces = Faces(self.backbones, kind.space, config.seed, self.options.truncation_psi)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -67,8 +87,13 @@ class FitTask(Task):
         Labels are [n, A], a column an attribute in the reader's order: its value, or its index.
         """
         options, size = self.options, self.config.train_batch_size
+        if self.scores is not None:
+            self.method.fit_scores(*self.scores.samples(self.backbones), self.backbones)
+            return
         count = 2 * size if self.config.dry_run else options.samples
         reader = self.backbones.require("attributes", "labels") if options.labels else None
+        if reader is not None:
+            size = min(size, effort().images(self.backbones.generator.config.resolution))
         codes, labels = [], []
         for start in tqdm(range(0, count, size), desc=f"{self.config.task}: random faces"):
             places = range(start, min(start + size, count))
@@ -77,7 +102,9 @@ class FitTask(Task):
                 answers = reader.read(self.faces(places).image)
                 labels.append(torch.stack(list(answers.values()), dim=1))
         table = torch.cat(labels) if labels else None
-        self.method.fit(torch.cat(codes), table, self.backbones)
+        limits = replace(effort(), memory=self.config.memory, trial=self.config.dry_run)
+        with within(limits):
+            self.method.fit(torch.cat(codes), table, self.backbones)
 
     def samples(self) -> PIL.Image.Image:
         """Return a sheet: a face a row, a prompt a column."""
@@ -86,7 +113,7 @@ class FitTask(Task):
         columns = [faces.image]
         for prompt in prompts:
             sentence = read(prompt, self.options.neutral, self.backbones.clip)
-            columns.append(self.method.edit(faces, sentence, self.backbones).image)
+            columns.append(edited_in_parts(self.method, faces, sentence, self.backbones))
         images = torch.stack(columns, dim=1).flatten(0, 1)
         return contact_sheet(images, len(columns), ["source", *prompts])
 

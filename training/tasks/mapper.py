@@ -23,7 +23,14 @@ from faceedit.types import Face, Sentence
 from training.config import ConfigError, TrainConfig
 from training.sheets import contact_sheet, save_sheet
 from training.task import Turn
-from training.tasks.method import HELDOUT, SHEET_FACES, MethodOptions, MethodStep, MethodTask
+from training.tasks.method import (
+    HELDOUT,
+    SHEET_FACES,
+    MethodOptions,
+    MethodStep,
+    MethodTask,
+    edited_in_parts,
+)
 
 __all__ = ["MapperOptions", "MapperTask"]
 
@@ -94,7 +101,7 @@ class MapperTask(MethodTask):
         columns = [faces.image]
         for number, mapper in enumerate(self._variants().values()):
             sentence = self.sentences.pick([number])
-            columns.append(mapper.edit(faces, sentence, self.backbones).image)
+            columns.append(edited_in_parts(mapper, faces, sentence, self.backbones))
         images = torch.stack(columns, dim=1).flatten(0, 1)
         return contact_sheet(images, len(columns), ["source", *self.options.prompts])
 

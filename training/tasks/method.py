@@ -6,7 +6,7 @@ generator, sentences are the recipe's prompts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from faceedit import hub
-from faceedit.backbones import Backbones, load_backbones
+from faceedit.backbones import Backbones, load_backbones, with_photograph_readers
 from faceedit.method import EditMethod
 from faceedit.method_repo import save_method
 from faceedit.methods import method_class
+from faceedit.optimization.effort import effort
+from faceedit.readiness import place_of
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words.sentence import read
 from training.config import ConfigError, TrainConfig
@@ -173,7 +175,7 @@ class MethodTask(Task):
         columns = [faces.image]
         for number in range(count):
             sentence = self.sentences.pick([number] * SHEET_FACES)
-            columns.append(self._best().edit(faces, sentence, self.backbones).image)
+            columns.append(edited_in_parts(self._best(), faces, sentence, self.backbones))
         images = torch.stack(columns, dim=1).flatten(0, 1)
         return contact_sheet(images, count + 1, ["source", *self.options.prompts[:count]])
 
@@ -204,12 +206,67 @@ class MethodTask(Task):
         return best
 
 
+def edited_in_parts(
+    method: EditMethod, faces: Face, sentence: Sentence, backbones: Backbones
+) -> Tensor:
+    """Return the images of edited faces, as many at once as the memory allows.
+
+    Args:
+        method: What edits them.
+        faces: n of them.
+        sentence: One for all, or one a face.
+        backbones: The networks.
+    """
+    side, count = faces.image.shape[-1], len(faces.image)
+    descends = method.kind == "optimized"
+    at_once = effort().descents(side) if descends else effort().images(side)
+    images = []
+    for start in range(0, count, at_once):
+        rows = slice(start, start + at_once)
+        part = Face(faces.image[rows], replace(faces.latent, code=faces.latent.code[rows]))
+        asked = sentence
+        if len(sentence.target) == count > 1:
+            asked = replace(
+                sentence,
+                prompt=sentence.prompt[rows],
+                target=sentence.target[rows],
+                neutral_embedding=sentence.neutral_embedding[rows],
+            )
+        images.append(method.edit(part, asked, backbones).image)
+    return torch.cat(images)
+
+
 def frozen_backbones(
-    config: TrainConfig, method: type[EditMethod], device: torch.device
+    config: TrainConfig,
+    method: type[EditMethod],
+    device: torch.device,
+    spared: Collection[str] = (),
 ) -> Backbones:
-    """Load what a method reads, and what its training needs beside."""
-    names = read_networks(method)
-    return method.reading(load_backbones(config.base_path, names)).to(device)
+    """Load what a method reads, and what its training needs beside.
+
+    Networks that read photographs are borrowed where the base has none.
+
+    Args:
+        config: Names the base.
+        method: What is trained.
+        device: Where to compute.
+        spared: Networks that may be absent.
+
+    Raises:
+        ConfigError: If the base lacks one; the message says how to get it.
+    """
+    base, names = config.base_path, read_networks(method)
+    components = hub.read_base(base)["components"]
+    present = [name for name in names if name in components]
+    backbones = with_photograph_readers(load_backbones(base, present), base)
+    missing = sorted(set(names) - set(backbones.present()) - set(spared))
+    if missing:
+        place = place_of(base)
+        needs = "; ".join(f"{name}: {place.network(name)}" for name in missing)
+        raise ConfigError(
+            f"--task {config.task} needs networks that {base} lacks: {', '.join(missing)}. {needs}"
+        )
+    return method.reading(backbones).to(device)
 
 
 def read_networks(method: type[EditMethod]) -> list[str]:
