@@ -194,7 +194,7 @@ def attribute_of(source: Source) -> str:
 
 def _named_after(name: str) -> str:
     """Return the attribute in a name; "" where it only says that it is a boundary."""
-    name = re.sub(r"(_c_[a-z_]+?)?(_w)?_boundary$", "", source.stem)
+    name = re.sub(r"(_c_[a-z_]+?)?(_w)?_boundary$", "", name)
     name = re.sub(r"^(pggan|stylegan2?)_(celebahq|ffhq)_", "", name)
     name = re.sub(r"\W+", "_", name).strip("_")
     return "" if re.fullmatch(GENERAL, name) else name

@@ -485,7 +485,7 @@ def test_boundary_is_named_after_its_folder_where_the_file_says_nothing(base, tm
 def test_boundary_without_any_name_is_asked_for_one(base, tmp_path):
     (tmp_path / "boundaries").mkdir()
     np.save(tmp_path / "boundaries/boundary.npy", np.random.RandomState(0).randn(1, 16))
-    with pytest.raises(FileError, match="name it like smile.npy"):
+    with pytest.raises(FileError, match=r"name it like smile\.npy"):
         convert(tmp_path / "boundaries/boundary.npy", tmp_path / "interfacegan", base=base)
 
 
