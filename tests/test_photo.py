@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageDraw, ImageFilter
 
 from faceedit.errors import NoFaceError, PhotoError
 from faceedit.photo import (
-    MAX_SIDE,
+    MAX_KEPT,
     AlignedFace,
     Framing,
     align,
@@ -206,16 +206,23 @@ def test_load_photo_reads_alpha_from_arrays():
 
 
 def test_load_photo_scales_a_huge_photo_down(tmp_path):
-    Image.new("RGB", (9000, 4500), (10, 90, 200)).save(tmp_path / "huge.png")
+    Image.new("RGB", (12_000, 6000), (10, 90, 200)).save(tmp_path / "huge.png")
     photo = load_photo(tmp_path / "huge.png")
-    assert photo.size == (MAX_SIDE, MAX_SIDE // 2)
+    assert photo.size == (10_000, 5000)
+    assert photo.width * photo.height <= MAX_KEPT
+
+
+@pytest.mark.parametrize("size", [(6000, 4000), (12_000, 1000)])
+def test_photos_of_24_megapixels_and_wide_ones_keep_every_pixel(tmp_path, size):
+    Image.new("RGB", size, (10, 90, 200)).save(tmp_path / "large.jpg")
+    assert load_photo(tmp_path / "large.jpg").size == size
 
 
 def test_load_photo_reduces_a_40000_px_jpeg_while_it_decodes(tmp_path):
     Image.new("RGB", (40_000, 2_500), (10, 90, 200)).save(tmp_path / "huge.jpg")
     start = time.perf_counter()
     photo = load_photo(tmp_path / "huge.jpg")
-    assert photo.size == (MAX_SIDE, 256)
+    assert photo.size == (20_000, 1250)  # half: the largest that a decoder makes within the limit
     assert time.perf_counter() - start < 10
 
 

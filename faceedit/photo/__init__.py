@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from faceedit.photo.framing import Framing, face_quad
     from faceedit.photo.masks import keep_outside, load_mask
     from faceedit.photo.pasting import paste_back
-    from faceedit.photo.reading import MAX_SIDE, Photo, load_photo
+    from faceedit.photo.reading import MAX_KEPT, Photo, load_photo
 
 __all__ = [
-    "MAX_SIDE",
+    "MAX_KEPT",
     "AlignedFace",
     "DetectedFace",
     "Framing",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MAX_SIDE": "reading",
+    "MAX_KEPT": "reading",
     "AlignedFace": "alignment",
     "DetectedFace": "detection",
     "Framing": "framing",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +20,12 @@ logger = logging.getLogger(__name__)
 
 Photo = str | Path | Image.Image | np.ndarray  # whatever `load_photo` reads
 
-MAX_SIDE = 4096  # px; larger photos are scaled down to it
+MAX_KEPT = 50_000_000  # pixels of a photo; larger ones are scaled down to it
 MAX_PIXELS = 80_000_000  # of a file or array; decoded that is 240 MB
 MAX_JPEG_PIXELS = 400_000_000  # JPEG files can be decoded at 1/2, 1/4 or 1/8 of their size
 MAX_SCANNED = 1_600_000_000  # pixels of a JPEG in several scans, times its scans: about 2 s
 MAX_BYTES = 256 * 2**20  # of a file
+COLOUR_INFO = frozenset({"icc_profile", "transparency"})  # what asks for other numbers
 BAND = 4_000_000  # numbers that are worked on at once
 MIN_SIDE = 16  # px; nothing smaller shows a face
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
@@ -45,7 +47,7 @@ WITHOUT_LENGTH = (0x01, 0xD8)
 
 
 def load_photo(photo: Photo, *, background: tuple[int, int, int] = BACKGROUND) -> Image.Image:
-    """Return a photo as an upright RGB image of at most `MAX_SIDE` px a side.
+    """Return a photo as an upright RGB image of at most `MAX_KEPT` pixels.
 
     The camera's rotation (EXIF) and colour profile are applied; transparency is laid over grey;
     grey, palette, CMYK and 16-bit pictures become 8-bit RGB. An RGB image comes back as it is.
@@ -69,8 +71,10 @@ def load_photo(photo: Photo, *, background: tuple[int, int, int] = BACKGROUND) -
             f"the photo is a {type(photo).__name__}; give a path, a PIL image or a numpy array"
         )
     _check_size(image, name, MAX_PIXELS)
-    if max(image.size) > MAX_SIDE:
-        logger.info("%s has %d x %d px; scaled down to %d", name, *image.size, MAX_SIDE)
+    if kept_size(image.size) != image.size:
+        logger.info(
+            "%s has %d x %d px; scaled to %d x %d", name, *image.size, *kept_size(image.size)
+        )
     try:
         return _upright(_in_bands(image, background), _orientation(image))
     except PhotoError:
@@ -80,6 +84,15 @@ def load_photo(photo: Photo, *, background: tuple[int, int, int] = BACKGROUND) -
             f"{name} is damaged or incomplete ({error}); open it in a picture viewer and save "
             "it again, or use another copy"
         ) from error
+
+
+def kept_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the width and height that a photo of some size is scaled to; its own if it may be."""
+    width, height = size
+    scale = math.sqrt(MAX_KEPT / (width * height))
+    if scale >= 1:
+        return size
+    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 def _open(path: str | Path) -> Image.Image:
@@ -139,8 +152,10 @@ def _open_jpeg(data: bytes, name: str) -> Image.Image:
             f"'{name}' is stored in {scans:,} scans of {image.width} x {image.height} px, which "
             "take too long to decode; open it in a picture viewer and save it again"
         )
-    scale = min(1.0, MAX_SIDE / max(image.size))
-    image.draft("RGB", (int(image.width * scale) or 1, int(image.height * scale) or 1))
+    pixels, step = image.width * image.height, 1
+    while pixels > MAX_PIXELS * step**2:
+        step *= 2
+    image.draft("RGB", (-(-image.width // step), -(-image.height // step)))
     return image
 
 
@@ -240,21 +255,26 @@ def _to_bytes(values: np.ndarray, top: float) -> np.ndarray:
 
 
 def _in_bands(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Return a picture of any mode as RGB of at most `MAX_SIDE` px a side.
+    """Return a picture of any mode as RGB of at most `MAX_KEPT` pixels.
 
     It is worked on in bands of some rows, because a picture may have 80 megapixels and take ten
     times its memory on the way; far too large ones are reduced in each band, as JPEGs are while
     they are decoded.
     """
-    factor = max(1, max(image.size) // MAX_SIDE)
+    kept = kept_size(image.size)
+    if kept == image.size and image.mode == "RGB" and not COLOUR_INFO & image.info.keys():
+        whole = image.copy()  # nothing is to be done, so nothing takes memory on the way
+        whole.info = {}
+        return whole
+    factor = max(1, image.width // kept[0])
     width, height = (-(-side // factor) for side in image.size)
     top = _grey_top(image) if image.mode.startswith("I") or image.mode == "F" else 0.0
     out = Image.new("RGB", (width, height))
     for row, band in _bands(image, factor):
         part = _to_rgb(band, top, background)
         out.paste(part.reduce(factor) if factor > 1 else part, (0, row // factor))
-    if max(out.size) > MAX_SIDE:
-        out.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if width * height > MAX_KEPT:
+        out = out.resize(kept, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return out
 
 

@@ -72,7 +72,7 @@ def _blocks(cut: np.ndarray, step: int) -> np.ndarray | None:
     flat = found.reshape(len(found), -1, 3)
     basis, _ = np.linalg.qr(design)
     basis = basis.astype(np.float32)
-    flat = flat - np.einsum("pk,nkc->npc", basis, np.einsum("pk,npc->nkc", basis, flat))
+    flat = flat - basis @ (basis.T @ flat)
     spread = flat.std((1, 2))
     order = np.argsort(spread)[: max(8, int(len(flat) * SMOOTHEST))]
     return flat[order].reshape(-1, BLOCK, BLOCK, 3)

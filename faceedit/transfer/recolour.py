@@ -85,19 +85,19 @@ def recolour(photo: View, before: View, after: View) -> Layers:
     shift: np.ndarray | None = None
     for part in PARTS:
         moved = _movement(part, before.native, after.native, pair)
-        if not _noticed(part, moved):
+        if not _noticed(moved, part):
             continue
         if not (part.regions == ("lips",) and _mouth_moves(before, after)):
             shift = _add(shift, photo, part, moved, _matte(photo, part))
     moved = iris_colours(before.native, after.native, pair)
-    if _noticed(IRIS, moved):
+    if _noticed(moved, IRIS):
         weight = iris_weight(photo, find_eyes(photo))
         shift = _add(shift, photo, IRIS, moved, weight)
     return Layers(shift=shift)
 
 
 def _noticed(
-    part: Part, moved: tuple[np.ndarray, np.ndarray] | None
+    moved: tuple[np.ndarray, np.ndarray] | None, part: Part
 ) -> TypeGuard[tuple[np.ndarray, np.ndarray]]:
     """Return whether a region's mean moved by more than the generator's drift."""
     return moved is not None and float(np.linalg.norm(moved[1] - moved[0])) > part.noticed[0]
