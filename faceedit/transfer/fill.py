@@ -61,7 +61,9 @@ def spread_colours(image: np.ndarray, source: np.ndarray) -> np.ndarray:
     Lumigraph", 1996: pull and push).
     """
     weight = source.astype(np.float32)
-    pyramid = [np.concatenate([image * weight[..., None], weight[..., None]], 2).astype(np.float32)]
+    pyramid: list[np.ndarray] = [
+        np.concatenate([image * weight[..., None], weight[..., None]], 2).astype(np.float32)
+    ]
     while min(pyramid[-1].shape[:2]) > 2 and len(pyramid) < LEVELS:
         pyramid.append(cv2.pyrDown(pyramid[-1]))
     spread = pyramid[-1]

@@ -38,7 +38,7 @@ def measure_grain(photo: np.ndarray, box: tuple[int, int, int, int]) -> Grain:
     step = max(1, int(np.sqrt(cut.shape[0] * cut.shape[1] / 1e6)))
     blocks = _blocks(cut, step)
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal((TILE, TILE, 3)).astype(np.float32)
+    noise: np.ndarray = rng.standard_normal((TILE, TILE, 3)).astype(np.float32)
     if blocks is None:
         return Grain(np.zeros_like(noise))
     levels, coarse, shared = _statistics(blocks)

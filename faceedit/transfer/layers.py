@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,7 +64,7 @@ class Layers:
     def _moved(self, move: np.ndarray) -> Layers:
         """Return these layers with their fields carried along by a later movement."""
         own = move if self.move is None else move + sample(self.move, move)
-        fields = {
+        fields: dict[str, Any] = {
             name: sample(getattr(self, name), move)
             for name in ("gain", "shift", "cover", "alpha", "grain")
             if getattr(self, name) is not None

@@ -157,7 +157,7 @@ def mouth_change(photo: Mouth, before: Mouth, after: Mouth) -> MouthChange:
     if way * float(lift.mean()) < -LIFT[0]:
         ahead = 0.0  # a smile that fades was not asked for
     lift = np.where(lift * (after.lift - photo.lift) < 0, AWAY * lift, lift)
-    raised = saturated(lift + ahead, LARGEST_LIFT) * meant
+    raised = np.asarray(saturated(lift + ahead, LARGEST_LIFT) * meant)
     wider = width + PULL * max(ahead, 0.0)
     limit = LARGEST_WIDENING if wider > 0 else LARGEST_NARROWING
     wider = float(saturated(wider, limit)) * max(counts(wider, WIDTH), counts(ahead, LIFT)) * meant
@@ -224,7 +224,7 @@ def openness(face: Curves, side: str) -> float:
 
 def _brow_shifts(before: Curves, after: Curves) -> dict[str, np.ndarray]:
     """Return how the brows move: both edges alike, smoothly along the brow."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for side in SIDES:
         edges = [f"brow_{side}", f"brow_lower_{side}"]
         change = np.mean([after[edge] - before[edge] for edge in edges], 0)

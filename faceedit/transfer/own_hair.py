@@ -118,7 +118,12 @@ def _distance(lab: np.ndarray, own: np.ndarray) -> np.ndarray:
     count = min(CLUSTERS, len(own))
     cv2.setRNGSeed(0)
     _, labels, centres = cv2.kmeans(
-        own.astype(np.float32), count, None, (rng, 10, 1.0), 1, cv2.KMEANS_PP_CENTERS
+        own.astype(np.float32),
+        count,
+        None,  # type: ignore[call-overload]  # no labels to start from
+        (rng, 10, 1.0),
+        1,
+        cv2.KMEANS_PP_CENTERS,
     )
     distances = []
     for i, centre in enumerate(centres):
@@ -161,7 +166,8 @@ def _grown(
     pixels = np.ascontiguousarray(np.clip(image * 255, 0, 255).astype(np.uint8))
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(pixels, labels, None, *models, 2, cv2.GC_INIT_WITH_MASK)
+    whole = (0, 0, *size)  # not read: the labels say where to start
+    cv2.grabCut(pixels, labels, whole, *models, 2, cv2.GC_INIT_WITH_MASK)
     found = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)) & ~never
     found = found & (_connected(found, chance > 0.8) > 0.5)
     widest = WIDEST[told] * photo.square[2] * size[0] / photo.shape[1]

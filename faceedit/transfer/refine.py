@@ -132,7 +132,8 @@ def _read(view: View, at: np.ndarray, back: np.ndarray) -> np.ndarray:
     """Return the picture at places of the own frame [..., 2], [..., 3]."""
     place = moved(back, at).astype(np.float32).reshape(-1, 1, 2)
     border = cv2.BORDER_REPLICATE
-    seen = cv2.remap(view.image, place, None, cv2.INTER_LINEAR, borderMode=border)
+    x, y = place[..., 0], place[..., 1]
+    seen = cv2.remap(view.image, x, y, cv2.INTER_LINEAR, borderMode=border)
     return seen.reshape(*at.shape[:-1], 3)
 
 

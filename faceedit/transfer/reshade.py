@@ -107,12 +107,12 @@ def skin_mask(view: View, face: Curves, unit: float) -> np.ndarray:
         face: Its curves in px of the frame.
         unit: Distance of the eyes, px.
     """
-    mask = np.zeros(view.shape, np.uint8)
+    mask: np.ndarray = np.zeros(view.shape, np.uint8)
     rim = np.concatenate([face["outline"], face["forehead"]]).astype(np.float32)
     cv2.fillConvexPoly(mask, np.round(cv2.convexHull(rim)[:, 0]).astype(np.int32), 1)
     inner = max(1, round(0.05 * unit))
     mask = cv2.erode(mask, np.ones((2 * inner + 1, 2 * inner + 1), np.uint8))
-    holes = np.zeros_like(mask)
+    holes: np.ndarray = np.zeros_like(mask)
     for names in (("upper_lid", "lower_lid"), ("brow", "brow_lower")):
         for side in ("left", "right"):
             ring = np.concatenate([face[f"{names[0]}_{side}"], face[f"{names[1]}_{side}"][::-1]])

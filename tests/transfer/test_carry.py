@@ -215,17 +215,3 @@ def test_24_megapixels_come_back_as_24_megapixels_in_time():
     assert result.image.shape == photo.shape
     assert np.array_equal(result.image[~result.changed], photo[~result.changed])
     assert result.changed.any()
-
-
-def test_24_megapixels_come_back_as_24_megapixels_changed_where_the_face_is():
-    photo = np.full((4000, 6000, 3), 128, np.uint8)
-    photo[::7, ::5] = 90  # something to compare
-    side = 1500
-    quad = np.array([[0, 0], [0, side], [side, side], [side, 0]], float) + 1000.0
-    scene = read_scene(photo, quad, READERS)
-    done = carry(scene, face((90, 60, 40)), face((190, 60, 40)), READERS)
-    assert done.image.shape == photo.shape
-    assert np.array_equal(done.image[~done.changed], photo[~done.changed])
-    assert 0.01 < done.changed.mean() < 0.1
-    middle = done.image[1000 + int(0.4 * side), 1000 + side // 2]
-    assert middle[0] > middle[2] + 40
