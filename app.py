@@ -21,10 +21,9 @@ from starlette.middleware import Middleware
 from demo import compare, compose, examples, guide, stage
 from demo.doors import Doors, NothingFetched
 from demo.files import KEPT, ResultFiles
-from demo.inputs import PRIVATE, REGIONS, Inputs
+from demo.inputs import PHOTOGRAPHIC, PRIVATE, REGIONS, Inputs
 from demo.loading import Loader
 from demo.menu import MethodMenu
-from demo.people import person as somebody
 from demo.settings import Settings
 from demo.style import CSS, KEYS, LINK, THEME
 from demo.subject import NOBODY, Subjects, is_person
@@ -43,7 +42,7 @@ WAITING = 60  # visitors in the queue; later ones are asked to try again
 TITLE = "faceedit: change a face with a sentence"
 INTRO = """# faceedit
 **Change a face with a sentence.** The photograph stays a photograph: what the sentence does not
-name keeps its own pixels, bit for bit. Fourteen methods, side by side."""
+name keeps its own pixels, bit for bit. {methods}, side by side."""
 
 
 class App:
@@ -66,13 +65,14 @@ class App:
     def warm_up(self, editor: FaceEditor) -> None:
         """Run every fast method once, so that a visitor's first edit is as fast as the second."""
         self._look_for_methods(editor)
-        face = self.subjects.subject(None, somebody(0).seed, None).face
+        face = self.subjects.subject(None, 0, None).face
         for _, name in self.menu.fast():
             try:
                 editor.edit(face, "red hair", method=name)
             except FaceEditError:  # it knows other sentences
                 logger.info("%s is not warmed up", name)
-        self.subjects.crowd.start()
+        if self.settings.world:
+            self.subjects.crowd.start()
 
     def _look_for_methods(self, editor: FaceEditor) -> None:
         """Offer the methods that are here and fit the base, once."""
@@ -102,8 +102,9 @@ class App:
         seed = asked.get("person", "")
         person = int(seed) if seed.isdigit() and len(seed) < 10 else NOBODY
         if is_person(person):
-            note = Provenance(SourceType.RENDERED)
-            photo = self.files.picture(somebody(person).to_pil(), f"person-{person}", note)
+            world = self.settings.world
+            note = Provenance(SourceType.RENDERED if world else SourceType.GENERATED)
+            photo = self.files.picture(self.subjects.picture(person), f"person-{person}", note)
         else:
             photo = examples.picture_of(examples.EXAMPLES[0], self.files)
         prompt = asked.get("prompt", "")[:500]
@@ -112,7 +113,7 @@ class App:
         named = [name for name in asked.get("methods", "").split(",") if name in self.menu.names]
         power = _number(asked.get("strength", ""), -2, 3)
         methods = gr.update(value=named) if named else gr.skip()
-        words = prompt or examples.FIRST_PROMPT
+        words = prompt or (examples.FIRST_PROMPT if self.settings.world else PHOTOGRAPHIC[0])
         link = (photo, person, words, region, methods, power, gr.skip())
         yield ("Loading the networks ...", False, *link)
         status = self._ready()
@@ -144,11 +145,12 @@ class App:
     def build(self) -> gr.Blocks:
         """Return the page, ready to launch."""
         with gr.Blocks(title=TITLE, delete_cache=(KEPT, KEPT)) as page:
-            gr.Markdown(INTRO, elem_id="intro")
+            methods = "Fourteen methods" if self.settings.world else "All methods of this base"
+            gr.Markdown(INTRO.format(methods=methods), elem_id="intro")
             inputs = Inputs(self.subjects, self.files)
             with gr.Row(elem_id="desk"):
                 with gr.Column(scale=6, min_width=320, elem_id="stage"):
-                    shown = stage.build()
+                    shown = stage.build(self.settings.world)
                 with gr.Column(scale=5, min_width=320, elem_id="side"):
                     inputs.build()
                     status = gr.Markdown("Loading the networks ...", elem_id="status")

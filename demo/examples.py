@@ -54,10 +54,15 @@ def picture_of(example: Example, files: ResultFiles) -> str:
     return files.picture(person(example.seed).to_pil(), f"person-{example.seed}", note)
 
 
+def offered(world: bool = True) -> tuple[Example, ...]:
+    """Return the examples for a base: without rendered people where it draws photographs."""
+    return tuple(example for example in EXAMPLES if world or example.photo)
+
+
 @functools.cache
-def thumbnails() -> list[tuple[Image.Image, str]]:
-    """Return a small square picture of every example, with its words."""
-    return [(_thumbnail(example), example.words) for example in EXAMPLES]
+def thumbnails(world: bool = True) -> list[tuple[Image.Image, str]]:
+    """Return a small square picture of every example of a base, with its words."""
+    return [(_thumbnail(example), example.words) for example in offered(world)]
 
 
 def _thumbnail(example: Example) -> Image.Image:

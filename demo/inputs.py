@@ -13,6 +13,20 @@ from demo.style import GO, OLD
 from demo.subject import ANY_FACE, NOBODY, Subjects, faces_of, is_person, thumbnails
 from demo.words import plain_words
 
+PHOTOGRAPHIC = [  # for bases of photographs: what their methods were published with
+    "a smiling face",
+    "blonde hair",
+    "an old face",
+    "curly hair",
+    "a beard",
+    "a surprised face",
+    "grey hair",
+    "blue eyes",
+    "a tanned face",
+    "red lipstick",
+    "a young face",
+    "an angry face",
+]
 PROMPTS = [
     "red hair",
     "sunglasses",
@@ -56,12 +70,13 @@ class Inputs:
     def __init__(self, subjects: Subjects, files: ResultFiles) -> None:
         self.subjects = subjects
         self.files = files
+        self.prompts = PROMPTS if subjects.world else PHOTOGRAPHIC
 
     def build(self) -> None:
         """Make the sentence, the chips and the people; call it inside a column."""
         self.prompt = gr.Textbox(
             label="What should change?",
-            placeholder=PROMPTS[0],
+            placeholder=self.prompts[0],
             max_lines=2,
             max_length=500,
             submit_btn=True,
@@ -70,16 +85,16 @@ class Inputs:
         with gr.Row(elem_id="chips"):
             self.chips = [
                 gr.Button(words, size="sm", min_width=60, elem_classes="fe-chip")
-                for words in PROMPTS
+                for words in self.prompts
             ]
         gr.Markdown("**Whose face?** Click a person, or bring your own photo.", elem_id="whose")
         with gr.Row(elem_id="people"):
             self.examples = gr.Gallery(
-                examples.thumbnails(),
+                examples.thumbnails(self.subjects.world),
                 label="People to click",
                 show_label=False,
                 format="png",
-                columns=len(examples.EXAMPLES),
+                columns=len(examples.offered(self.subjects.world)),
                 rows=1,
                 height="auto",
                 buttons=[],
@@ -132,9 +147,9 @@ class Inputs:
             self.region.render()
             self.seed.render()
         self.whole.render()
-        self.sample_button = gr.Button(
-            "Draw a new person of the portrait world", size="sm", elem_id="sample"
-        )
+        world = self.subjects.world
+        words = "Draw a new person of the portrait world" if world else "Draw a face of nobody"
+        self.sample_button = gr.Button(words, size="sm", elem_id="sample")
 
     @property
     def values(self) -> list[Any]:
@@ -157,7 +172,7 @@ class Inputs:
             concurrency_limit=2,
             concurrency_id="render",
         )
-        for words, chip in zip(PROMPTS, self.chips, strict=True):
+        for words, chip in zip(self.prompts, self.chips, strict=True):
             chip.click(None, None, self.prompt, js=f"() => {words!r}", **LIGHT).then(
                 None, None, None, js=GO, **LIGHT
             )
@@ -186,13 +201,13 @@ class Inputs:
 
     def take(self, event: gr.SelectData) -> tuple[str, int, int]:
         """Bring an example: its picture, its number if it was rendered, and no face index."""
-        example = examples.EXAMPLES[int(event.index)]
+        example = examples.offered(self.subjects.world)[int(event.index)]
         with plain_words():
             picture = examples.picture_of(example, self.files)
         return picture, example.seed if not example.photo else NOBODY, ANY_FACE
 
     def sample(self) -> tuple[str, int]:
-        """Draw a face that nobody has; the exact edit of such a face is known.
+        """Draw a face that nobody has; the portrait world knows the exact edit of its people.
 
         Returns:
             The portrait and its number, to be given back as `person`.
@@ -200,11 +215,12 @@ class Inputs:
         from faceedit.photo.provenance import Provenance, SourceType
 
         with plain_words():
-            someone = self.subjects.crowd.next()
+            seed = self.subjects.somebody()
+            portrait = self.subjects.picture(seed)
             note = Provenance(SourceType.RENDERED)
-            return self.files.picture(
-                someone.to_pil(), f"person-{someone.seed}", note
-            ), someone.seed
+            if not self.subjects.world:
+                note = Provenance(SourceType.GENERATED, models=(self.subjects.base,))
+            return self.files.picture(portrait, f"person-{seed}", note), seed
 
     def look(self, photo: str | None, person: int | None) -> Iterator[tuple[Any, Any, Any]]:
         """Show the picker if a photo has several faces."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from faceedit.photo import provenance
 
@@ -16,6 +18,15 @@ CONSENT = """**Consent.** Use pictures of yourself or of people who have agreed,
 edited picture off as a real one. Pictures stay on the machine that runs this page and are deleted
 from it within two hours; nothing is collected."""
 LABELLED = "Saved pictures say in their metadata that networks changed them, and which ones."
+
+
+def draws_the_world(repo: str) -> bool:
+    """Whether a base draws the portrait world, as its folder says; repos elsewhere are taken to."""
+    try:
+        config = json.loads((Path(repo).expanduser() / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, RuntimeError):
+        return True
+    return not isinstance(config, dict) or config.get("framing") != "ffhq"
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,11 @@ class Settings:
         if not settings.labelled:
             logger.warning("%s is off: saved pictures do not say what they are", provenance.SWITCH)
         return settings
+
+    @property
+    def world(self) -> bool:
+        """Whether the base draws the portrait world; False for bases of photographs."""
+        return draws_the_world(self.repo)
 
     @property
     def notice(self) -> str:

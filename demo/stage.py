@@ -238,10 +238,13 @@ class StageWidgets:
     history: gr.State
 
 
-def build() -> StageWidgets:
-    """Make the widgets; the page opens with a finished edit. Call it inside a column."""
+def build(world: bool = True) -> StageWidgets:
+    """Make the widgets; call it inside a column.
+
+    The page opens with a finished edit, which the portrait world's networks have made.
+    """
     pair = gr.ImageSlider(
-        examples.first_pair(),
+        examples.first_pair() if world else None,
         label="Before and after",
         show_label=False,
         type="filepath",
@@ -260,7 +263,7 @@ def build() -> StageWidgets:
         info="0 is the photograph, below 0 the opposite",
         elem_id="strength",
     )
-    words = gr.Markdown(OPENING, elem_id="words", elem_classes="fe-live")
+    words = gr.Markdown(OPENING if world else HINT, elem_id="words", elem_classes="fe-live")
     strip = gr.Gallery(
         label="Your last edits: click one to see it again",
         show_label=False,
@@ -328,7 +331,8 @@ _EDIT: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"
 def _build_endpoint(page: Stage, inputs: Inputs) -> None:
     """Offer the edit to programs: every setting, one method, one picture."""
     picture, facts = gr.Image(visible="hidden"), gr.JSON(visible="hidden")
-    method = gr.Textbox("counterfactual", label="method", visible="hidden")
+    first = "counterfactual" if page.subjects.world else page.menu.first() or ""
+    method = gr.Textbox(first, label="method", visible="hidden")
     strength = gr.Number(1.0, label="strength", visible="hidden")
     gr.Button(visible="hidden").click(
         GPU(page.edit),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from demo.loading import Loader
-from demo.people import Crowd, Person, person
+from demo.people import SEEDS, Crowd, Person, person
+from demo.settings import draws_the_world
 from demo.words import need
 from faceedit.photo import DetectedFace, detect_faces, load_photo
 
@@ -67,6 +69,7 @@ class Subjects:
         self.loader = loader
         folder = Path(loader.repo).expanduser()
         self.base = folder.name if folder.is_dir() else loader.repo  # tells nobody our paths
+        self.world = draws_the_world(loader.repo)  # else people are drawn by the generator
         self.crowd = crowd or Crowd()
         self._known: OrderedDict[tuple[Any, ...], Subject] = OrderedDict()
         self._lock = threading.Lock()
@@ -93,7 +96,19 @@ class Subjects:
                 self._known.popitem(last=False)
         return made
 
+    def picture(self, seed: int) -> Image.Image:
+        """Return a sampled person's portrait; on a base of photographs the networks draw it."""
+        if self.world:
+            return person(seed).to_pil()
+        return self.subject(None, seed, None).face.to_pil()
+
+    def somebody(self) -> int:
+        """Return the number of somebody whom nobody has seen yet."""
+        return self.crowd.next().seed if self.world else secrets.randbelow(SEEDS)
+
     def _person(self, seed: int) -> Subject:
+        if not self.world:
+            return Subject(self.loader.get().sample(seed))
         from faceedit.inversion import invert
         from faceedit.types import Space
 

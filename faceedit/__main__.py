@@ -7,6 +7,8 @@ mend is one line on stderr and exit code 2.
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -102,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     _command(commands, "info", run_info, "what is installed and which methods work here")
     _add_convert(commands)
     _add_setup(commands)
+    _command(commands, "demo", run_demo, "serve the page for one base in your browser")
     return parser
 
 
@@ -409,6 +412,23 @@ def run_info(arguments: argparse.Namespace) -> int:
         how = f", with {state.settings}" if state.settings else ""
         said = f"works{how}" if state.works else f"needs {state.needs}"
         say(f"  {name}: {method.kind}, edits {method.space.value}; {said}")
+    return 0
+
+
+def run_demo(arguments: argparse.Namespace) -> int:
+    """Serve the page, which a checkout has beside the package."""
+    import runpy
+
+    page = Path(__file__).resolve().parents[1] / "app.py"
+    if not page.is_file():
+        raise RequestError("the page comes with a checkout of faceedit, not with the package")
+    if importlib.util.find_spec("gradio") is None:
+        raise RequestError("the page needs gradio: pip install 'faceedit[demo]'")
+    _check_device(arguments.device)
+    os.environ["FACEEDIT_REPO"] = arguments.repo
+    os.environ["FACEEDIT_DEVICE"] = arguments.device
+    sys.path.insert(0, str(page.parent))
+    runpy.run_path(str(page), run_name="__main__")
     return 0
 
 
