@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import faceedit
+from demo.settings import draws_the_world
 from demo.words import seconds
 from faceedit.notes import METHOD_NOTES, PREFERRED, MethodNote, Speed
 
@@ -42,7 +43,8 @@ class MethodMenu:
 
     def __init__(self, repo: str) -> None:
         near = Path(repo).expanduser()
-        folders = [CARDS] + ([near.parent] if near.is_dir() else [])
+        bundled = [CARDS] if draws_the_world(repo) else []  # what is bundled is for that base
+        folders = bundled + ([near.parent] if near.is_dir() else [])
         self.names = [
             note.name
             for note in METHOD_NOTES.values()

@@ -100,6 +100,7 @@ def space(editor, tmp_path_factory) -> Iterator[app.App]:
         space = app.App(loader=ReadyLoader(editor))
         space.menu.set_available(METHODS)
         space.subjects.crowd = SimpleNamespace(next=lambda: someone(7))
+        patch.setattr(subject, "person", someone)
         patch.setattr(
             space.subjects, "_person", lambda seed: Subject(face_of(0.5), person=someone(seed))
         )

@@ -56,7 +56,7 @@ def test_people_of_a_page_of_photographs_are_drawn_by_its_networks(photographic,
     assert someone.person is None  # so that no ground truth is promised
     with Image.open(path) as picture:
         assert picture.size == (32, 32)
-    assert read(path).kind is SourceType.GENERATED
+    assert read(path).source_type is SourceType.GENERATED
 
 
 def test_examples_of_a_page_of_photographs_are_photographs():
