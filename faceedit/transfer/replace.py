@@ -27,6 +27,8 @@ from faceedit.transfer.view import View
 from faceedit.transfer.wearing import read_hat, wear_hat
 
 FACE = ("skin", "nose")
+LOW = (-100.0, -120.0)  # mm over the eyes: a band beside the neck
+LIES = 1250.0  # mm^2 of hair in it: it goes on over the shoulders
 HAT_MM2 = 3000.0  # of a hat in the photograph: it wears one
 SURE = 0.45  # how likely the reader must find a haircut
 CERTAIN = 0.85  # and both hats, where one hat becomes another
@@ -123,6 +125,10 @@ def _hair(photo: View, before: View, after: View, heads: Heads) -> Layers | None
         return None
     if name is None or (name == "bald" and not bared and _area(photo, "hair", heads) < 400):
         return None
+    if not bared and _on_shoulders(photo, heads) > LIES:
+        if name in HANGS[1:]:
+            return None  # it is long already
+        return Layers(notes=("Hair that lies on the shoulders stays: what it hides is not known.",))
     if name not in STYLES:
         return Layers(notes=(f"Hair cannot be put up or cut into this shape: {name}.",))
     style = shaped(STYLES[name], after, heads.drawn)
@@ -142,6 +148,16 @@ def _cut(before: View, after: View, heads: Heads) -> str | None:
     falls = had[0] in HANGS and has[0] in HANGS  # told apart by their length alone
     alike = ALIKE_FALLING if falls else ALIKE
     return None if _alike(before, after, "hair") > alike else has[0]  # one outline is one cut
+
+
+def _on_shoulders(photo: View, heads: Heads) -> float:
+    """Return how much hair hangs beside the neck, down to the shoulders, mm^2.
+
+    Parsers lose hair that lies on cloth, so what lies there is told by what leads there.
+    """
+    _, y = heads.photo.plane(photo.shape)
+    low = (photo.region("hair") > 0.5) & (y < LOW[0]) & (y > LOW[1])
+    return float(low.sum()) / heads.photo.scale**2
 
 
 def _beard(photo: View, before: View, after: View, heads: Heads) -> Layers | None:

@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 
 from faceedit.transfer.drawing import blur, smooth_step
-from faceedit.transfer.fill import mirrored_fill, spread_colours
+from faceedit.transfer.fill import spread_colours
 from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import FACE_AXES, FACE_CENTRE, Light, display, linear, surface_normals
+from faceedit.transfer.shifts import shifted_fill
 from faceedit.transfer.view import View
 
 SKIN = ("skin", "nose", "ear")
@@ -144,13 +145,17 @@ def _pores(photo: View, sure: np.ndarray, mm: float) -> np.ndarray:
     return (noise / max(float(noise.std()), 1e-6) * min(level, 5.0))[..., None]
 
 
+SHOULDERS = -140.0  # mm over the eyes: skin that lies lower is no neck
+# How far parts reach behind hair: their distance counts so many times, and so many mm more.
+RELUCTANT = ((1.0, 0.0), (1.5, 5.0), (1.3, 4.0))
+SMOOTH = 5.0  # mm: how smooth the outline of shoulders is that hair hid
 NECK = np.array(  # its outline from the jaw to the shoulders, mm: half its width by height
     [[-70.0, 50.0], [-95.0, 50.0], [-125.0, 52.0], [-150.0, 60.0], [-170.0, 84.0]]
 )
 
 
 def _behind(photo: View, head: Head, hair: np.ndarray, skull: np.ndarray) -> np.ndarray:
-    """Return what is behind hair and head: background and cloth, mirrored at the edge, and neck."""
+    """Return what is behind hair and head: background and cloth go on, and the neck."""
     mm = head.scale
     deep = max(1, round(1.5 * mm))
     hole = (hair > 0.02) | (skull > 0.02)
@@ -159,13 +164,17 @@ def _behind(photo: View, head: Head, hair: np.ndarray, skull: np.ndarray) -> np.
         found = ((photo.region(*names) > 0.85) & (photo.known > 0.5)).astype(np.uint8)
         return (cv2.erode(found, np.ones((3, 3)), iterations=deep) > 0) & ~hole
 
-    around = mirrored_fill(photo.image, hole, sure("background", "cloth"))
-    bare = sure("neck", "skin")
     x, y = head.plane(photo.shape)
+    bare = sure("neck", "skin") & (y < -70)
+    around = _continued(
+        photo.image,
+        (hair > 0.02) & (skull < 0.98),
+        (sure("background"), sure("cloth"), bare & (y < SHOULDERS)),
+        mm,
+    )
     # Rays start at the depth of the eyes, the neck lies behind: it moves as the head turns.
     shift = -head.turn[0, 2] * head.turn[0, 0] * 70
     x = x - shift
-    bare &= y < -70
     if bare.sum() < 40:
         return around
     half = np.interp(-y, -NECK[:, 0], NECK[:, 1])
@@ -175,6 +184,43 @@ def _behind(photo: View, head: Head, hair: np.ndarray, skull: np.ndarray) -> np.
     colours = blur(spread_colours(photo.image, bare), 2.0 * mm)
     round_ = 1 - 0.30 * np.clip(np.abs(x) / np.maximum(half, 1), 0, 1)[..., None] ** 3
     return around + (colours * round_ - around) * neck[..., None]
+
+
+def _continued(
+    image: np.ndarray, hole: np.ndarray, parts: tuple[np.ndarray, ...], mm: float
+) -> np.ndarray:
+    """Return what is behind hair: each part of the surroundings goes on where it is nearest.
+
+    Args:
+        image: RGB, [h, w, 3].
+        hole: Where hair hid it, [h, w] bool.
+        parts: Background, cloth and skin of the shoulders, [h, w] bool each.
+        mm: Pixels a millimetre.
+    """
+    h, w = hole.shape
+    step = max(1, round(1.5 * mm))
+    size = (max(2, w // step), max(2, h // step))
+    away = []
+    for part, (times, more) in zip(parts, RELUCTANT, strict=True):
+        small = cv2.resize(part.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        far = np.full(size[::-1], 1e4, np.float32)
+        if small.any():
+            far = cv2.distanceTransform(1 - small, cv2.DIST_L2, 5) * step / mm
+        away.append(times * far + more)
+    nearest = np.argmin(away, 0)
+    filled = image.copy()
+    total = np.zeros((h, w, 3), np.float32)
+    for i, part in enumerate(parts):
+        share = cv2.GaussianBlur((nearest == i).astype(np.float32), (0, 0), SMOOTH * mm / step)
+        share = cv2.resize(share, (w, h), interpolation=cv2.INTER_LINEAR)
+        share = smooth_step(0.46, 0.54, share)
+        mine = hole & (share > 0)
+        if mine.any() and part.any():
+            total += shifted_fill(image, mine, part) * share[..., None]
+        else:
+            total += image * share[..., None]
+    filled[hole] = total[hole]
+    return filled
 
 
 def grown(field: np.ndarray, reach: float) -> np.ndarray:

@@ -10,8 +10,8 @@ from faceedit.transfer.head import SKULL_AXES, SKULL_CENTRE, Head
 from faceedit.transfer.headwear import Fit, Hat, cloth_colour, draw_hat
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light
-from faceedit.transfer.patches import patched_fill
 from faceedit.transfer.scalp import grown
+from faceedit.transfer.shifts import shifted_fill
 from faceedit.transfer.view import View
 
 EDGE = 42.0  # mm over the eyes: where a hat's edge crosses the forehead
@@ -137,7 +137,7 @@ def _tucked(photo: View, head: Head, hat: np.ndarray, kind: str) -> Layers:
         return Layers()
     hole = (gone > 0.02) | (wide > 0.1) | (near > 0)
     source = (photo.region("background") > 0.9) & (photo.known > 0.5) & ~hole
-    filled = patched_fill(photo.image, hole, source)
+    filled = shifted_fill(photo.image, hole, source)
     return Layers(
         cover=filled, alpha=gone.astype(np.float32), grain=np.full(photo.shape, 0.15, np.float32)
     )

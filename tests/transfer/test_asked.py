@@ -7,8 +7,8 @@ import pytest
 
 from faceedit.transfer import Asked
 from faceedit.transfer.own_hair import own_hair
-from faceedit.transfer.patches import patched_fill
 from faceedit.transfer.replace import replace_parts
+from faceedit.transfer.shifts import shifted_fill
 from faceedit.words.worn import named_parts, speaks_of_parts_only
 from faceedit.world.attributes import GLASSES, HATS
 from tests.transfer.test_replace import SIZE, _overlap, _person
@@ -77,7 +77,7 @@ def test_a_large_hole_gets_its_surroundings_pattern_back():
     hole = np.hypot(x - 80, y - 60) < 26
     spoilt = image.copy()
     spoilt[hole] = (255, 0, 0)
-    filled = patched_fill(spoilt, hole, ~hole)
+    filled = shifted_fill(spoilt, hole, ~hole)
     assert (filled[~hole] == image[~hole]).all()
     right = np.abs(filled - image).max(2)[hole] < 60
     assert right.mean() > 0.75
