@@ -148,3 +148,9 @@ def base_folder(backbones, tmp_path_factory) -> Path:
 def seeded():
     """Every test draws the same numbers, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def no_faces(monkeypatch):
+    """The detector finds no face, as in the drawings of most tests; it would look ten times."""
+    monkeypatch.setattr("faceedit.photo.alignment.detect_faces", lambda photo: [])

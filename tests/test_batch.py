@@ -2,22 +2,30 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
+from faceedit import hub
 from faceedit.__main__ import main
 from faceedit.batch.files import Shard, output_folder, plan
-from faceedit.batch.folder import Group, Job, Report
+from faceedit.batch.folder import Group, Job, Report, edit_folder
+from faceedit.batch.folder import _settle as settle
+from faceedit.editor import FaceEditor
 from faceedit.errors import RequestError
-from faceedit.types import EditRequest
+from faceedit.types import EditRequest, Output
 from tests.test_editor import save_methods
 
 PROMPT = "red hair"
+pytestmark = pytest.mark.usefixtures("no_faces")
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +76,81 @@ def test_every_photo_is_edited_once_and_as_alone(repo, photos, tmp_path, capsys)
     assert "2 edited, 2 there already, 0 failed" in capsys.readouterr().out
     assert edit(photos, repo, "--strength", "0.5") == 0  # other settings make other pictures
     assert "4 edited, 0 there already" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def editor(repo):
+    return FaceEditor.from_pretrained(repo)
+
+
+def run(editor, photos, output, **flags):
+    """Edit a folder with an editor that is there already."""
+    return edit_folder(
+        editor, photos, output, Job(EditRequest(PROMPT), Output.CHARACTER), save_png, **flags
+    )
+
+
+def save_png(image, path):
+    image.save(path, "PNG")
+
+
+def test_a_photo_that_changed_under_its_name_is_edited_again(editor, photos, tmp_path):
+    first = run(editor, photos, tmp_path / "out")
+    assert (first.edited, first.kept) == (4, 0)
+    before = (tmp_path / "out" / "a.png").read_bytes()
+    Image.open(photos / "a.png").rotate(90).save(photos / "a.png")
+    again = run(editor, photos, tmp_path / "out")
+    assert (again.edited, again.kept) == (1, 3)
+    assert (tmp_path / "out" / "a.png").read_bytes() != before
+
+
+def test_results_of_another_base_are_not_taken_for_done(editor, photos, tmp_path, base_folder):
+    run(editor, photos, tmp_path / "out")
+    shelf = Path(shutil.copytree(base_folder.parent, tmp_path / "shelf"))
+    weights = shelf / base_folder.name / "attributes" / hub.WEIGHTS
+    save_file({name: value + 1 for name, value in load_file(weights).items()}, weights)
+    changed = FaceEditor.from_pretrained(shelf / base_folder.name)
+    with pytest.raises(RequestError, match="with these settings, did not make"):
+        run(changed, photos, tmp_path / "out")
+
+
+def test_results_of_other_weights_or_settings_of_the_method_are_not_taken_for_done(
+    editor, photos, tmp_path
+):
+    run(editor, photos, tmp_path / "out")
+    method = editor.method()
+    kept, config = method.deviation.clone(), method.config
+    try:
+        method.deviation.mul_(2)
+        with pytest.raises(RequestError, match="did not make"):
+            run(editor, photos, tmp_path / "out")
+        method.deviation.copy_(kept)
+        method.config = replace(config, alpha=config.alpha + 1)
+        with pytest.raises(RequestError, match="did not make"):
+            run(editor, photos, tmp_path / "out")
+    finally:
+        method.deviation.copy_(kept)
+        method.config = config
+    assert run(editor, photos, tmp_path / "out").kept == 4
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        Job(EditRequest(PROMPT, strength=0.5), Output.CHARACTER),
+        Job(EditRequest(PROMPT, neutral="a man"), Output.CHARACTER),
+        Job(EditRequest("blue eyes"), Output.CHARACTER),
+        Job(EditRequest(PROMPT, layers=(0, 2)), Output.CHARACTER),
+        Job(EditRequest(PROMPT, seed=3), Output.CHARACTER),
+        Job(EditRequest(PROMPT), Output.PASTED),
+        Job(EditRequest(PROMPT), Output.CHARACTER, face_index=0),
+        Job(EditRequest(PROMPT), Output.CHARACTER, refine_steps=1),
+    ],
+)
+def test_every_setting_that_decides_a_result_is_in_its_print(editor, job):
+    plain = settle(editor, Job(EditRequest(PROMPT), Output.CHARACTER))[1]
+    assert settle(editor, job)[1] != plain
+    assert settle(editor, replace(job, batch_size=3))[1] == settle(editor, job)[1]
 
 
 def test_bad_files_are_listed_with_their_reasons_and_stop_nothing(repo, photos, tmp_path, capsys):
@@ -278,8 +361,6 @@ def test_names_of_any_encoding_and_length_are_edited_and_recorded(repo, photos, 
 
 
 def test_results_are_named_by_what_was_asked():
-    from pathlib import Path
-
     holiday = Path("/tmp/holiday")
     assert output_folder(holiday, None, "Red hair!", "ffclip").name == "red-hair_ffclip"
     assert output_folder(holiday, None, "red hair").parent.name == "holiday-edited"

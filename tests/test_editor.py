@@ -10,12 +10,13 @@ from faceedit import hub
 from faceedit.backbones.segmenter import SegmenterConfig
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError, PromptError, RepoError, RequestError, UnknownMethodError
-from faceedit.inversion import invert, refine, to_space, to_tensor
+from faceedit.inversion import invert, pixel_distance, refine, to_space, to_tensor
 from faceedit.method_repo import repo_of, save_method
 from faceedit.methods import METHODS
 from faceedit.photo.regions import region_mask
 from faceedit.types import Face, Latent, Space
 
+pytestmark = pytest.mark.usefixtures("no_faces")
 OPTIMIZED = "styleclip_optimization"
 FITTED = "styleclip_global"
 
@@ -24,7 +25,7 @@ def save_methods(folder, base_folder, backbones):
     """Write the repos of both methods next to a base, as they lie in hub_cards/."""
     prints = hub.fingerprint(base_folder)
     latents = backbones.generator.sample_w_plus(32, torch.Generator().manual_seed(1), 1.0)
-    for name, settings in {FITTED: {"images": 16}, OPTIMIZED: {"steps": 2}}.items():
+    for name, settings in {FITTED: {"images": 4}, OPTIMIZED: {"steps": 2}}.items():
         method = METHODS[name].build(backbones, **settings)
         if method.kind == "fitted":
             method.fit(latents, None, backbones)
@@ -72,6 +73,19 @@ def test_edit_as_a_character_gives_the_generators_face(editor, drawing):
     assert result.image.size == (32, 32)
 
 
+def test_an_edit_of_a_photo_leaves_it_bit_for_bit_outside_what_changed(editor, drawing):
+    photo = np.array(drawing)
+    for result in editor.compare(drawing, "red hair", (FITTED, OPTIMIZED)):
+        changed = np.array(result.changed) > 0
+        assert np.array_equal(np.array(result.image)[~changed], photo[~changed])
+        assert result.image.size == result.changed.size == drawing.size
+
+
+def test_edit_refuses_an_output_that_does_not_exist(editor, drawing):
+    with pytest.raises(RequestError, match="photograph, character, pasted"):
+        editor.edit(drawing, "red hair", output="painting")
+
+
 def test_edit_takes_paths_arrays_and_generated_faces(editor, drawing, tmp_path):
     drawing.save(tmp_path / "photo.png")
     images = [
@@ -112,7 +126,7 @@ def test_inversion_is_remembered_by_what_the_photo_shows(shelf, base_folder, dra
 
 
 def test_compare_yields_every_method_in_turn(editor, drawing):
-    results = list(editor.compare(drawing, "red hair"))
+    results = list(editor.compare(drawing, "red hair", strength=0))  # which hardly computes
     assert [result.request.method for result in results] == editor.available()
     assert {FITTED, OPTIMIZED} <= set(editor.available())
 
@@ -203,6 +217,25 @@ def test_refinement_comes_closer_to_the_photo(backbones):
         wanted, before = backbones.generator(goal), backbones.generator(start)
         after = backbones.generator(refine(wanted, start, backbones, steps=20))
     assert (after - wanted).square().mean() < 0.8 * (before - wanted).square().mean()
+
+
+def test_refinement_stays_nearer_to_the_encoders_code_the_more_that_weighs(backbones, monkeypatch):
+    seed = torch.Generator().manual_seed(2)
+    start, goal = backbones.generator.sample_w_plus(2, seed, 1.0).split(1)
+    with torch.no_grad():
+        wanted = backbones.generator(goal)
+    ways = []
+    for weight in (0.0, 1.0, 10.0):
+        monkeypatch.setattr("faceedit.inversion.WEIGHT_NEAR", weight)
+        moved = refine(wanted, start, backbones, steps=10) - start
+        ways.append(moved.square().mean().item())
+    assert ways[0] > 1.1 * ways[1] > 1.1 * 1.1 * ways[2]
+
+
+def test_pictures_are_compared_at_full_half_and_quarter_size():
+    a, b = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    b[..., ::2] = 1.0  # every second column: half of the pixels, and 0.5 when they are averaged
+    assert pixel_distance(a, b).item() == pytest.approx((0.5 + 0.25 + 0.25) / 3)
 
 
 def test_refinement_refuses_too_many_steps(backbones):

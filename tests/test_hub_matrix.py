@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 from faceedit import hub
 from faceedit.editor import FaceEditor
@@ -144,6 +145,22 @@ def test_base_is_fetched_at_the_commit_that_the_method_names(stocked, shelf, tmp
     base.commit(files)
     stocked.add(f"org/{FITTED}", copy_with(shelf, FITTED, tmp_path, base_revision=old))
     assert load(f"org/{FITTED}").base_folder.name == old
+
+
+def test_a_pinned_base_is_fetched_although_another_lies_beside_the_method(stocked, shelf, tmp_path):
+    pinned = stocked.repos["model", f"org/{BASE}"].branches["main"]
+    method = copy_with(shelf, FITTED, tmp_path, base_revision=pinned)
+    other = Path(shutil.copytree(shelf / BASE, tmp_path / BASE))
+    assert load(method).base_folder == other  # the same weights need no Hub
+    weights = load_file(other / "identity" / hub.WEIGHTS)
+    save_file(
+        {name: value + 1 for name, value in weights.items()}, other / "identity" / hub.WEIGHTS
+    )
+    prints = hub.fingerprint(shelf / BASE)
+    changed = {"base_revision": pinned, "base_fingerprint": prints}
+    method = copy_with(shelf, FITTED, tmp_path / "again", **changed)
+    shutil.copytree(other, tmp_path / "again" / BASE)
+    assert load(method).base_folder.name == pinned
 
 
 def test_token_opens_a_private_repo(stocked):

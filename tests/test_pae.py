@@ -151,6 +151,98 @@ def test_dependent_prompts_do_no_harm(projection):
     assert torch.allclose(pae.project(rows, basis), rows, atol=1e-5)
 
 
+@pytest.mark.parametrize("projection", ["pca", "contrast"])
+def test_a_basis_has_at_most_a_third_of_the_prompts_as_rows(projection, corpus):
+    assert len(corpus.prompts) == 9
+    assert len(pae.make_basis([corpus], Projection(projection), 10)) == 3
+    assert len(pae.make_basis([corpus], Projection(projection), 2)) == 2
+    two = EmbeddedCorpus(corpus.positive[:1], corpus.negative[:1], corpus.neutral)
+    assert len(pae.make_basis([two], Projection(projection), 10)) == 1
+
+
+def test_principal_components_are_those_around_the_mean(corpus):
+    shift = 5 * F.normalize(torch.randn(32), dim=-1)
+    moved = EmbeddedCorpus(corpus.positive + shift, corpus.negative + shift, corpus.neutral)
+    a, b = (pae.make_basis([c], Projection.PCA, 3) for c in (corpus, moved))
+    assert torch.allclose(pae.project(torch.eye(32), a), pae.project(torch.eye(32), b), atol=1e-3)
+
+
+# Numbers worked out by hand: W is the plane of the first two axes of four.
+PLANE = torch.eye(4)[:2]
+IMAGE, TEXT = torch.tensor([[0.6, -0.2, 0.5, 0.1]]), torch.tensor([[0.3, 0.1, 0.7, 0.0]])
+
+
+def test_numbers_of_the_papers_augmentation():
+    """c = (0.6, -0.2), d = (0.3, 0.1): what is received is alpha (0.8 / 0.4) (0.3, 0.1)."""
+    along, mass = pae.project(TEXT, PLANE), pae.mass(TEXT, PLANE)
+    assert mass.item() == pytest.approx(0.4)
+    found = pae.augment(IMAGE, PLANE, 0.5, along, mass)[0].tolist()
+    assert found == pytest.approx([0.6 - 0.3 + 0.3, -0.2 - 0.1 + 0.1, 0.5, 0.1])
+    full = pae.augment(IMAGE, PLANE, 0.5, TEXT, mass)[0].tolist()
+    assert full == pytest.approx([0.6, -0.2, 0.5 + 0.7, 0.1])
+
+
+def test_numbers_of_the_augmentation_of_axes():
+    """They have no side of their own, so both are weakened by what they hold."""
+    found = pae.augment_axes(IMAGE, PLANE, 0.5, pae.project(TEXT, PLANE), TEXT)[0].tolist()
+    assert found == pytest.approx([0.6 - 0.3 + 0.3, -0.2 + 0.1 + 0.1, 0.5, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "target"),
+    [
+        ({"projection": "gram_schmidt", "alpha": 0.5}, [0.6, -0.2, 0.5, 0.1]),
+        ({"projection": "span", "alpha": 1.0}, [0.6, 0.2, 0.5, 0.1]),
+        ({"projection": "pca", "alpha": 1.0, "added_text": "full"}, [0.6, 0.2, 1.9, 0.1]),
+        ({"projection": "contrast", "alpha": 2.0}, [0.6 + 0.4, -0.2, 0.5, 0.1]),
+        (
+            {"projection": "contrast", "alpha": 2.0, "normalize_text_direction": True},
+            [0.6 + 2.0, -0.2, 0.5, 0.1],
+        ),
+    ],
+)
+def test_numbers_of_targets(settings, target):
+    neutral = torch.tensor([[0.1, 0.1, 0.9, 0.0]])
+    found = pae.pae_target(IMAGE, TEXT, neutral, PLANE, PaeSettings(**settings))
+    torch.testing.assert_close(found, F.normalize(torch.tensor([target]), dim=-1))
+
+
+def test_numbers_of_the_target_without_a_subspace():
+    found = pae.pae_target(IMAGE, TEXT, TEXT, None, PaeSettings(alpha_plain=20.0))
+    wanted = torch.tensor([[0.6 + 0.6, -0.2 + 0.2, 0.5 + 1.4, 0.1]])  # e_I + 2 e_T
+    torch.testing.assert_close(found, F.normalize(wanted, dim=-1))
+
+
+@pytest.mark.parametrize(
+    ("text", "mass"),
+    [((0.3, 0.1), 0.4), ((0.5, -0.2), 0.3), ((0.5, -0.4), 0.9), ((-0.5, 0.1), 0.6)],
+)
+def test_mass_of_a_text_is_the_sum_unless_the_signs_nearly_cancel(text, mass):
+    assert pae.mass(torch.tensor([text]), torch.eye(2)).item() == pytest.approx(mass)
+
+
+def test_numbers_of_bases():
+    rows = torch.tensor([[2.0, 0.0, 0.0], [3.0, 4.0, 0.0], [5.0, 0.0, 0.0]])
+    assert pae.gram_schmidt(rows).tolist() == [[1, 0, 0], [0, 1, 0]]
+    strong = torch.tensor([[0.0, 3.0, 0.0], [1.0, 0.0, 0.0], [0.0, -3.0, 0.0]])
+    assert pae.span(strong).abs().tolist() == [[0, 1, 0], [1, 0, 0]]
+    turned = pae.symmetric(torch.tensor([[1.0, 0.2], [0.2, 1.0]]))
+    assert turned.abs().tolist() == [[1, 0], [0, 1]] or torch.allclose(
+        turned, torch.eye(2), atol=1e-5
+    )
+
+
+def test_numbers_of_consistency_and_diversity():
+    """Outside of the plane: (1, 0), (0, 1) and (1, 1)."""
+    rows = torch.tensor([[0.3, 0.1, 1.0, 0.0], [0.0, 0.9, 0.0, 1.0], [0.5, 0.5, 1.0, 1.0]])
+    near = 1 - 0.5**0.5
+    assert pae.consistency_distance(rows[:1], rows[2:], [PLANE]).item() == pytest.approx(near)
+    assert pae.diversity_penalty(rows, [PLANE]).item() == pytest.approx(2 * 0.5**0.5 / 3)
+    assert pae.diversity_penalty(rows[:2], [None]).item() == pytest.approx(
+        0.09 / 1.1**0.5 / 1.81**0.5, rel=1e-4
+    )
+
+
 def test_symmetric_basis_does_not_depend_on_the_order(corpus):
     order = torch.randperm(9)
     rows = corpus.prompts
@@ -337,7 +429,7 @@ def test_each_prompt_has_its_own_subspace(face, backbones):
 
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if "clip" in m.needs])
 def test_target_is_usable_in_every_method_that_reads_clip(name, face, sentence, backbones):
-    method = make_method(name, backbones)
+    method = make_method(name, backbones, steps=2)
     source = to_space(face, method.space, backbones)
     aim = pae.pae_sentence(sentence, face.image, backbones.clip)
     edited = method.edit(source, aim, backbones)

@@ -18,6 +18,7 @@ from faceedit.photo import (
     Framing,
     align,
     crop_quad,
+    cropping,
     detect_faces,
     detection,
     face_quad,
@@ -141,6 +142,26 @@ def test_load_photo_survives_a_damaged_exif_block(tmp_path):
 def test_load_photo_survives_colour_profiles(tmp_path, profile):
     scene(size=(90, 60)).save(tmp_path / "a.png", icc_profile=profile)
     assert load_photo(tmp_path / "a.png").tobytes() == scene(size=(90, 60)).tobytes()
+
+
+def swapped_primaries() -> bytes:
+    """A profile by which red is blue and blue is red: sRGB's, with two of its entries renamed."""
+    data = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
+    count = int.from_bytes(data[128:132], "big")
+    rows = {bytes(data[k : k + 4]): k for k in range(132, 132 + 12 * count, 12)}
+    for old, new in ((b"rXYZ", b"bXYZ"), (b"bXYZ", b"rXYZ")):
+        data[rows[old] : rows[old] + 4] = new
+    for name in ("sRGB", "sRGB".encode("utf-16-be").decode("latin1")):
+        data = data.replace(name.encode("latin1"), b"x" * len(name))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_load_photo_shows_the_colours_that_the_cameras_profile_means(tmp_path, suffix):
+    path = tmp_path / f"wide.{suffix}"
+    Image.new("RGB", (40, 40), (250, 120, 10)).save(path, icc_profile=swapped_primaries())
+    found = load_photo(path).getpixel((20, 20))
+    assert found == pytest.approx((10, 120, 250), abs=4)
 
 
 def test_load_photo_drops_what_the_camera_wrote_and_leaves_its_argument_alone():
@@ -355,6 +376,30 @@ def test_detect_faces_finds_tilted_and_turned_faces(degrees):
     assert abs((tilt - degrees + 180) % 360 - 180) < 8
 
 
+def test_the_surest_of_several_looks_wins_and_a_sure_one_ends_the_search(monkeypatch):
+    """What a look at 640, 320, 1280 px and so on is sure of; each face says which look it is."""
+    looks = []
+
+    def scores(given):
+        def look(photo, side, turns, threshold):
+            looks.append((side, turns))
+            score = given.get((side, turns))
+            box = (float(side), 0.0, side + 50.0, 50.0)
+            return [] if score is None else [detection.DetectedFace(box, np.zeros((5, 2)), score)]
+
+        return look
+
+    monkeypatch.setattr(detection, "_refine", lambda photo, face: face)
+    unsure = {(640, 0): 0.6, (320, 0): 0.7, (640, 3): 0.65}
+    monkeypatch.setattr(detection, "_run_detector", scores(unsure))
+    assert [face.score for face in detect_faces(scene())] == [0.7]
+    assert len(looks) == 2 + 3 * 2  # the photo is no larger than 640 px, so 1280 shows no more
+    looks.clear()
+    monkeypatch.setattr(detection, "_run_detector", scores({**unsure, (320, 0): 0.8}))
+    assert [face.score for face in detect_faces(scene())] == [0.8]
+    assert looks == [(640, 0), (320, 0)]
+
+
 def test_detect_faces_finds_none_where_there_is_none():
     noise = np.random.default_rng(0).random((300, 400, 3))
     assert detect_faces(noise) == []
@@ -411,6 +456,20 @@ def test_crop_quad_matches_official_pixels(case):
     crop = np.asarray(crop_quad(photo, quad, 256, transform_size=256))
     errors = abs(crop.flatten()[values["pixels__idx"]].astype(int) - values["pixels__val"])
     assert np.mean(errors <= 2) >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("corner", "low", "high"),
+    [
+        ((10.0, 20.3), (9, 19), (30, 40)),
+        ((10.5, 20.5), (10, 20), (30, 40)),
+        ((10.6, 20.6), (10, 20), (31, 41)),
+    ],
+)
+def test_bounds_of_a_crop_are_counted_from_the_middle_of_pixels(corner, low, high):
+    quad = np.array([(0, 0), (0, 20), (20, 20), (20, 0)]) + corner
+    bounds = cropping._bounds(quad)
+    assert [tuple(bound.tolist()) for bound in bounds] == [low, high]
 
 
 def test_align_puts_eyes_and_mouth_where_ffhq_has_them():
@@ -486,6 +545,18 @@ def test_align_leaves_an_aligned_picture_where_it_is():
     again = align(crop, size=128, framing=Framing.WORLD)
     assert again.image.tobytes() == crop.tobytes()
     assert again.faces == 1
+
+
+def test_align_cuts_out_a_face_that_is_off_the_frame_of_a_small_square_picture():
+    picture = scene((10, 10, 150), size=(250, 250))
+    aligned = align(picture, size=128, framing=Framing.WORLD)
+    assert aligned.faces == 1
+    assert aligned.side < 200
+    assert (
+        abs(aligned.face.landmarks.mean(axis=0) - (EYES_NOSE_MOUTH * 150 + 10).mean(0)).max() < 12
+    )
+    centre = aligned.quad.mean(axis=0)
+    assert abs(centre - (85, 85)).max() < 25  # and not the picture's, 125
 
 
 def test_align_takes_points_by_hand_without_a_detector(monkeypatch):

@@ -59,6 +59,15 @@ def test_a_place_reaches_as_far_as_it_may_and_where_it_is_after_the_edit():
     assert outside(picture(0, 1, 8), Place(("hair",))) == pytest.approx(0, abs=1e-6)
 
 
+def test_around_a_place_that_vanishes_may_change_and_around_one_that_appears_may_not():
+    vanished = picture()  # there was hair in the first two columns
+    vanished[..., 2:4] += 0.5
+    assert outside(vanished, Place(("hair",), margin=0.1)) == pytest.approx(0, abs=1e-6)
+    appeared = picture(0, 1, 8)
+    appeared[..., 9] += 0.5
+    assert outside(appeared, Place(("hair",), margin=0.1)) == pytest.approx(0.5 / 20, abs=1e-6)
+
+
 def test_only_pixels_have_a_gradient():
     edited = picture(0, 1)
     edited[..., 2:] += 0.2

@@ -26,7 +26,8 @@ def test_prompt_equal_to_the_neutral_sentence_asks_for_nothing(backbones):
 
 
 def test_an_embedding_is_the_mean_over_the_templates(backbones):
-    framed = backbones.clip.encode_text([t.format("red hair") for t in HOUSE])
+    frames = ["red hair", "portrait, red hair", "face, red hair", "person, red hair"]
+    framed = backbones.clip.encode_text(frames)
     wanted = torch.nn.functional.normalize(framed.mean(dim=0), dim=0)
     assert torch.allclose(embed(["red hair"], backbones.clip)[0], wanted, atol=1e-5)
 

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,7 @@ def _method_code(task: str) -> list[Path]:
 
 def _imports(path: Path) -> tuple[Path, ...]:
     """Return the files of this repository that a file names in its imports."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(_files(names))
+    return tuple(_files(_facts(path, *_state(path))[0]))
 
 
 def _files(names: Iterable[str]) -> Iterable[Path]:
@@ -147,7 +142,30 @@ def _files(names: Iterable[str]) -> Iterable[Path]:
 
 def _code_hash(path: Path) -> str:
     """Return the hash of a file's syntax tree without its docstrings."""
+    return _facts(path, *_state(path))[1]
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return what tells a file's states apart: its size, and when it changed (ns)."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+@cache
+def _facts(path: Path, size: int, changed: int) -> tuple[tuple[str, ...], str]:
+    """Return the names that a file imports, and its hash; every file is read once a state."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names), _tree_hash(tree)
+
+
+def _tree_hash(tree: ast.Module) -> str:
+    """Return the hash of a syntax tree, from which docstrings are taken."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
@@ -169,7 +187,13 @@ def _weights_hash(folder: Path) -> str:
     files = [folder / name for name in ("config.json", "model.safetensors")]
     if not all(path.is_file() for path in files):
         return ""
-    return _hash(b"".join(path.read_bytes() for path in files))
+    return _joined_hash(tuple((path, *_state(path)) for path in files))
+
+
+@cache
+def _joined_hash(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Return the hash of files, each with its state, read as one."""
+    return _hash(b"".join(path.read_bytes() for path, *_ in files))
 
 
 def _world_version() -> str:

@@ -82,6 +82,18 @@ def test_steps_are_those_of_diffusers(prediction, eta, time):
     assert torch.allclose(estimate.clean, wanted.pred_original_sample, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("to_one", [True, False])
+def test_the_last_step_ends_where_the_schedule_says_that_images_are_clean(to_one):
+    table = scheduler(set_alpha_to_one=to_one)
+    table.set_timesteps(10)
+    diffusion = Diffusion(torch.nn.Identity(), table)
+    image, output = torch.randn(2, 1, 3, 8, 8)
+    wanted = table.step(output, 0, image).prev_sample
+    mine = diffusion.cleaner(diffusion.split(output, image, 0), -100, 0)
+    assert torch.allclose(mine, wanted, atol=1e-4)
+    assert torch.allclose(mine, image, atol=1e-4) != to_one  # else that level is the cleanest
+
+
 def test_inversion_step_is_the_opposite_of_the_denoising_step(gaussian):
     image, noise = torch.randn(2, 1, 3, 8, 8)
     noisy = gaussian.noisier(image, noise, 400, 420)

@@ -314,3 +314,16 @@ def test_tensors_outside_their_storage_are_refused(tmp_path):
             archive.writestr(name, content)
     with pytest.raises(FileError, match=r"b\.pt"):
         read_source(tmp_path / "b.pt")
+
+
+def test_a_tensor_far_larger_than_its_numbers_is_refused_before_memory_is_taken(tmp_path):
+    """A stride of 0 repeats one number: a few bytes would become gigabytes once they are copied."""
+    torch.save({"w": torch.ones(1).expand(50)}, tmp_path / "small.pt")
+    assert read_source(tmp_path / "small.pt").data["w"].tolist() == [1.0] * 50
+    with torch.device("meta"):
+        shape = torch.ones(1).expand(10**9).shape
+    bomb = torch.ones(1).as_strided(shape, (0,))
+    torch.save({"w": bomb}, tmp_path / "bomb.pt")
+    assert (tmp_path / "bomb.pt").stat().st_size < 5000
+    with pytest.raises(FileError, match=r"shape \[1000000000\] with far fewer numbers"):
+        read_source(tmp_path / "bomb.pt")

@@ -13,7 +13,7 @@ from faceedit.methods.counterfactual import (
     CounterfactualEditor,
 )
 from faceedit.types import Face, Latent, Space
-from faceedit.words.sentence import read
+from faceedit.words.sentence import read, turned_round
 from faceedit.words.wishes import wishes
 
 
@@ -77,6 +77,32 @@ def test_taking_away_is_another_question_than_adding(method, source, sentence, b
     with torch.no_grad():
         added, taken = (method.displacement(code, sentence, backbones, s) for s in (1.0, -1.0))
     assert not torch.allclose(added, taken)
+
+
+def test_a_negative_strength_takes_back_the_step_that_most_likely_led_there(
+    method, source, backbones
+):
+    method.eval()
+    hat = read("red hair", "a face", backbones.clip)  # it has no other end
+    with torch.no_grad():
+        led, leads = (
+            method.displacement(source.latent.code, hat, backbones, level) for level in (-1.0, 1.0)
+        )
+        moved = method.edit(source, hat, backbones, -0.5).latent.code - source.latent.code
+    assert not torch.allclose(led, leads, atol=1e-4)
+    assert torch.allclose(moved, -0.5 * led.expand_as(moved), atol=1e-5)
+
+
+def test_a_negative_strength_of_what_has_another_end_asks_for_that(method, source, backbones):
+    method.eval()
+    old, young = (read(p, "a face", backbones.clip) for p in ("an old face", "a young face"))
+    back = method.edit(source, old, backbones, -0.5).latent.code
+    forth = method.edit(source, young, backbones, 0.5).latent.code
+    assert not torch.allclose(back, source.latent.code, atol=1e-4)
+    asked = turned_round(old, wishes, backbones.clip)
+    there = method.edit(source, asked, backbones, 0.5).latent.code
+    assert torch.allclose(back, there, atol=1e-5)
+    assert asked.prompt == young.prompt or not torch.allclose(forth, there)
 
 
 def test_wishes_are_fulfilled_one_after_the_other(method, source, backbones):

@@ -14,6 +14,7 @@ from faceedit.convert.feat import from_ganvinci
 from faceedit.convert.stylegan2 import from_rosinality
 from faceedit.methods.feat import (
     Feat,
+    FeatConfig,
     feature_channels,
     feature_side,
     resize,
@@ -175,7 +176,7 @@ def test_wishes_can_be_fulfilled_one_after_the_other(method, face, backbones):
 
 
 def test_blending_the_features_leaves_less_to_cut_off(face, sentence, backbones):
-    """Without the final blend, each blending inside the generator lessens the leak."""
+    """Without the final blend, blending the skip image and the later features lessens the leak."""
     leaks = []
     for skip, downstream in ((False, False), (True, False), (True, True)):
         torch.manual_seed(1)
@@ -184,7 +185,7 @@ def test_blending_the_features_leaves_less_to_cut_off(face, sentence, backbones)
         method = half_open(Feat.build(backbones, **settings), face, sentence, backbones)
         edited = method.edit(face, sentence, backbones)
         leaks.append(((1 - edited.mask) * (edited.image - face.image)).square().mean().item())
-    assert leaks[0] > leaks[2]
+    assert leaks[0] > leaks[1] > leaks[2]
 
 
 def test_skip_is_blended_exactly(face, sentence, backbones):
@@ -198,6 +199,23 @@ def test_skip_is_blended_exactly(face, sentence, backbones):
     assert (edited.mask == 0).all()
     assert not torch.equal(edited.latent.code, face.latent.code)
     assert torch.allclose(edited.image, generator(face.latent.code), atol=1e-4)
+
+
+class Ones(torch.nn.Module):
+    """A mapper that moves every entry of every layer by 1."""
+
+    def forward(self, code, text):
+        return torch.ones_like(code)
+
+
+def test_a_displacement_is_scaled_in_units_and_only_where_it_may_move():
+    method = Feat(FeatConfig(num_ws=4, w_dim=3, layers=(1, 3), displacement_scale=0.5))
+    method.mapper = Ones()
+    method.unit.copy_(torch.tensor([1.0, 2.0, 4.0]))
+    moved = method.displacement(torch.zeros(1, 4, 3), UNREAD)[0]
+    assert moved.tolist() == [[0, 0, 0], [0.5, 1, 2], [0.5, 1, 2], [0, 0, 0]]
+    tied = method.displacement(torch.zeros(1, 4, 3), UNREAD, tied=True)[0]
+    torch.testing.assert_close(tied, moved * 2 / 2**0.5)
 
 
 def test_one_model_reads_every_sentence(method, face, backbones):

@@ -82,6 +82,21 @@ def test_edit_leaves_the_distance_to_conditions_alone(fitted):
     assert float((fitted.boundaries[other] @ fitted.delta_w(index)).abs()) < 1e-4
 
 
+def test_a_conditional_step_crosses_as_much_of_its_own_boundary(backbones):
+    method = InterFaceGan.build(backbones, conditions=("smile", "hair_color"), step=2.0)
+    smile, hair = (method.names.keys.index(key) for key in ("smile+", "hair_color=red"))
+    method.boundaries[:, :2] = torch.tensor([0.5, 3**0.5 / 2])
+    method.boundaries[smile, :2] = torch.tensor([1.0, 0.0])
+    method.reach.fill_(3.0)
+    step = method.delta_w(smile)
+    assert float(step @ method.boundaries[smile]) == pytest.approx(2 * 3.0)
+    assert float(step @ method.boundaries[hair]) == pytest.approx(0, abs=1e-5)
+    # Nearly the same boundary: the step is no longer than by a cosine of 0.3.
+    method.boundaries[:, :2] = torch.tensor([0.98, 0.199])
+    method.boundaries[smile, :2] = torch.tensor([1.0, 0.0])
+    assert float(method.delta_w(smile).norm()) == pytest.approx(2 * 3.0 / 0.3, rel=1e-4)
+
+
 def test_absolute_mode_ends_at_the_distance_asked_for(backbones, latents, face):
     method = InterFaceGan.build(backbones, conditions=(), mode="absolute")
     method.fit(latents, None, backbones)

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from faceedit.inversion import to_space
-from faceedit.methods.stylespace import StyleSpace, attribute_scores, region_scores
+from faceedit.methods.stylespace import (
+    StyleSpace,
+    StyleSpaceConfig,
+    attribute_scores,
+    region_scores,
+)
 from faceedit.types import Face, Space
 from faceedit.words.sentence import read
 
@@ -84,3 +89,37 @@ def test_region_scores_tell_where_a_channel_works(backbones):
     scores = region_scores(torch.randn(4, 3), torch.ones(3), halves, draws)
     wanted = torch.tensor([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(scores, wanted, atol=0.15, rtol=0)
+
+
+def test_a_regions_channels_are_the_most_local_the_best_first(backbones):
+    config = StyleSpaceConfig(
+        num_channels=3, embed_dim=16, regions=LeftRight.config.regions, keep=2
+    )
+    method = StyleSpace(config)
+    method.deviation.fill_(1.0)
+    halves = dataclasses.replace(backbones, generator=TwoHalves(), segmenter=LeftRight())
+    method._fit_regions(torch.randn(4, 3), torch.arange(3), halves)
+    assert method.region_channels[:2].tolist() == [[0, 2], [1, 2]]
+    assert method.region_shares[0].tolist() == pytest.approx([1.0, 0.5], abs=0.15)
+
+
+def test_a_channel_works_in_a_region_by_its_squared_gradient_there(backbones):
+    halves = dataclasses.replace(backbones, generator=Both(), segmenter=LeftRight())
+    draws = torch.Generator().manual_seed(0)
+    scores = region_scores(torch.randn(400, 1), torch.tensor([7.0]), halves, draws)
+    assert scores[:, 0].tolist() == pytest.approx([0.79, 0.21, 0.0], abs=0.03)
+
+
+class Both(torch.nn.Module):
+    """One channel lights the right half, and the left one three times as much."""
+
+    def synthesis_from_styles(self, s):
+        image = torch.ones(len(s), 3, 8, 8) * s[:, :1, None, None]
+        image[..., :4] *= 3
+        return image
+
+
+def test_attribute_scores_are_the_mean_over_the_deviation():
+    s = torch.tensor([[1.0, -4.0, 9.0], [3.0, -4.0, 9.0], [7.0, 7.0, 7.0]])
+    positive = torch.tensor([True, True, False])
+    assert attribute_scores(s, positive).tolist() == pytest.approx([2 / 1, 4 / 0.1, 9 / 0.1])

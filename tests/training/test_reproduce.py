@@ -69,6 +69,34 @@ def test_where_and_when_do_not_change_the_fingerprint_but_settings_do():
     assert differences(before, changed) == ["recipe"]
 
 
+def test_other_weights_of_a_network_that_is_read_change_the_fingerprint(tmp_path):
+    for name, weights in (("segmenter", b"one"), ("generator", b"never read")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_bytes(weights)
+    config = TrainConfig(task="generator", base=str(tmp_path))
+    before = fingerprint(config)
+    (tmp_path / "generator" / "model.safetensors").write_bytes(b"still not read")
+    assert differences(before, fingerprint(config)) == []
+    (tmp_path / "segmenter" / "model.safetensors").write_bytes(b"another")
+    assert differences(before, fingerprint(config)) == ["input segmenter"]
+    (tmp_path / "segmenter" / "model.safetensors").write_bytes(b"one")
+    (tmp_path / "segmenter" / "config.json").write_text('{"wider": true}')
+    assert differences(before, fingerprint(config)) == ["input segmenter"]
+    (tmp_path / "segmenter" / "model.safetensors").unlink()
+    assert fingerprint(config)["inputs"] == {"segmenter": ""}
+
+
+def test_another_option_of_the_recipe_changes_the_fingerprint():
+    plain, other = (
+        fingerprint(TrainConfig(task="segmenter", options={"weight_dice": weight}))
+        for weight in (1.0, 0.5)
+    )
+    assert differences(plain, other) == ["recipe"]
+    assert differences({**plain, "world": "old"}, plain) == ["world"]
+    assert differences({**plain, "code": {}}, plain)[0].startswith("code faceedit/")
+
+
 def test_stored_fingerprint_needs_the_weights_beside_it(tmp_path):
     (tmp_path / "training_args.json").write_text(json.dumps({"fingerprint": STAMP}))
     assert stored_fingerprint(tmp_path) is None

@@ -75,6 +75,16 @@ def test_captions_mention_one_to_five_things(people: FaceAttributes) -> None:
             assert count <= len(said.statements) <= count + 1  # the sex may be the subject
 
 
+def test_three_captions_in_ten_are_spelled_the_american_way(people: FaceAttributes) -> None:
+    texts = [said.text for seed in range(5) for said in describe(people, seed=seed)]
+    british = [text for text in texts if "grey" in text or "colour" in text]
+    american = [text for text in texts if "gray" in text or "color" in text.replace("colour", "")]
+    share = len(american) / (len(british) + len(american))
+    assert len(british) + len(american) > 50
+    assert 0.2 < share < 0.4
+    assert not [text for text in american if "grey" in text or "colour" in text]
+
+
 def test_same_seed_writes_the_same_captions(people: FaceAttributes) -> None:
     assert caption(people, seed=5) == caption(people, seed=5)
     assert caption(people, seed=5) != caption(people, seed=6)
