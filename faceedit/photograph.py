@@ -24,6 +24,7 @@ from faceedit.transfer.readers import readers_of, remembering
 from faceedit.types import Face
 from faceedit.words.worn import named_parts, speaks_of_parts_only
 
+BEGINS = 0.2  # strength from which a state that the sentence names is made up for
 SHOWN = 0.5  # strength from which an edit shows what its sentence names in full
 REMEMBERED = 2  # photographs whose regions are kept: each is some 60 MB
 
@@ -79,7 +80,9 @@ class Photographs:
         elif mask is not None:
             allowed = np.asarray(load_mask(mask))
         before, after = np.asarray(source.to_pil()), np.asarray(edited.to_pil())
-        asked = Asked(named_parts(prompt), speaks_of_parts_only(prompt), strength >= SHOWN)
+        share = float(np.clip((strength - BEGINS) / (1 - BEGINS), 0, 1))
+        only = speaks_of_parts_only(prompt)
+        asked = Asked(named_parts(prompt), only, strength >= SHOWN, share)
         result = carry(scene, before, after, readers, limit=limit, allowed=allowed, asked=asked)
         changed = Image.fromarray(result.changed.astype(np.uint8) * 255)
         return Outcome(Image.fromarray(result.image), changed, result.notes)

@@ -12,6 +12,10 @@ from faceedit.transfer.view import View
 
 FEWEST, MOST = 6.0, 20.0  # years: changes below the first are the reader's noise, above all counts
 OLDEST, SHARE = 82.0, 0.45  # whoever is old already has reached the most in this share of the rest
+AGED, LEAST = (
+    72.0,
+    0.8,
+)  # whom the sentence calls old and is not yet, becomes it by so much at least
 THINNER = 0.22  # of the lips, share that an old face lacks
 CORNERS, BROWS, HOODED = 0.03, 0.025, 0.10  # sinking of the mouth's corners and of the brows; lids
 JOWL = np.array([0.035, 0.04])  # of the jaw's corner: outward, down
@@ -23,10 +27,13 @@ def ageing(before: View, after: View) -> float:
     if "age" not in before.traits or "age" not in after.traits:
         return 0.0
     years = after.traits["age"] - before.traits["age"]
+    asked = after.asked.reaches("age", "old")
+    least = LEAST * asked if before.traits["age"] < AGED <= after.traits["age"] + 12 else 0.0
     most = MOST
     if years > 0:
         most = min(MOST, max(SHARE * (OLDEST - before.traits["age"]), FEWEST))
-    return float(np.sign(years)) * float(np.clip((abs(years) - FEWEST) / most, 0, 1))
+    amount = float(np.sign(years)) * float(np.clip((abs(years) - FEWEST) / most, 0, 1))
+    return max(amount, least)
 
 
 def aged(movement: Movement, face: Curves, amount: float) -> Movement:

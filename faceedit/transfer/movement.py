@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from faceedit.transfer.asked import ANYTHING, Asked
 from faceedit.transfer.points import SIDES, Curves, dense
 
 Traits = Mapping[str, float]
@@ -34,6 +35,8 @@ UPPER_SHARE = 0.12  # of an opening that the upper lip makes; the jaw makes the 
 # A drawn mouth's state over what the base's reader says of it, fitted to pairs with landmarks.
 OPENS, CLOSED, LIFTS, LIFT_AT_REST = 0.5, 0.12, 0.14, 0.02
 SHUTS = 0.8  # share of the openness that is left, by the reader, below which eyes are closing
+SMILE_LIFT, LAUGH_GAP = 0.09, 0.15  # states that a sentence asks for (unit: eye distance)
+SHOWS_SMILE, SHOWS_OPEN, NEARLY_SHUT = 0.3, 0.3, 0.45  # what the reader says of drawn ones
 SMILES = 0.03  # lift of the corners above which a mouth smiles, below minus this it frowns
 
 
@@ -98,6 +101,7 @@ def find_movement(
     after: Curves,
     hidden: frozenset[str] = frozenset(),
     told: tuple[Traits, Traits] = ({}, {}),
+    asked: Asked = ANYTHING,
 ) -> Movement:
     """Return what the photograph's face does for what the drawn one did, all in own frames.
 
@@ -109,14 +113,18 @@ def find_movement(
             "eyes", "brows", "nose", "outline".
         told: What the base's reader says of both drawn faces; it sees smaller changes than
             landmarks do. Empty where there is no reader.
+        asked: What the sentence names.
     """
     mouth, lids = MouthChange(np.zeros(2)), dict.fromkeys(SIDES, 1.0)
     shifts: dict[str, np.ndarray] = {}
     if "mouth" not in hidden:
         pair = (told_mouth(read_mouth(f), t) for f, t in zip((before, after), told, strict=True))
         mouth = mouth_change(read_mouth(photo), *pair)
+        mouth = _asked_mouth(mouth, read_mouth(photo), told[1], asked)
     if "eyes" not in hidden:
         lids = lid_changes(before, after, told)
+        shut = asked.reaches("eyes", "closed") * (told[1].get("eye_open", 1.0) < NEARLY_SHUT)
+        lids = {side: min(factor, 1 - shut) for side, factor in lids.items()}
     if "brows" not in hidden:
         shifts |= _brow_shifts(before, after)
     for name, noise, largest in (("nose", NOSE, 0.1), ("outline", OUTLINE, LARGEST_OUTLINE)):
@@ -170,6 +178,20 @@ def mouth_change(photo: Mouth, before: Mouth, after: Mouth) -> MouthChange:
         upper=1 + (float(np.clip(after.upper / before.upper, 0.75, 1.25)) - 1) * meant,
         lower=1 + (float(np.clip(after.lower / before.lower, 0.75, 1.25)) - 1) * meant,
     )
+
+
+def _asked_mouth(change: MouthChange, photo: Mouth, told: Traits, asked: Asked) -> MouthChange:
+    """Return a change that leads at least as far as the sentence says, if the drawn face does."""
+    open_enough = told.get("mouth_open", 0.0) > SHOWS_OPEN
+    smiles = told.get("smile", 0.0) > SHOWS_SMILE
+    laughs = asked.reaches("mouth", "laughing") * (smiles and open_enough)
+    opens = max(laughs, asked.reaches("mouth", "open") * open_enough)
+    raised = max(laughs, asked.reaches("mouth", "smiling") * smiles)
+    lift = np.maximum(change.lift, raised * np.clip(SMILE_LIFT - photo.lift, 0, LARGEST_LIFT))
+    gained = float(lift.mean() - change.lift.mean())
+    gap = max(change.gap, opens * (LAUGH_GAP - photo.gap))
+    width = min(change.width + PULL * gained, LARGEST_WIDENING) if gained > 0 else change.width
+    return replace(change, lift=lift, gap=gap, width=width)
 
 
 def _gap_change(photo: float, before: float, after: float) -> float:

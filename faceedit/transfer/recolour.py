@@ -67,6 +67,10 @@ PARTS = (
 IRIS = Part(("eyes",), 0.0, noticed=(8.0, 16.0), absolute=0.8, own=0.6, vivid=24.0, reach=20.0)
 GOLD = ((-180, 68, 98, 125, 180), (-180, 68, 79, 125, 180))  # degrees of hue: drawn -> taken
 PARTS_LIPS, PAINTS_LIPS = 0.15, 0.3  # changes of what the reader says of mouth and lipstick
+PAINT = 0.3  # lipstick, by the reader, from which drawn lips are painted
+PAINTED = 0.9  # how far lips get to its colour
+PAINT_SHOWS = np.array([1.0, 1.2, 1.2])
+PAINT_COVERS = np.array([0.6, 1.0, 1.0])  # light and shade stay for the most part
 CORE = 0.6  # chance from which a pixel counts for a region's mean
 SEEN = 1 / 255  # alpha below which nothing would be seen
 BLACK = 0.03  # of lightness: what the blackest pixel of a photograph is taken for
@@ -85,6 +89,9 @@ def recolour(photo: View, before: View, after: View) -> Layers:
     shift: np.ndarray | None = None
     for part in PARTS:
         moved = _movement(part, before.native, after.native, pair)
+        if part.regions == ("lips",) and (paint := _paint(photo, part, moved, after)) is not None:
+            shift = _add(shift, photo, part, *paint)
+            continue
         if not _noticed(moved, part):
             continue
         if not (part.regions == ("lips",) and _mouth_moves(before, after)):
@@ -101,6 +108,24 @@ def _noticed(
 ) -> TypeGuard[tuple[np.ndarray, np.ndarray]]:
     """Return whether a region's mean moved by more than the generator's drift."""
     return moved is not None and float(np.linalg.norm(moved[1] - moved[0])) > part.noticed[0]
+
+
+def _paint(
+    photo: View, part: Part, moved: tuple[np.ndarray, np.ndarray] | None, after: View
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray] | None:
+    """Return how lips move that the sentence wants painted, and their matte; None for others.
+
+    The drawn lips may have been painted before, so they lead from the photograph's own colour.
+    """
+    amount = PAINTED * after.asked.reaches("lips", "painted")
+    if moved is None or amount == 0 or after.traits.get("lipstick", 1.0) < PAINT:
+        return None
+    alpha = _matte(photo, part)
+    if alpha is None or not (alpha > CORE).any():
+        return None
+    mean = np.median(_lab(photo.image[alpha > CORE][None])[0], 0)
+    goal = PAINT_SHOWS * moved[1]  # at 128 px skin is mixed into the drawn lips' colour
+    return (mean, mean + amount * PAINT_COVERS * (goal - mean)), alpha
 
 
 def _mouth_moves(before: View, after: View) -> bool:
@@ -167,7 +192,8 @@ def _add(
     lab = _lab(colour[None])[0]
     mean = np.median(lab[weight > CORE], 0)
     goal = _goal(part, mean, start, end)
-    new = _moved_colours(lab, weight > CORE, mean, goal, part.own)
+    strands = part.regions != ("lips",)
+    new = _moved_colours(lab, weight > CORE, mean, goal, part.own, strands)
     if part.regions == SKIN:  # every tone keeps its hue, or shades turn grey and blue
         ratio = np.hypot(*end[1:]) / max(float(np.hypot(*start[1:])), 1.0)
         new[:, 1:] = lab[:, 1:] * np.float32(np.clip(ratio, PALEST, RUDDIEST))
@@ -207,7 +233,12 @@ def _as_hair(chroma: np.ndarray) -> np.ndarray:
 
 
 def _moved_colours(
-    lab: np.ndarray, core: np.ndarray, mean: np.ndarray, goal: np.ndarray, own: float
+    lab: np.ndarray,
+    core: np.ndarray,
+    mean: np.ndarray,
+    goal: np.ndarray,
+    own: float,
+    strands: bool = True,
 ) -> np.ndarray:
     """Return colours whose mean was at `mean` moved to have it at `goal`, CIELAB, [n, 3].
 
@@ -218,6 +249,7 @@ def _moved_colours(
         goal: Where it goes.
         own: Share of their variation of chroma that stays: what goes with lightness does not
             count, since it belongs to the old colour.
+        strands: Whether they are of strands, which are less colourful in shade; paint is not.
     """
     old = np.clip(mean[0], DARKEST, LIGHTEST) / 100
     new = np.clip(goal[0], DARKEST, LIGHTEST) / 100
@@ -228,9 +260,9 @@ def _moved_colours(
     deeper = 1 + (deeper - 1) * min(abs(new - old) / FAR, 1)
     light = np.clip(new + (light - new) * np.float32(deeper), 0, 1)
     # Strands in shade are less colourful than lit ones, and highlights have the lamp's colour.
-    shade = np.sqrt(np.minimum(light / new, 1))
+    shade = np.sqrt(np.minimum(light / new, 1)) if strands else 1.0
     shine = np.clip((light - new) / (1.02 - new), 0, 1)
-    vivid = (shade * (1 - shine * shine))[:, None]
+    vivid = np.asarray(shade * (1 - shine * shine))[:, None]
     level = lab[:, :1] - mean[0]
     slope = (level[core] * (lab[core, 1:] - mean[1:])).mean(0) / ((level[core] ** 2).mean() + 1.0)
     rest = lab[:, 1:] - mean[1:] - slope * level

@@ -42,7 +42,8 @@ def reshape(photo: View, before: View, after: View) -> Layers:
     own = {name: moved(to_own, curve) for name, curve in refined(photo, face).items()}
     hidden = _hidden(photo, before, after)
     told = before.traits, after.traits
-    movement = find_movement(own, own_frame(drawn), own_frame(edited), hidden, told)
+    pair = own_frame(drawn), own_frame(edited)
+    movement = find_movement(own, *pair, hidden, told, after.asked)
     movement = aged(movement, own, ageing(before, after))
     if movement.still:
         return Layers()

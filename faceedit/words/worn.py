@@ -1,4 +1,4 @@
-"""Which of the things that are worn or grown a sentence names, and which kind of them.
+"""What a sentence names of things that are worn or grown, of paint, expression and age.
 
 A method's drawn face changes in more than it was asked for: a beard brings a fringe, a hat brings
 earrings. What the sentence is about is known from its words alone.
@@ -54,6 +54,17 @@ _KINDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("headband", r"headband"),
         ("", r"hat"),
     ),
+    "lips": (
+        ("none", r"(?:no|without) (?:lipstick|make-?up)|natural lips"),
+        ("painted", r"lipstick|painted lips|red lips"),
+    ),
+    "mouth": (
+        ("laughing", r"laugh(?:s|ing)?"),
+        ("smiling", r"smil(?:e|es|ing)|grin(?:s|ning)?|happy"),
+        ("open", r"open mouth|mouth open|surprised?"),
+    ),
+    "eyes": (("closed", r"closed eyes|eyes closed|asleep|sleeping"),),
+    "age": (("old", r"old(?:er)?|elderly|wrinkles|wrinkled"),),
     "earrings": (
         ("none", r"(?:no|without) (?:hoop |stud )?earrings|bare ears"),
         ("hoops", r"hoops?(?: earrings)?"),
