@@ -22,7 +22,7 @@ from faceedit.portrait import Portrait
 from faceedit.transfer import Asked, Readers, Scene, View, carry, read_scene
 from faceedit.transfer.readers import readers_of, remembering
 from faceedit.types import Face
-from faceedit.words.worn import named_parts, speaks_of_parts_only
+from faceedit.words.worn import named_parts, speaks_of_parts_only, topics
 
 BEGINS = 0.2  # strength from which a state that the sentence names is made up for
 SHOWN = 0.5  # strength from which an edit shows what its sentence names in full
@@ -82,7 +82,7 @@ class Photographs:
         before, after = np.asarray(source.to_pil()), np.asarray(edited.to_pil())
         share = float(np.clip((strength - BEGINS) / (1 - BEGINS), 0, 1))
         only = speaks_of_parts_only(prompt)
-        asked = Asked(named_parts(prompt), only, strength >= SHOWN, share)
+        asked = Asked(named_parts(prompt), only, topics(prompt), strength >= SHOWN, share)
         result = carry(scene, before, after, readers, limit=limit, allowed=allowed, asked=asked)
         changed = Image.fromarray(result.changed.astype(np.uint8) * 255)
         return Outcome(Image.fromarray(result.image), changed, result.notes)

@@ -33,7 +33,7 @@ def ageing(before: View, after: View) -> float:
     if years > 0:
         most = min(MOST, max(SHARE * (OLDEST - before.traits["age"]), FEWEST))
     amount = float(np.sign(years)) * float(np.clip((abs(years) - FEWEST) / most, 0, 1))
-    return max(amount, least)
+    return max(amount, least) if least else amount
 
 
 def aged(movement: Movement, face: Curves, amount: float) -> Movement:

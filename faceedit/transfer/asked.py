@@ -18,18 +18,24 @@ class Asked:
         kinds: Part ("beard", "hair", "glasses", "hat", "earrings", "lips", "mouth", "eyes", "age")
             -> the kinds that are asked for; "" is whichever, "none" that it is gone.
         only: Whether the sentence is about parts of the face alone. Then other parts stay.
+        about: Its topics, see `faceedit.words.worn.topics`.
         fully: Whether the edit is strong enough to show what it names in full.
         share: How much of a state that is named has to be reached, in [0, 1], by its strength.
     """
 
     kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     only: bool = False
+    about: frozenset[str] = frozenset()
     fully: bool = True
     share: float = 1.0
 
     def may(self, part: str) -> bool:
         """Return whether the edit may put on, take off or replace a part."""
         return part in self.kinds or not self.only
+
+    def speaks_of(self, *topics: str) -> bool:
+        """Return whether an edit may change what belongs to any of some topics."""
+        return not self.only or not self.about.isdisjoint(topics)
 
     def wants(self, part: str) -> frozenset[str]:
         """Return the kinds of a part that should be there after the edit; empty if none is named.

@@ -187,9 +187,13 @@ def _asked_mouth(change: MouthChange, photo: Mouth, told: Traits, asked: Asked) 
     laughs = asked.reaches("mouth", "laughing") * (smiles and open_enough)
     opens = max(laughs, asked.reaches("mouth", "open") * open_enough)
     raised = max(laughs, asked.reaches("mouth", "smiling") * smiles)
-    lift = np.maximum(change.lift, raised * np.clip(SMILE_LIFT - photo.lift, 0, LARGEST_LIFT))
+    lift, gap = change.lift, change.gap
+    if raised > 0:
+        least = raised * np.clip(SMILE_LIFT - photo.lift, 0, LARGEST_LIFT)
+        lift = np.maximum(lift, least)
+    if opens > 0:
+        gap = max(gap, opens * (LAUGH_GAP - photo.gap))
     gained = float(lift.mean() - change.lift.mean())
-    gap = max(change.gap, opens * (LAUGH_GAP - photo.gap))
     width = min(change.width + PULL * gained, LARGEST_WIDENING) if gained > 0 else change.width
     return replace(change, lift=lift, gap=gap, width=width)
 

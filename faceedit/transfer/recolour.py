@@ -27,6 +27,7 @@ class Part:
 
     Attributes:
         regions: The parser's names for it.
+        topics: What a sentence about parts of the face has to speak of for it to change.
         slack: How far the parser's edge may be off, in sides of the aligned square.
         noticed: CIELAB distances between which a movement of its mean begins to count and counts
             whole: below it is the generator's drift.
@@ -42,6 +43,7 @@ class Part:
 
     regions: tuple[str, ...]
     slack: float
+    topics: tuple[str, ...]
     noticed: tuple[float, float] = (4.0, 9.0)
     absolute: float = 0.0
     own: float = 0.8
@@ -55,16 +57,34 @@ SKIN = ("skin", "nose", "ear", "neck")
 BARE = (*SKIN, "eyes", "brows", "lips", "mouth", "beard")
 PALEST, RUDDIEST = 0.7, 1.4  # factors of skin's chroma: beyond them it is paint
 PARTS = (
-    Part(SKIN, 0.02, noticed=(5.0, 10.0), reach=12.0),
-    Part(("cloth",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
-    Part(("hat",), 0.02, noticed=(10.0, 18.0), absolute=0.5),
-    Part(("background",), 0.02, noticed=(12.0, 24.0), absolute=0.5),
-    Part(("lips",), 0.012, (3.0, 6.0), 0.7, vivid=58.0, large=(5.0, 14.0), smallest=8e-4),
-    Part(("brows",), 0.012, absolute=0.5, own=0.6, reach=18.0, smallest=5e-4),
-    Part(("beard",), 0.02, absolute=0.8, own=0.6),
-    Part(("hair",), 0.035, absolute=0.85, own=0.6),
+    Part(SKIN, 0.02, ("skin",), noticed=(5.0, 10.0), reach=12.0),
+    Part(("cloth",), 0.02, (), noticed=(10.0, 18.0), absolute=0.5),
+    Part(("hat",), 0.02, ("worn",), noticed=(10.0, 18.0), absolute=0.5),
+    Part(("background",), 0.02, (), noticed=(12.0, 24.0), absolute=0.5),
+    Part(
+        ("lips",),
+        0.012,
+        ("mouth", "paint"),
+        noticed=(3.0, 6.0),
+        absolute=0.7,
+        vivid=58.0,
+        large=(5.0, 14.0),
+        smallest=8e-4,
+    ),
+    Part(("brows",), 0.012, ("hair", "eyes"), absolute=0.5, own=0.6, reach=18.0, smallest=5e-4),
+    Part(("beard",), 0.02, ("hair", "facial hair"), absolute=0.8, own=0.6),
+    Part(("hair",), 0.035, ("hair",), absolute=0.85, own=0.6),
 )
-IRIS = Part(("eyes",), 0.0, noticed=(8.0, 16.0), absolute=0.8, own=0.6, vivid=24.0, reach=20.0)
+IRIS = Part(
+    ("eyes",),
+    0.0,
+    ("irises",),
+    noticed=(8.0, 16.0),
+    absolute=0.8,
+    own=0.6,
+    vivid=24.0,
+    reach=20.0,
+)
 GOLD = ((-180, 68, 98, 125, 180), (-180, 68, 79, 125, 180))  # degrees of hue: drawn -> taken
 PARTS_LIPS, PAINTS_LIPS = 0.15, 0.3  # changes of what the reader says of mouth and lipstick
 PAINT = 0.3  # lipstick, by the reader, from which drawn lips are painted
@@ -88,6 +108,8 @@ def recolour(photo: View, before: View, after: View) -> Layers:
     pair = _lab(before.native.image), _lab(after.native.image)
     shift: np.ndarray | None = None
     for part in PARTS:
+        if not after.asked.speaks_of(*part.topics):
+            continue
         moved = _movement(part, before.native, after.native, pair)
         if part.regions == ("lips",) and (paint := _paint(photo, part, moved, after)) is not None:
             shift = _add(shift, photo, part, *paint)
@@ -97,7 +119,7 @@ def recolour(photo: View, before: View, after: View) -> Layers:
         if not (part.regions == ("lips",) and _mouth_moves(before, after)):
             shift = _add(shift, photo, part, moved, _matte(photo, part))
     moved = iris_colours(before.native, after.native, pair)
-    if _noticed(moved, IRIS):
+    if after.asked.speaks_of(*IRIS.topics) and _noticed(moved, IRIS):
         weight = iris_weight(photo, find_eyes(photo))
         shift = _add(shift, photo, IRIS, moved, weight)
     return Layers(shift=shift)

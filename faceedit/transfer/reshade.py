@@ -38,6 +38,8 @@ def reshade(photo: View, before: View, after: View) -> Layers:
         before: The drawn face that stands for it.
         after: The same face edited.
     """
+    if not after.asked.speaks_of("mouth", "eyes", "skin"):
+        return Layers()
     faces = [curves_of(view) for view in (photo, before, after)]
     if faces[0] is None or faces[1] is None or faces[2] is None:
         return Layers()

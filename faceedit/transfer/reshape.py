@@ -35,12 +35,16 @@ def reshape(photo: View, before: View, after: View) -> Layers:
         before: The drawn face that stands for it.
         after: The same face edited.
     """
+    if not after.asked.speaks_of("mouth", "eyes", "nose"):
+        return Layers()  # hair's colour moves no mouth
     face, drawn, edited = (curves_of(view) for view in (photo, before, after))
     if face is None or drawn is None or edited is None:
         return Layers()
     to_own = upright(face)
     own = {name: moved(to_own, curve) for name, curve in refined(photo, face).items()}
     hidden = _hidden(photo, before, after)
+    if not after.asked.speaks_of("mouth"):  # an expression moves all of the face, eyes do not
+        hidden |= {"mouth", "outline"}
     told = before.traits, after.traits
     pair = own_frame(drawn), own_frame(edited)
     movement = find_movement(own, *pair, hidden, told, after.asked)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from faceedit.words.lexicon import ANYONE
 from faceedit.words.wishes import category, wishes
 
-__all__ = ["named_parts", "speaks_of_parts_only"]
+__all__ = ["named_parts", "speaks_of_parts_only", "topics"]
 
 # Part -> its kinds and the words for them, in the order in which they are looked for. "" is
 # whichever kind, "none" that it is gone.
@@ -72,6 +72,8 @@ _KINDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("", r"earrings?"),
     ),
 }
+_PAINT = re.compile(r"\b(?:lipstick|lip gloss|make-?up|eyeshadow|painted|red lips)\b")
+_EYE_COLOURS = re.compile(r"\b(?:blue|green|brown|gr[ae]y|hazel|amber|black|violet|red)\b")
 _PATTERNS = {
     part: tuple((kind, re.compile(rf"\b(?:{words})\b")) for kind, words in kinds)
     for part, kinds in _KINDS.items()
@@ -109,3 +111,24 @@ def speaks_of_parts_only(prompt: str) -> bool:
     """
     named = [category(wish) for wish in wishes(prompt) if wish.lower() not in ANYONE]
     return bool(named) and all(name not in (None, "face") for name in named)
+
+
+def topics(prompt: str) -> frozenset[str]:
+    """Return what the wishes of a plain sentence are about.
+
+    These are the categories of `faceedit.words.wishes`, with colours told apart from what moves:
+    "blue eyes" speak of "irises" and "red lipstick" of "paint", not of "eyes" and "mouth".
+
+    Args:
+        prompt: As `faceedit.words.sentence.plain` returns it.
+    """
+    found = set()
+    for wish in wishes(prompt.lower()):
+        name = category(wish)
+        if _PAINT.search(wish):
+            found.add("paint")
+        elif name == "eyes" and _EYE_COLOURS.search(wish):
+            found.add("irises")
+        elif name is not None:
+            found.add(name)
+    return frozenset(found)

@@ -9,7 +9,7 @@ from faceedit.transfer import Asked
 from faceedit.transfer.own_hair import own_hair
 from faceedit.transfer.replace import replace_parts
 from faceedit.transfer.shifts import shifted_fill
-from faceedit.words.worn import named_parts, speaks_of_parts_only
+from faceedit.words.worn import named_parts, speaks_of_parts_only, topics
 from faceedit.world.attributes import GLASSES, HATS
 from tests.transfer.test_replace import SIZE, _overlap, _person
 
@@ -30,6 +30,21 @@ FULL = Asked({"beard": frozenset({"full"})}, only=True)
 )
 def test_a_sentence_names_what_is_worn_or_grown(sentence, parts):
     assert named_parts(sentence) == {part: frozenset(kinds) for part, kinds in parts.items()}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "about"),
+    [
+        ("red hair", {"hair"}),
+        ("blue eyes", {"irises"}),
+        ("closed eyes", {"eyes"}),
+        ("red lipstick and a big smile", {"paint", "mouth"}),
+        ("eyeshadow", {"paint"}),
+        ("a beanie", {"worn"}),
+    ],
+)
+def test_colours_are_told_apart_from_what_moves(sentence, about):
+    assert topics(sentence) == about
 
 
 def test_only_sentences_about_parts_keep_the_rest():

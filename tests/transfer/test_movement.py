@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from faceedit.transfer import Asked
 from faceedit.transfer.apply import apply
 from faceedit.transfer.lids import lid_field, move_lids
 from faceedit.transfer.movement import find_movement, read_mouth
@@ -166,3 +169,28 @@ def test_what_the_reader_says_of_eyes_and_mouth_is_believed_over_timid_landmarks
     eyes = curves_of(photo.view)["irises"]
     opening = (laughing.alpha > 0.5).sum(0).max()  # px, at its highest
     assert opening > 0.12 * np.hypot(*(eyes[1] - eyes[0]))
+
+
+def _asked(photo, traits, **asked):
+    """Return the movement where a pair shows one and the same face, with some traits."""
+    face = replace(drawn(person(**OTHER), photo), traits={"age": 40.0, **traits})
+    return reshape(photo.view, face, replace(face, asked=Asked(only=True, **asked)))
+
+
+def test_a_laugh_that_the_drawn_face_had_already_is_reached_if_the_sentence_names_it(photo):
+    laughs = {"smile": 0.9, "mouth_open": 0.8}
+    kinds, about = {"mouth": frozenset({"laughing"})}, frozenset({"mouth"})
+    assert _asked(photo, laughs, about=about).extent() is None
+    opened = _asked(photo, laughs, kinds=kinds, about=about)
+    assert opened.alpha is not None and opened.alpha.max() == 1  # the inside of a mouth
+    half = _asked(photo, laughs, kinds=kinds, about=about, share=0.5)
+    assert 0.2 < np.abs(half.move).max() / np.abs(opened.move).max() < 0.8
+    serious = _asked(photo, {"smile": 0.0, "mouth_open": 0.0}, kinds=kinds, about=about)
+    assert serious.extent() is None  # the method did not do it
+
+
+def test_a_sentence_about_hair_moves_nothing(photo):
+    before, after = drawn(person(**OTHER), photo), drawn(person(**OTHER, **LAUGH), photo)
+    about = Asked(only=True, about=frozenset({"hair"}))
+    assert reshape(photo.view, before, after).extent() is not None
+    assert reshape(photo.view, before, replace(after, asked=about)).extent() is None
