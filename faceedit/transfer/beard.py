@@ -144,11 +144,11 @@ def growth(beard: Beard, face: FaceMap, noise: np.random.Generator, sheet: Sheet
     bare = np.hypot((x - 17) / 9, (y + 79) / 5)
     cheeks = cheeks * (0.35 + 0.65 * smooth_step(0.5, 1.3, bare))
     chin = np.hypot(x / 25, (np.minimum(y + 102, 0) / 18) + np.maximum(y + 102, 0) / 19)
-    chin = smooth_step(1.12, 0.60, chin + 0.03 * rough)
+    chin = smooth_step(1.15, 0.50, chin + 0.02 * rough)
     soul = smooth_step(1.2, 0.5, np.hypot(x / 9, (y + 82) / 9) + 0.04 * rough)
     # Between moustache and chin it grows thinly, beside the mouth's corners.
-    beside = smooth_step(9, 2, np.abs(x - 31 - 0.16 * (y + 80)) + 0.5 * rough)
-    beside = 0.55 * beside * smooth_step(-54, -64, y) * smooth_step(-112, -98, y)
+    beside = smooth_step(10, 1, np.abs(x - 30 - 0.16 * (y + 80)) + 0.2 * rough)
+    beside = 0.38 * beside * smooth_step(-54, -64, y) * smooth_step(-112, -98, y)
     chin = np.maximum(np.maximum(chin, soul), beside * min(beard.lip, beard.chin))
     middle = -53.5 - 0.10 * np.clip(x - 8, 0, None) - 0.012 * np.clip(x - 14, 0, None) ** 2
     thick = 5.6 - 0.05 * x
@@ -291,7 +291,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {  # trait of the drawn face, wh
     "stubble": ("beard: stubble", ("cheeks", "chin", "lip")),
 }
 SHOWN = 0.3  # of a trait: the drawn face has it, if faintly
-MOVED = 0.05  # of a trait: the edit moves towards it
+MOVED = 0.03  # of a trait: the edit moves towards it
 
 
 def moved_towards(before: View, after: View, trait: str) -> bool:

@@ -15,7 +15,8 @@ from faceedit.transfer.view import View
 
 LOBE = np.array([69.5, -37.0, -84.0])  # of the average head
 NEAR = 22.0  # mm: an ear is looked for so far around its usual place
-HOOP, TUBE, STUD = 15.0, 1.7, 2.6  # mm: radii of a hoop and a stud, thickness of a hoop
+BEYOND = 5.0  # mm beside the face that a lobe under hair must lie for an earring to show
+HOOP, TUBE, STUD = 16.0, 2.0, 2.6  # mm: radii of a hoop and a stud, thickness of a hoop
 TURNED = 0.70  # width of a hoop over its height: it hangs half turned
 HOOP_MM2 = 60.0  # of earring in the drawn face, a side: more is a hoop
 LEAST_MM2 = 9.0
@@ -75,15 +76,16 @@ def find_lobe(photo: View, head: Head, side: int) -> np.ndarray | None:
         place = 0.5 * (place + point)
     reach = NEAR * head.scale
     x0, x1 = (np.clip([place[0] - reach, place[0] + reach], 0, photo.shape[1])).astype(int)
-    y0, y1 = (np.clip([place[1] - reach, place[1] + reach], 0, photo.shape[0])).astype(int)
+    y0, y1 = (np.clip([place[1] - reach, place[1] + 1.7 * reach], 0, photo.shape[0])).astype(int)
     ear = photo.region("ear")[y0:y1, x0:x1] > 0.5
-    if ear.sum() > 20 * head.scale**2:
+    seen = ear.sum() > 20 * head.scale**2
+    if seen:
         rows, columns = np.nonzero(ear)
-        low = np.percentile(rows, 92)
+        low = np.percentile(rows, 95)
         middle = columns[rows > low - 3 * head.scale].mean()
         place = np.array([x0 + middle, y0 + low])
     edge = _jaw_edge(photo, place[1], side)
-    if edge is not None and side * (place[0] - edge) < -1.5 * head.scale:
+    if edge is not None and side * (place[0] - edge) < (-1.5 if seen else BEYOND) * head.scale:
         return None  # it would hang before the cheek: the head is turned away
     return place
 
@@ -116,7 +118,7 @@ def _hoop(
         out = np.array([np.sin(angle[i]), np.cos(angle[i])])
         facing = out @ (tx, ty)
         glint = np.exp(-((np.abs(facing) - 0.82) ** 2) / 0.012)
-        shade = 0.36 + 0.30 * abs(facing) + 0.75 * glint + 0.08 * np.sin(5 * angle[i])
+        shade = 0.56 + 0.34 * abs(facing) + 0.75 * glint + 0.08 * np.sin(5 * angle[i])
         value = np.clip(metal * shade, 0, 255)
         cv2.line(colour, fixed[i], fixed[i + 1], value.tolist(), thick + 1, cv2.LINE_AA, SUBPIXEL)
     cv2.polylines(alpha, [fixed], True, 255, thick, cv2.LINE_AA, SUBPIXEL)

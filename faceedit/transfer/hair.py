@@ -36,6 +36,7 @@ class Style:
         part: Where it is parted, mm to the right of the middle.
         volume: How much wider than usual, mm; of hair that stands, how far it is off the skull,
             0 for as far as usual.
+        fringe: Height over the eyes where hair over the forehead ends, mm; None = it is parted.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Style:
     wave: float = 0.0
     part: float = 0.0
     volume: float = 0.0
+    fringe: float | None = None
 
 
 HANGS = ("bob", "long straight", "long wavy")
@@ -95,6 +97,42 @@ def hanging(style: Style, noise: np.random.Generator) -> list[Locks]:
         paths, normals = _over_and_down(style, side, root_z, lift, within, own, noise)
         relief = 0.72 + 0.42 * (1 - within**2)  # locks are round
         tone = bright * relief * np.exp(0.10 * own[:, 2] + 0.22 * noise.standard_normal(count))
+        groups.append(Locks(paths, normals, tone, width))
+    if style.fringe is not None:
+        groups += _fringe(style, style.fringe, noise)
+    return groups
+
+
+def _fringe(style: Style, end: float, noise: np.random.Generator) -> list[Locks]:
+    """Return hair that falls from the crown over the forehead.
+
+    Args:
+        style: What it belongs to.
+        end: Height of its tips over the eyes, mm.
+        noise: Of its strands.
+    """
+    groups = []
+    shifts = noise.standard_normal((24, 3))
+    for count, width, bright, (low, high) in (*PASSES[:2], (1800, 0.45, 1.0, PASSES[2][3])):
+        place = noise.uniform(-1, 1, count)
+        lock = np.clip(((place + 1) * 12 + 0.3 * noise.standard_normal(count)).astype(int), 0, 23)
+        own = shifts[lock]
+        lift = noise.uniform(low, high, count) + style.volume * noise.uniform(0.3, 0.8, count)
+        t = np.linspace(0, 1, STEPS)[None]
+        tip = end + 2.0 * own[:, 0] + 2.5 * noise.standard_normal(count)
+        last = np.arcsin(np.clip((tip - SKULL_CENTRE[1]) / SKULL_AXES[1], -0.9, 0.9))
+        crown = np.deg2rad(noise.uniform(84, 116, count))  # so that no band of light is ruled
+        angle = (crown + (last - crown) * t.T).T
+        # Locks fan out from the crown and lean a little, each its own way.
+        x = 57 * place[:, None] * (0.45 + 0.55 * smooth_step(0, 0.7, t))
+        x = x + (2.5 * own[:, 1:2] + 1.5 * noise.standard_normal(count)[:, None]) * t
+        ring = np.sqrt(np.clip(1 - (x / (SKULL_AXES[0] + 8)) ** 2, 0.05, 1))
+        y = SKULL_CENTRE[1] + (SKULL_AXES[1] + lift[:, None]) * ring * np.sin(angle)
+        y = np.where(angle < 0, SKULL_CENTRE[1] + SKULL_AXES[1] * np.sin(angle), y)
+        z = SKULL_CENTRE[2] + (SKULL_AXES[2] + 0.7 * lift[:, None]) * ring * np.cos(angle)
+        paths = np.stack([x, y, z], -1)
+        normals = _unit((paths - SKULL_CENTRE) / (SKULL_AXES + 8) ** 2)
+        tone = 0.82 * bright * np.exp(0.12 * own[:, 2] + 0.20 * noise.standard_normal(count))
         groups.append(Locks(paths, normals, tone, width))
     return groups
 

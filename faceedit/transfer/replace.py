@@ -28,6 +28,7 @@ from faceedit.transfer.wearing import read_hat, wear_hat
 
 FACE = ("skin", "nose")
 LOW = (-100.0, -120.0)  # mm over the eyes: a band beside the neck
+BESIDE, HANGING = (-40.0, -60.0), 600.0  # a band beside the mouth; mm^2 of hair in it: it hangs
 LIES = 1250.0  # mm^2 of hair in it: it goes on over the shoulders
 HAT_MM2 = 3000.0  # of a hat in the photograph: it wears one
 SURE = 0.45  # how likely the reader must find a haircut
@@ -37,7 +38,7 @@ ALIKE = 0.83  # share of the hair's outline that two drawn faces have in common:
 STYLES = {  # what can be drawn
     "bald": Style("bald"),
     "buzz cut": Style("buzz cut"),
-    "bob": Style("bob", end=-84, volume=4),
+    "bob": Style("bob", end=-84, volume=7, fringe=27),
     "long straight": Style("long straight", end=-185, part=6),
     "long wavy": Style("long wavy", end=-185, wave=8, part=-6, volume=4),
     "afro": Style("afro"),
@@ -125,7 +126,10 @@ def _hair(photo: View, before: View, after: View, heads: Heads) -> Layers | None
         return None
     if name is None or (name == "bald" and not bared and _area(photo, "hair", heads) < 400):
         return None
-    if not bared and _on_shoulders(photo, heads) > LIES:
+    lies = not bared and _hanging(photo, heads, LOW) > LIES
+    if name == "bob" and not lies and _hanging(photo, heads, BESIDE) > HANGING:
+        return None  # it has that length
+    if lies:
         if name in HANGS[1:]:
             return None  # it is long already
         return Layers(notes=("Hair that lies on the shoulders stays: what it hides is not known.",))
@@ -150,13 +154,13 @@ def _cut(before: View, after: View, heads: Heads) -> str | None:
     return None if _alike(before, after, "hair") > alike else has[0]  # one outline is one cut
 
 
-def _on_shoulders(photo: View, heads: Heads) -> float:
-    """Return how much hair hangs beside the neck, down to the shoulders, mm^2.
+def _hanging(photo: View, heads: Heads, between: tuple[float, float]) -> float:
+    """Return how much hair hangs beside the face or the neck between two heights, mm^2.
 
     Parsers lose hair that lies on cloth, so what lies there is told by what leads there.
     """
     _, y = heads.photo.plane(photo.shape)
-    low = (photo.region("hair") > 0.5) & (y < LOW[0]) & (y > LOW[1])
+    low = (photo.region("hair") > 0.5) & (y < between[0]) & (y > between[1])
     return float(low.sum()) / heads.photo.scale**2
 
 
@@ -182,7 +186,8 @@ def _earrings(photo: View, before: View, after: View, heads: Heads) -> Layers | 
         return take_out_earrings(photo, heads.photo)
     worn, wanted = read_earrings(before, heads.drawn), read_earrings(after, heads.drawn)
     for kind in sorted(after.asked.wants("earrings") & {"hoops", "studs"}):
-        if wanted is None and moved_towards(before, after, f"earrings: {kind}"):
+        more = _area(after, "earring", heads) > _area(before, "earring", heads) + LEAST_MM2
+        if wanted is None and (more or moved_towards(before, after, f"earrings: {kind}")):
             wanted = Earrings(kind == "hoops", GOLD)
         elif wanted is not None:
             wanted = replace(wanted, hoops=kind == "hoops")

@@ -43,7 +43,7 @@ def restyle(photo: View, head: Head, light: Light, style: Style, seed: int = 5) 
     tone, alpha = draw_locks(sheet, head, light, groups)
     if style.name in STANDS:
         alpha = np.maximum(alpha, _within(sheet, *standing(style)[::3]))
-    alpha = alpha * _not_before_face(photo, sheet)
+    alpha = alpha * _not_before_face(photo, sheet, style.fringe)
     shine = 0.05 * np.clip(tone - 1.0, 0, 1.5)  # the light itself, whatever the colour
     lit = colour * tone[..., None] + shine[..., None]
     layer = sheet.laid(display(lit), alpha, photo.shape, grain=0.5)
@@ -83,12 +83,14 @@ def _cropped(scalp: Scalp, colour: np.ndarray, head: Head) -> Layers:
     return replace(layers, cover=scalp.image + (dark - scalp.image) * cover)
 
 
-def _not_before_face(photo: View, sheet: Sheet) -> np.ndarray:
-    """Return where new hair may lie: not before the face, [h, w] in [0, 1]."""
+def _not_before_face(photo: View, sheet: Sheet, fringe: float | None) -> np.ndarray:
+    """Return where new hair may lie: not before the face below its fringe, [h, w] in [0, 1]."""
     face = sheet.take(photo.region(*FRONT))
     x, y = sheet.head.plane(sheet.shape)
     x = np.abs(x)
     line = np.interp(x, [0, 25, 45, 57, 64], [61, 57, 42, 12, -60])
+    if fringe is not None:
+        line = np.minimum(line, fringe - 8)
     inside = smooth_step(3, -3, y - line) * smooth_step(67, 60, x)
     return 1 - smooth_step(0.3, 0.8, face * inside)
 
