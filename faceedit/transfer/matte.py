@@ -16,6 +16,7 @@ SKIN_REACH, INNER_REACH = (
     1.0,
     0.8,
 )  # of the radius: how far hair's edge may be off over skin, in hair
+SPECK = 0.02  # share of the largest piece of hair below which another one is none
 SHADE = 0.5  # of the way from skin's colour to hair's: as far as shade on skin leads
 DOUBT = (0.06, 0.92)  # of the filter's answer: below and above it is 0 and 1
 
@@ -114,7 +115,7 @@ def hair_matte(
         radius: How far the parser's edge may be off, px.
     """
     alpha = np.zeros(chance.shape, np.float32)
-    likely = chance > 0.5
+    likely = _without_specks(chance > 0.5)
     if not likely.any():
         return alpha
     rows, columns = np.flatnonzero(likely.any(1)), np.flatnonzero(likely.any(0))
@@ -122,15 +123,25 @@ def hair_matte(
     box = np.s_[
         max(rows[0] - pad, 0) : rows[-1] + pad + 1, max(columns[0] - pad, 0) : columns[-1] + pad + 1
     ]
-    alpha[box] = _between_colours(image[box], chance[box], bare[box], radius)
+    alpha[box] = _between_colours(image[box], chance[box], likely[box], bare[box], radius)
     return alpha
 
 
+def _without_specks(likely: np.ndarray) -> np.ndarray:
+    """Return where there is hair without what is far smaller than the largest piece of it."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8))
+    if count < 3:
+        return likely
+    areas = boxes[:, cv2.CC_STAT_AREA]
+    kept = areas > SPECK * areas[1:].max()
+    kept[0] = False
+    return kept[labels]
+
+
 def _between_colours(
-    image: np.ndarray, chance: np.ndarray, bare: np.ndarray, radius: float
+    image: np.ndarray, chance: np.ndarray, likely: np.ndarray, bare: np.ndarray, radius: float
 ) -> np.ndarray:
-    """Return `hair_matte` within a box that holds all of the hair."""
-    likely = chance > 0.5
+    """Return `hair_matte` within a box that holds all of the hair, given where it is likely."""
     inside = cv2.distanceTransform(likely.astype(np.uint8), cv2.DIST_L2, 3)
     outside = cv2.distanceTransform((~likely).astype(np.uint8), cv2.DIST_L2, 3)
     reach = np.where(bare > 0.5, SKIN_REACH * radius, radius)
