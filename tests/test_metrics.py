@@ -5,14 +5,21 @@ import torch
 
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.metrics.attributes import (
+    _nearest_class,
     balanced_accuracy,
     classes,
     in_sight,
     reading_accuracy,
     region_shares,
+    span_of,
 )
 from faceedit.metrics.fid import fid, kid
-from faceedit.metrics.identity import acceptance_at, area_under_curve, verification_auc
+from faceedit.metrics.identity import (
+    acceptance_at,
+    area_under_curve,
+    verification_auc,
+    verification_scores,
+)
 from faceedit.metrics.image import intersection_over_union, psnr
 
 
@@ -124,3 +131,84 @@ def test_perfect_readings_are_fully_accurate():
     assert reading_accuracy(heads, truth, truth, {}) == {"smile": 1.0, "hat": 1.0}
     wrong = {"smile": -truth["smile"], "hat": torch.zeros(100)}
     assert reading_accuracy(heads, wrong, truth, {}) == {"smile": 0.0, "hat": 0.5}
+
+
+# Numbers worked out by hand -----------------------------------------------------------------------
+
+
+def test_fid_of_two_known_gaussians():
+    """Two points each: means (1, 0) and (2, 2), variances 2 and 8 along the first axis."""
+    a, b = torch.tensor([[0.0, 0], [2, 0]]), torch.tensor([[0.0, 2], [4, 2]])
+    assert fid(a, b) == pytest.approx(1 + 4 + 2 + 8 - 2 * 4, abs=1e-6)
+
+
+def test_kid_of_known_points():
+    """The kernel is (x y + 1) cubed in one dimension; pairs of a point with itself are left out."""
+    a, b = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [3.0]])
+    between = (1 + 1 + 27 + 64) / 4  # of 0 with both, of 1 with 2 and with 3
+    assert kid(a, b) == pytest.approx(1 + 343 - 2 * between)
+    wide = torch.tensor([[1.0, 1.0], [1.0, 1.0]])
+    assert kid(wide, wide) == pytest.approx(0)  # in two dimensions a product is halved
+
+
+def test_cosines_of_pairs_are_told_apart_by_who_they_show():
+    embedding = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    same, other = verification_scores(embedding, torch.tensor([5, 5, 8]))
+    assert same.tolist() == pytest.approx([0.6]) and other.tolist() == pytest.approx([0.0, 0.8])
+
+
+def test_a_share_of_others_is_accepted_at_the_threshold():
+    negative = torch.linspace(0, 1, 11)
+    assert acceptance_at(torch.tensor([0.75, 0.85, 0.8]), negative, 0.2) == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        acceptance_at(negative, negative, 1.0)
+
+
+def test_what_is_clear_are_the_outer_quarters_of_a_span():
+    head = AttributeHead("age", 18, 85)
+    ages = torch.tensor([20.0, 29.0, 31.0, 49.0, 51.0, 70.0])
+    assert classes(head, ages, (20.0, 60.0)).tolist() == [0, 0, -1, -1, 1, 1]
+    assert _nearest_class(head, ages, (20.0, 60.0)).tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("turn", "clear", "nearest"),
+    [
+        (0.0, 0, 0),
+        (0.04, 0, 0),
+        (0.06, -1, 0),
+        (0.1, -1, 1),
+        (0.12, 1, 1),
+        (0.5, 3, 3),
+        (0.95, -1, 0),
+    ],
+)
+def test_hues_are_six_sectors_around_red(turn, clear, nearest):
+    head = AttributeHead("hue", 0, 2, circular=True)
+    hue = torch.tensor([2 * turn])
+    assert classes(head, hue, (0.0, 2.0)).tolist() == [clear]
+    assert _nearest_class(head, hue, (0.0, 2.0)).tolist() == [nearest]
+
+
+def test_a_span_ends_at_the_first_and_the_last_hundredth():
+    head = AttributeHead("smile", -1, 1)
+    assert span_of(head, torch.linspace(0, 1, 101)) == pytest.approx((0.01, 0.99))
+    assert span_of(head, torch.zeros(0)) == (-1, 1)
+    assert span_of(AttributeHead("hue", 0, 1, circular=True), torch.rand(9)) == (0, 1)
+
+
+def test_rare_classes_are_left_out_and_unclear_values_too():
+    truth = torch.tensor([0, 0, 0, 1, 2, 2, -1])
+    found = torch.tensor([0, 0, 1, 0, 2, 2, 0])
+    assert balanced_accuracy(found, truth) == pytest.approx((2 / 3 + 0 + 1) / 3)
+    assert balanced_accuracy(found, truth, least=2) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_an_attribute_is_in_sight_if_its_regions_fill_enough_and_nothing_hides_it():
+    truth = {name: torch.zeros(4) for name in ("hair_color", "age")}
+    truth["age"] = torch.tensor([17.0, 18.0, 55.0, 56.0])
+    plenty = {"hair": torch.full((4,), 0.03)}
+    assert in_sight("hair_color", truth, {}, plenty).tolist() == [False, True, True, False]
+    assert not in_sight("hair_color", truth, {}, {"hair": torch.full((4,), 0.029)}).any()
+    assert not in_sight("hair_color", truth, {}, {}).any()
+    assert in_sight("cheekbones", {"cheekbones": torch.zeros(4)}, {}, {}).all()

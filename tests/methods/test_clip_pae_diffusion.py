@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from faceedit import FaceEditor, hub
+from faceedit import FaceEditor
 from faceedit.additions import Additions
 from faceedit.backbones.diffusion import Diffusion
 from faceedit.errors import RepoError, RequestError
@@ -392,12 +392,17 @@ def test_a_denoiser_with_a_missing_tensor_says_so(repo):
         FaceEditor.from_pretrained(repo)
 
 
-def test_published_base_of_other_methods_lacks_no_network_in_silence(base_folder, backbones):
-    editor = FaceEditor.from_pretrained(base_folder)
-    hub_name = "faceedit/clip-pae-diffusion"
-    if hub.find_local(hub_name, base_folder) is None:
-        with pytest.raises(RepoError, match="clip-pae-diffusion"):
-            editor.method("clip_pae_diffusion")
+def test_a_base_whose_method_is_nowhere_lacks_no_network_in_silence(
+    base_folder, tmp_path, monkeypatch
+):
+    import shutil
+
+    alone = shutil.copytree(base_folder, tmp_path / "alone" / base_folder.name)
+    monkeypatch.setattr("faceedit.hub.find.BUNDLED", tmp_path)
+    editor = FaceEditor.from_pretrained(alone)
+    assert "clip_pae_diffusion" not in editor.available()
+    with pytest.raises(RepoError, match="clip-pae-diffusion"):
+        editor.method("clip_pae_diffusion")
 
 
 def test_methods_are_listed_without_diffusers():

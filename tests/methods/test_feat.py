@@ -24,6 +24,7 @@ from faceedit.methods.feat import (
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words.sentence import read
 from tests.golden import official
+from tests.methods.known import networks, plain_face, sentence_at
 
 GOLDENS = ("ganvinci_feat_0_8", "ganvinci_feat_8_13")
 AS_SHIPPED = {
@@ -70,8 +71,10 @@ def test_moved_code_matches_official_numbers(name):
     moved = code + method.displacement(code, UNREAD)
     difference, allowed = golden.difference("latent_feat", moved)
     assert difference <= allowed
-    first, end = method.config.layers
-    l2 = (moved - code)[:, first:end].square().mean()
+    picture = plain_face().image
+    before, after = (Face(picture, Latent(c, Space.W_PLUS)) for c in (code, moved))
+    terms = method.objective(before, after, sentence_at(1.0), networks())
+    l2 = terms["latent_l2"] / method.config.weight_latent_l2
     difference, allowed = golden.difference("loss_l2", l2)
     assert difference <= allowed
 

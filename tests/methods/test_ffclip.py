@@ -40,7 +40,8 @@ def test_reactions_match_official_numbers(golden, official_method):
     for number in range(golden.parameters["blocks"]):
         name = f"block{number}_layer_scores"
         difference, allowed = golden.difference(name, reactions[:, number])
-        assert difference <= allowed, name
+        spread = float(golden.values[f"{name}__val"].std())  # the file allows as much as that
+        assert difference <= min(allowed, 0.02 * spread), name
 
 
 def test_whole_module_matches_official_numbers(golden, official_method):

@@ -74,18 +74,19 @@ def test_identity_network_is_not_asked_where_its_weight_is_zero(face, sentence, 
 
 
 def test_edit_does_not_depend_on_the_scale_of_the_generators_codes(face, sentence, backbones):
-    """A unit is twice the deviation, so the same weights move codes of any scale alike."""
+    """A unit is twice an entry's deviation, so the same weights move entries of any scale alike."""
     method = StyleClipMapper.build(backbones).eval()
     larger = StyleClipMapper.build(backbones).eval()
     larger.load_state_dict(method.state_dict())
-    larger.unit.mul_(3)
-    larger.centre.mul_(3)
+    scales = torch.linspace(0.5, 3, 16)
+    larger.unit.mul_(scales)
+    larger.centre.mul_(scales)
     code = face.latent.code
     moved = method.edit(face, sentence, backbones).latent.code - code
-    far = Face(face.image, Latent(3 * code, Space.W_PLUS))
-    again = larger.edit(far, sentence, backbones).latent.code - 3 * code
+    far = Face(face.image, Latent(scales * code, Space.W_PLUS))
+    again = larger.edit(far, sentence, backbones).latent.code - scales * code
     assert moved.abs().max() > 1e-3
-    torch.testing.assert_close(again, 3 * moved, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(again, scales * moved, rtol=1e-3, atol=1e-4)
 
 
 def test_mapper_of_styles_moves_the_channels_of_its_levels_and_leaves_colours_alone(backbones):

@@ -55,6 +55,25 @@ def test_counterfactual_changes_what_is_declared_and_nothing_else(name, person):
     assert changed, f"{name} = {value} cannot be seen"
 
 
+@pytest.mark.parametrize(
+    ("name", "region", "changes"),
+    [
+        ("blush", "beard", {"beard": "full", "smile": -1.0, "cheek_fullness": 1.0}),
+        ("eyeshadow", "lens", {"beard": "none", "glasses": "round", "skin_tone": 1.0}),
+    ],
+)
+def test_the_table_is_as_wide_as_what_can_be_seen(name, region, changes):
+    """Through a thin beard the cheeks are seen to blush, and eyeshadow through a lens."""
+    face = FaceAttributes.default(1).replace(
+        **{"femininity": 0.0, "skin_tone": 0.0, "glasses": "none", "hat": "none", **changes}
+    )
+    before = render(face.replace(**{name: 0.0}), 64, supersampling=1)
+    after = counterfactual(face, 64, supersampling=1, **{name: 1.0})
+    changed = (after.image - before.image).abs().amax(1) > VISIBLE
+    found = {REGIONS[i] for i in before.segmentation[changed].unique().tolist()}
+    assert region in found <= EFFECTS[name]
+
+
 @pytest.mark.slow
 def test_table_of_effects_holds_for_anyone():
     people = sample_attributes(12, seed=9)
