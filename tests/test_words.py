@@ -226,6 +226,19 @@ def test_what_is_absent_can_also_be_taken_back(backbones):
     assert torch.allclose(taken[2][0].target, glasses.target, atol=1e-5)
 
 
+def test_other_things_can_be_asked_for_in_place_of_a_part(backbones):
+    sentence = read(["no hat, red hair", "no hat", "red hair"], "a face", backbones.clip)
+    in_place = {"no hat": (("a hat", -2.0), ("short hair", 0.5))}
+    turns = wish_sequence(sentence, wishes, backbones.clip, instead=in_place.get)
+    assert [asked.flatten().tolist() for _, asked in turns] == [
+        [-2, -2, 1],
+        [0.5, 0.5, 0],
+        [1, 0, 0],
+    ]
+    hat = read("a hat", "a face", backbones.clip).target
+    assert torch.allclose(turns[0][0].target[:2], hat.expand(2, -1), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

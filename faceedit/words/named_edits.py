@@ -118,12 +118,12 @@ def named_wishes(sentence: Sentence, names: EditNames, clip: Any) -> list[tuple[
     moustache is taken back.
     """
 
-    def instead(part: str) -> str | None:
+    def instead(part: str) -> list[tuple[str, float]] | None:
         thing = thing_absent_in(part)
         if thing is None:
             return None
         own, others = names.attributes_near((part, thing), sentence, clip)
-        return None if own == others else thing
+        return None if own == others else [(thing, -1.0)]
 
     return wish_sequence(sentence, wishes, clip, instead=instead)
 

@@ -104,7 +104,7 @@ def wish_sequence(
     clip: Clip,
     *,
     take_back: bool = False,
-    instead: Callable[[str], str | None] = lambda part: None,
+    instead: Callable[[str], Sequence[tuple[str, float]] | None] = lambda part: None,
 ) -> list[tuple[Sentence, Tensor]]:
     """Return what a sentence asks for, part after part.
 
@@ -114,36 +114,34 @@ def wish_sequence(
         clip: Reads the parts.
         take_back: Whether what is said to be absent is also asked for with the other sign, for
             methods that bring a hat better than they take one off.
-        instead: Says for a part what is to be taken back instead of asking for it, or None.
+        instead: Says for a part what is asked for in its place, and how much; below 0 that is to
+            be taken back. None leaves the part as it is.
 
     Returns:
         The prompts' next parts as a sentence of n, and 1 where there is one, -1 where it is to be
-        taken back, else 0, [n, 1, 1]. A prompt of one part is read as it was embedded for it.
+        taken back (or what `instead` says), else 0, [n, 1, 1]. A prompt of one part is read as it
+        was embedded for it.
     """
-    parts = [split(prompt) for prompt in sentence.prompt]
-    signs = [[1.0] * len(row) for row in parts]
-    for row, sign in zip(parts, signs, strict=True):
-        for place, part in enumerate(row):
-            if thing := instead(part):
-                row[place], sign[place] = thing, -1.0
+    whole: list[list[str]] = [split(prompt) for prompt in sentence.prompt]
+    asked = [[p for part in row for p in instead(part) or [(part, 1.0)]] for row in whole]
     if take_back:
-        for row, sign in zip(parts, signs, strict=True):
-            things = [thing for part in list(row) if (thing := thing_absent_in(part))]
-            row += things
-            sign += [-1.0] * len(things)
+        for row, said in zip(whole, asked, strict=True):
+            said += [(thing, -1.0) for part in row if (thing := thing_absent_in(part))]
+    parts = [[part for part, _ in said] for said in asked]
+    signs = [[sign for _, sign in said] for said in asked]
     turns = []
     for turn in range(max((len(row) for row in parts), default=1)):
-        asked = torch.tensor([row[turn] if turn < len(row) else 0.0 for row in signs] or [1.0])
+        now = torch.tensor([row[turn] if turn < len(row) else 0.0 for row in signs] or [1.0])
         target = sentence.target
         rows = [
             k
             for k, row in enumerate(parts)
-            if turn < len(row) and (len(row) > 1 or signs[k][turn] < 0)
+            if turn < len(row) and (len(row) > 1 or row != whole[k])
         ]
         if rows:
             read_now = embed([parts[k][turn] for k in rows], clip).to(target)
             target = target.index_copy(0, torch.tensor(rows, device=target.device), read_now)
-        turns.append((replace(sentence, target=target), asked.to(target)[:, None, None]))
+        turns.append((replace(sentence, target=target), now.to(target)[:, None, None]))
     return turns
 
 

@@ -27,6 +27,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SLOW = 60_000  # ms
+MARKUP = "red hair <img src=x onerror=window.ran=1> <b>bold</b> *x* [a](javascript:window.ran=1)"
 UNNAMED = """() => [...document.querySelectorAll(
     'button, input:not([type=hidden]):not([type=file]), textarea, select, [role=button], img')]
   .filter(e => e.offsetParent !== null)
@@ -228,6 +229,28 @@ class Visit:
         page.wait_for_timeout(3000)
         self.need(self.count("#steps") == 1, "a step is undone")
 
+    def markup(self) -> None:
+        """Ask for an edit in words that are markup: they show as they are and nothing runs."""
+        page = self.page
+        self.open("?person=3")
+        page.evaluate("window.ran = 0")
+        for tab, button, shown in (
+            ("Edit", "#go", "#words"),
+            ("Compose", "#add", "#steps"),
+            ("Compare all methods", "#compare", "#tiles"),
+        ):
+            page.get_by_role("tab", name=tab).click()
+            page.locator("#prompt textarea").fill(f"{MARKUP} {tab}")
+            page.locator(button).click()
+            page.locator(f"{shown} img, {shown} strong").first.wait_for(timeout=SLOW)
+            page.wait_for_timeout(3000)
+        body = page.locator("body").inner_text()
+        self.need("<img src=x" in body, "the words are shown as they were written")
+        self.need(page.evaluate("window.ran") == 0, "nothing of them ran")
+        planted = page.locator("img[src='x'], a[href^='javascript:'], main b, .caption-label em")
+        self.need(planted.count() == 0, "nothing of them became a picture, a link or bold")
+        self.shot("markup")
+
     def guide(self) -> None:
         """Read about the methods."""
         self.open()
@@ -307,6 +330,7 @@ def main() -> int:
             "errors": visit.errors,
             "strength": visit.strength,
             "compose": visit.compose,
+            "markup": visit.markup,
             "guide": visit.guide,
             "keyboard": visit.keyboard,
             "phone": visit.phone,

@@ -261,3 +261,16 @@ def test_learns_a_true_edit_that_depends_on_the_face(method, source, sentence, b
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_what_is_hard_to_take_away_is_taken_back(method, source, backbones):
+    settings = dataclasses.replace(method.config, additions=Additions(sequential=True))
+    method = CounterfactualEditor(settings).eval()
+    with torch.no_grad():
+        away, worn = (
+            method.displacement(
+                source.latent.code, read(prompt, "a face", backbones.clip), backbones, sign
+            )
+            for prompt, sign in (("no earrings", 1.0), ("earrings", -1.0))
+        )
+    assert torch.allclose(away, -worn, atol=1e-6)

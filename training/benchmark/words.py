@@ -9,8 +9,11 @@ another sentence is then tried on all of them, and the judge says who has it aft
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,33 +110,44 @@ def denials(
     editor: FaceEditor, judges: Judges, methods: Sequence[str], things: Sequence[str], faces: int
 ) -> Iterator[Denial]:
     """Yield what every method makes of every denial of some things."""
+    draw = functools.cache(functools.partial(_drawn, editor, judges))
+    turns: list[list[tuple[str, str, str]]] = [[] for _ in NOT]
     for bare, named, statement in DENIED:
         if things and bare not in things:
             continue
         # Ways that ask the methods for the same sentence give the same picture.
         said = dict.fromkeys(without_negations(way.format(bare=bare, a=named)) for way in NOT)
-        having, lacking = _faces(editor, judges, statement, faces)
+        for turn, text in zip(turns, said, strict=False):
+            turn.append((bare, text, statement))
+    # What most ways say comes first, for all things: a run that is stopped has seen them all.
+    for bare, text, statement in itertools.chain(*turns):
+        having, lacking = _faces(draw, statement, faces)
         for method in methods:
-            for text in said:
-                yield _tried(editor, judges, bare, method, text, statement, having, lacking)
+            yield _tried(editor, judges, bare, method, text, statement, having, lacking)
 
 
 @torch.no_grad()
+def _drawn(editor: FaceEditor, judges: Judges, number: int) -> tuple[Tensor, Any]:
+    """Return some codes and what the judges see in their faces."""
+    generator = editor.backbones.require("generator", "the measure of words")
+    source = torch.Generator().manual_seed(FIRST_SEED + number)
+    codes = generator.sample_w_plus(DRAWN, source, 1.0)
+    return codes, judges.look(generator.synthesis(codes)).people
+
+
 def _faces(
-    editor: FaceEditor, judges: Judges, statement: str, wanted: int
+    draw: Callable[[int], tuple[Tensor, Any]], statement: str, wanted: int
 ) -> tuple[Tensor, Tensor]:
     """Draw codes of faces for which the judge says that a statement holds, and does not."""
-    generator = editor.backbones.require("generator", "the measure of words")
     found: dict[bool, list[Tensor]] = {True: [], False: []}
     for number in range(MOST_DRAWN):
-        source = torch.Generator().manual_seed(FIRST_SEED + number)
-        codes = generator.sample_w_plus(DRAWN, source, 1.0)
-        holds = is_true(statement, judges.look(generator.synthesis(codes)).people)
+        codes, people = draw(number)
+        holds = is_true(statement, people)
         for has in (True, False):
             found[has] += list(codes[holds == has])
         if all(len(codes) >= wanted for codes in found.values()):
             break
-    empty = codes[:0]
+    empty = draw(0)[0][:0]
     having, lacking = (
         torch.stack(found[has][:wanted]) if found[has] else empty for has in (True, False)
     )
