@@ -55,13 +55,26 @@ def invert(image: Tensor, space: Space, backbones: Backbones, refine_steps: int 
     refine_steps = whole(refine_steps, "refine_steps", 0, MAX_REFINE_STEPS)
     if space is Space.X_T:
         return Face(image, _noise_code(image, backbones))
-    encoder = backbones.require("encoder", "inversion")
     generator = backbones.require("generator", "inversion")
-    w_plus = encoder(image.to(generator.w_avg))
+    w_plus = encode(image.to(generator.w_avg), backbones)
     if refine_steps:
         w_plus = refine(image.to(w_plus), w_plus, backbones, refine_steps)
     face = Face(generator.synthesis(w_plus), Latent(w_plus, Space.W_PLUS))
     return to_space(face, space, backbones)
+
+
+@torch.no_grad()
+def encode(image: Tensor, backbones: Backbones) -> Tensor:
+    """Return the codes of aligned faces [n, 3, h, w], at once: [n, num_ws, w_dim].
+
+    Photographs have theirs from the base's `photo_encoder`, if it has one.
+    """
+    encoder = backbones.require("encoder", "inversion")
+    if backbones.photo_encoder is None:
+        codes: Tensor = encoder(image)
+    else:
+        codes = backbones.photo_encoder.codes(image, backbones)
+    return codes
 
 
 def to_space(face: Face, space: Space, backbones: Backbones) -> Face:

@@ -30,6 +30,7 @@ class Backbones:
     clip: Any = None  # images and sentences -> unit embeddings
     identity: Any = None  # image -> unit embedding of who it is
     encoder: Any = None  # image -> w_plus
+    photo_encoder: Any = None  # photograph, and what the others see in it -> w_plus
     segmenter: Any = None  # image -> region logits
     landmarks: Any = None  # image -> named points of the face
     attributes: Any = None  # image -> what it shows, by name
@@ -151,6 +152,7 @@ _LOADERS: dict[str, Callable[[Path], nn.Module]] = {
     "clip": _load_clip,
     "identity": _load_module("identity", "Identity"),
     "encoder": _load_module("encoder", "Encoder"),
+    "photo_encoder": _load_module("photo_encoder", "PhotoEncoder"),
     "segmenter": _load_module("segmenter", "Segmenter"),
     "landmarks": _load_module("landmarks", "Landmarker"),
     "attributes": _load_module("attributes", "AttributeReader"),

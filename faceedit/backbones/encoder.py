@@ -11,6 +11,7 @@ Small bodies miss where eyes look; `fovea`, ours, adds to every layer what a sec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -187,39 +188,50 @@ class Encoder(nn.Module):
         groups = [(level, [i for i in layers if config.level(i) == level]) for level in range(3)]
         return [(level, group) for level, group in groups if group]
 
-    def pyramid(self, image: Tensor) -> list[Tensor]:
-        """Return the coarse, medium and fine feature maps that the heads read."""
-        _, fine, medium, coarse = self.body(image)
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """Return the body's feature maps of aligned faces [n, 3, h, w], the finest first."""
+        return self.body(self._sized(image))
+
+    def _sized(self, image: Tensor) -> Tensor:
+        size = self.config.input_size
+        if image.shape[-2:] != (size, size):
+            image = F.adaptive_avg_pool2d(image, size)
+        return image
+
+    def pyramid(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return the coarse, medium and fine maps that the heads read, from those of the body."""
+        _, fine, medium, coarse = maps
         coarse = self.coarse(coarse)
         medium = _enlarge(coarse, medium) + self.lateral_medium(medium)
         fine = _enlarge(medium, fine) + self.lateral_fine(fine)
         return [coarse, medium, fine]
 
-    def offsets(self, image: Tensor, layers: int | None = None) -> Tensor:
+    def offsets(
+        self, image: Tensor, layers: int | None = None, maps: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Return the code without the mean w, which is what the network itself computes.
 
         Args:
             image: Aligned faces, [n, 3, h, w], RGB in [-1, 1], any size; pooled here.
             layers: Layers above this one repeat the base (e4e's progressive training: 0 gives one
                 w for all); None for all deltas. Only for codes = "delta".
+            maps: What `maps` says of these images, if it is known already.
 
         Returns:
             [n, num_ws, w_dim]. In "delta" the first entry is the base.
         """
-        size = self.config.input_size
-        if image.shape[-2:] != (size, size):
-            image = F.adaptive_avg_pool2d(image, size)
-        codes = self._first_look(image, layers)
+        image = self._sized(image)
+        codes = self._first_look(self.body(image) if maps is None else maps, layers)
         return codes if self.second_look is None else codes + self.second_look(image)
 
-    def _first_look(self, image: Tensor, layers: int | None) -> Tensor:
+    def _first_look(self, maps: Sequence[Tensor], layers: int | None) -> Tensor:
         config = self.config
         if config.codes == "single":
-            pooled = self.body(image)[-1].mean((2, 3))
+            pooled = maps[-1].mean((2, 3))
             return self.linear(pooled)[:, None].repeat(1, config.num_ws, 1)
-        maps = self.pyramid(image)
+        levels = self.pyramid(maps)
         heads = zip(self._head_layers(), self.heads, strict=True)
-        outputs = torch.cat([head(maps[level]) for (level, _), head in heads], dim=1)
+        outputs = torch.cat([head(levels[level]) for (level, _), head in heads], dim=1)
         if config.codes == "absolute":
             return outputs
         base, delta_w = outputs[:, :1], outputs[:, 1:]
@@ -228,7 +240,9 @@ class Encoder(nn.Module):
             delta_w = delta_w * used[:, None]
         return torch.cat([base, base + delta_w], dim=1)
 
-    def forward(self, image: Tensor, layers: int | None = None) -> Tensor:
+    def forward(
+        self, image: Tensor, layers: int | None = None, maps: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Return the w_plus codes of aligned faces.
 
         code_0 = w_avg + base, code_i = w_avg + base + delta_i (e4e, Section 4).
@@ -236,11 +250,12 @@ class Encoder(nn.Module):
         Args:
             image: Aligned faces, [n, 3, h, w], RGB in [-1, 1], any size.
             layers: As in `offsets`.
+            maps: As in `offsets`.
 
         Returns:
             [n, num_ws, w_dim], float32.
         """
-        return self.offsets(image, layers).float() + self.w_avg
+        return self.offsets(image, layers, maps).float() + self.w_avg
 
 
 def _enlarge(coarse: Tensor, like: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ def test_a_second_look_adds_one_offset_that_its_square_alone_decides(codes):
         assert not encoder.second_look(image).any()  # an untrained one finds nothing
         torch.nn.init.normal_(encoder.second_look.linear.weight)
         seen = encoder.second_look(image)
-        first = encoder._first_look(image, None)
+        first = encoder._first_look(encoder.maps(image), None)
         assert torch.equal(encoder.offsets(image), first + seen)
         assert seen.shape == (1, 1, 256)
         assert torch.equal(encoder.second_look(outside), seen)

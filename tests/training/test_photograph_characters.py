@@ -1,20 +1,26 @@
 """Photographs teach the encoder: what labels say of a character, new pictures out of old ones."""
 
+import math
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from faceedit.backbones.photo_encoder import Output, PhotoEncoder, PhotoEncoderConfig
 from faceedit.world import SPECS, FaceAttributes, sample_attributes
 from faceedit.world.attributes import BEARDS, HAIR_STYLES, HATS
 from training.photographs.characters import Character, character_of
 from training.photographs.lessons import attribute_of_columns, unembedded
 from training.photographs.likeness import CHARACTER_MEASURES, character_scores, skin_rank
 from training.photographs.portraits import LabelledPhoto
+from training.photographs.reading import fit_gate, outputs, ridge
 from training.photographs.scenes import Scene, drape, face_into, recolor_hair, value
 from training.tasks.attribute_mapping import embed
 
 SIDE = 96
+TURN = 2 * math.pi
 LABELS = {
     **{"sex": "female", "visible_age": 40, "skin": "medium", "hair_color": "brown"},
     **{"hair_length": "long", "hair_texture": "wavy", "beard": "none", "moustache": False},
@@ -136,3 +142,45 @@ def test_skin_tones_are_ranked_over_all_photographs():
     ]
     assert skin_rank(rows) == pytest.approx(1.0)
     assert skin_rank(rows[:1]) is None
+
+
+def test_what_is_read_reaches_the_map_to_w_as_that_map_was_trained():
+    people = sample_attributes(32, seed=4)
+    features = torch.nn.functional.one_hot(torch.arange(len(people))).float()
+    network = PhotoEncoder(PhotoEncoderConfig(outputs(), len(people), gate=4, w_dim=8, width=8))
+    told = torch.cat([as_read(output, people) for output in network.config.outputs], 1)
+    plain = tuple(replace(o, read=(), meant=()) for o in network.config.outputs)
+    network.config = replace(network.config, outputs=plain)
+    with torch.no_grad():
+        network.reading.weight.copy_(told.T)
+        network.reading.bias.zero_()
+        assert torch.allclose(
+            network.embedding(network.reading(features)), embed(people), atol=1e-5
+        )
+
+
+def as_read(output: Output, people: FaceAttributes) -> torch.Tensor:
+    """Return columns that say an attribute of people."""
+    column = people.column(output.name)
+    if output.values:
+        return torch.nn.functional.one_hot(column.long(), len(output.values)).float() - 0.3
+    if output.circular:
+        return 0.5 * torch.stack([(column * TURN).sin(), (column * TURN).cos()], 1)
+    return column[:, None]
+
+
+def test_a_ridge_regression_finds_a_line_and_leaves_out_what_does_not_count():
+    x = torch.randn(200, 3)
+    wanted = x @ torch.tensor([[1.0], [-2.0], [0.0]]) + 5
+    wanted[:50] = 100.0
+    counts = torch.ones(200)
+    counts[:50] = 0
+    slope, bias = ridge([x[:, :2], x[:, 2:]], wanted, counts, 1e-4)
+    assert torch.allclose(slope[:, 0], torch.tensor([1.0, -2.0, 0.0]), atol=1e-2)
+    assert abs(float(bias) - 5) < 1e-2
+
+
+def test_what_tells_photographs_is_found():
+    photos, renders = torch.randn(60, 8) + torch.eye(8)[0] * 6, torch.randn(90, 8)
+    weight, bias = fit_gate(photos, renders)
+    assert (photos @ weight + bias > 0).all() and (renders @ weight + bias < 0).all()

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 from faceedit.backbones import load_backbones, load_component
 from faceedit.hub import read_base
+from faceedit.inversion import encode
 from faceedit.photo.framing import Framing
 from training.config import ConfigError
 from training.photographs.likeness import (
@@ -189,12 +191,17 @@ def characters(base: Path, judges: Path) -> Reader:
     """Return what compares the portrait that a base draws for a photograph with its labels."""
     if not {"encoder", "generator"} <= read_base(base)["components"].keys():
         return lambda photo, path: {}
-    networks = load_backbones(base, ["encoder", "generator"])
+    read_too = ("encoder", "photo_encoder", "segmenter", "landmarks", "generator")
+    has = read_base(base)["components"]
+    networks = load_backbones(base, [name for name in read_too if name in has])
     judge = load_component("attributes", judges / "attributes")
 
     def read(photo: LabelledPhoto, path: Path) -> Scores:
         del path
-        (reading,) = read_characters(to_image(photo), networks.encoder, networks.generator, judge)
+        image = to_image(photo)
+        (reading,) = read_characters(
+            image, partial(encode, backbones=networks), networks.generator, judge
+        )
         return character_scores(photo.labels, reading)
 
     return read

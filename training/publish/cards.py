@@ -43,6 +43,7 @@ PARTS = {
     "generator": "StyleGAN2; `attribute_mapping` beside it gives the code of any attributes",
     "identity": "IR-SE face recognition, for losses",
     "landmarks": "131 named points of a face",
+    "photo_encoder": "whom a photograph shows, off the maps of the others, and its code",
     "segmenter": "the regions of a face",
 }
 OURS = Paper(

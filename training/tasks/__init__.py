@@ -29,6 +29,12 @@ def _encoder() -> type[Task]:
     return EncoderTask
 
 
+def _photo_encoder() -> type[Task]:
+    from training.tasks.photo_encoder import PhotoEncoderTask
+
+    return PhotoEncoderTask
+
+
 def _clip() -> type[Task]:
     from training.tasks.clip import ClipTask
 
@@ -62,6 +68,7 @@ def _diffusion() -> type[Task]:
 TASKS: dict[str, Callable[[], type[Task]]] = {
     "generator": _generator,
     "encoder": _encoder,
+    "photo_encoder": _photo_encoder,
     "clip": _clip,
     "identity": _identity,
     "segmenter": _segmenter,
@@ -111,6 +118,7 @@ READS: dict[str, tuple[str, ...]] = {
     "counterfactual": ("encoder", "attributes"),  # beside what the method itself reads
     "generator": ("segmenter",),
     "encoder": ("generator", "identity", "segmenter", "attributes"),
+    "photo_encoder": ("encoder", "generator", "landmarks", "segmenter"),
 }
 
 
