@@ -1,12 +1,22 @@
 """Named edits: a sentence finds the edit that it means, and scores say what they should."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.types import Sentence
-from faceedit.words.named_edits import EditNames, choose, named_wishes, parse, readable
+from faceedit.words.named_edits import (
+    EditNames,
+    choose,
+    gaps,
+    measure,
+    named_wishes,
+    parse,
+    readable,
+)
 from faceedit.words.sentence import read
 from faceedit.words.statements import WORDINGS
 from faceedit.world import SPECS
@@ -85,3 +95,36 @@ def test_best_move_changes_one_attribute_and_has_the_sign_that_raises_it():
     moves, lengths = choose(effects, torch.tensor([1.0, 1.0]), ("smile", "age"), limit=4)
     assert moves[:, 0].tolist() == [1, 2]
     assert lengths[:, 0].tolist() == pytest.approx([-2.0, 2.5])
+
+
+def test_log_odds_of_values_together_are_those_of_their_sum():
+    names = EditNames((("hair_color=brown|red", "brown or red"),), 8)
+    heads = (AttributeHead("hair_color", 0, 1, ("brown", "red", "blond")),)
+    odds = names.scores(heads, {"hair_color": torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 60.0]])})
+    assert odds[:, 0].tolist() == pytest.approx([math.log(2), -20.0])  # no surer than a hard label
+
+
+def test_a_gap_is_from_the_mean_face_to_those_whom_it_holds_for():
+    scores = torch.tensor([[1.0, 0.0], [3.0, 0.0], [8.0, 0.0]])
+    classes = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [1.0, -1.0]])
+    assert gaps(scores, classes).tolist() == [5.5 - 4.0, 0.0]
+
+
+def test_an_effect_is_half_the_difference_of_both_signs_a_unit():
+    def draw(move, length):
+        return torch.tensor([[1.0], [3.0]]) * move * length + 7 + length**2  # even parts cancel
+
+    effects = measure(draw, 3, 2.0, lambda images: images)
+    assert effects[:, 0].tolist() == [0, 2, 4]  # the mean of two faces
+
+
+def test_a_move_is_good_by_what_it_changes_alone_and_how_much_of_what_is_wanted_it_reaches():
+    attributes = ("smile", "smile", "age")  # two edits of one attribute do not spoil each other
+    effects = torch.tensor([[1.0, -1.0, 0.5], [0.3, -0.3, 0.0], [2.0, -2.0, 2.0]])
+    wanted = torch.tensor([2.0, 2.0, 2.0])
+    # Of the smile: 1 / 1.25 and reached; 1 but 0.3 * 4 / 2 of it; 0.5 and reached.
+    moves, lengths = choose(effects, wanted, attributes, limit=4, keep=3)
+    assert moves[0].tolist() == [0, 1, 2] == moves[1].tolist()
+    assert lengths[0].tolist() == pytest.approx([2, 4, 1])
+    assert lengths[1].tolist() == pytest.approx([-2, -4, -1])
+    assert moves[2, 0] == 2 and lengths[2, 0] == pytest.approx(1)

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from faceedit.additions import Additions
+from faceedit.backbones.diffusion import Trajectory
+from faceedit.editor import FaceEditor
 from faceedit.methods.clip_pae import ClipPae
 from faceedit.methods.clip_regression import ClipRegression, ClipRegressionConfig
 from faceedit.optimization.codes import (
@@ -27,6 +29,7 @@ from faceedit.optimization.guidance import (
     rms,
     spherical_distance,
 )
+from faceedit.optimization.noise import descend_noise
 from faceedit.types import Space
 from tests.methods.known import (
     ENTRIES,
@@ -331,3 +334,28 @@ def test_layers_are_tied_as_the_base_needs_it_unless_somebody_says():
 
     assert Additions().ties(Base) is True
     assert Additions(tied_layers=False).ties(Base) is False
+
+
+def test_noise_moves_by_its_warming_rate_against_the_slope_and_keeps_its_length(still):
+    """Of a slope that is the same everywhere Adam makes 1 / (1 + STEADY) of its rate."""
+    signs = 1.0 - 2.0 * (torch.arange(16.0) % 2)
+    noise = signs.expand(1, 3, 16, 16).contiguous()
+    nothing = torch.zeros_like(noise)
+    path = Trajectory((nothing, noise), (500,), (nothing,))
+    for rate in (0.3, -0.3):
+        runs = descend_noise(still, path, 10, lambda clean: clean.sum((1, 2, 3)), 10, rate)
+        step = rate / 3 / 1.5  # the first of three iterations that are shorter
+        wanted = (noise - step) / (1 + step**2) ** 0.5
+        torch.testing.assert_close(next(runs).image, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_an_edit_is_scored_by_its_cosine_what_it_gained_and_how_alike_the_faces_are():
+    editor = FaceEditor(networks())
+    scores = editor._scores(plain_face(red=0.2, green=0.5), plain_face(red=1.0), sentence_at(1.2))
+    assert scores == pytest.approx(
+        {
+            "clip_score": math.cos(0.2),
+            "clip_gain": math.cos(0.2) - math.cos(1.0),
+            "identity": math.cos(0.5),
+        }
+    )

@@ -22,9 +22,9 @@ def test_box_equals_enlarging_and_pooling():
 
 @pytest.mark.parametrize("weights", [bicubic, box])
 def test_gradients_of_first_and_second_order(weights):
-    image = torch.randn(1, 1, 24, 19, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: resample(x, 20, weights), image)
-    assert torch.autograd.gradgradcheck(lambda x: resample(x, 20, weights) ** 2, image)
+    image = torch.randn(1, 1, 11, 9, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: resample(x, 8, weights), image)
+    assert torch.autograd.gradgradcheck(lambda x: resample(x, 8, weights) ** 2, image)
 
 
 def test_foveal_rows_show_the_face_pixel_by_pixel_and_lose_no_light():
