@@ -79,6 +79,9 @@ def build_parser() -> argparse.ArgumentParser:
     edit.add_argument("--variant", help="which sentence, for methods that learn one at a time")
     edit.add_argument("--layers", metavar="FIRST:END", help="w_plus layers that may change")
     _add_steps(edit)
+    edit.add_argument(
+        "--faithful", action="store_true", help="tune the generator to this photo first; slower"
+    )
     _add_settings(edit)
     _add_output(edit, "edited.png")
 
@@ -286,6 +289,7 @@ def run_edit(arguments: argparse.Namespace) -> int:
         face_index=arguments.face_index,
         refine_steps=arguments.refine_steps,
         steps=arguments.steps,
+        faithful=arguments.faithful,
         progress=Steps(),
     )
     save(result.image, output, _note(arguments, str(result.request.method)))

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import torch
 
-from faceedit import arguments, hub
+from faceedit import arguments, hub, pivotal
 from faceedit.backbones import Backbones
 from faceedit.errors import RequestError, UnknownMethodError
 from faceedit.estimate import LONG, in_words, seconds_of
@@ -25,11 +25,11 @@ from faceedit.method import EditMethod
 from faceedit.method_repo import push_repo
 from faceedit.methods import METHODS, method_class
 from faceedit.notes import PREFERRED
-from faceedit.optimization.progress import Listener, listening
 from faceedit.photo import Framing, Photo, align, crop_quad, keep_outside, load_mask, load_photo
 from faceedit.photo.regions import read_regions, region_mask
 from faceedit.photograph import Outcome, Photographs
 from faceedit.portrait import Portrait, Step, after, pasted
+from faceedit.progress import Listener, listening
 from faceedit.types import (
     MAX_SEED,
     EditRequest,
@@ -49,8 +49,10 @@ logger = logging.getLogger(__name__)
 
 BASE = "faceedit/portraits-128"
 NOT_PARSED = "this base has no network that finds the regions of a photo; the face was pasted in"
+SEARCHED = "this base has no encoder, so the face is searched for by descent, which takes longer"
 VISIBLE = 2 / 255  # of a mask; what it lets through below this cannot be seen
 MAX_FACES = 10_000  # in a photo
+TUNED = 2  # generators kept that are tuned to a photo; the latest used
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
 
 
@@ -192,6 +194,7 @@ class FaceEditor:
         face_index: int | None = None,
         refine_steps: int = 0,
         steps: int | None = None,
+        faithful: bool = False,
         progress: Listener | None = None,
     ) -> EditResult:
         """Return the photo with its face changed as the sentence says.
@@ -215,6 +218,9 @@ class FaceEditor:
             face_index: Which face of several, 0 is the largest.
             refine_steps: Steps of descent that bring the inversion closer to the photo.
             steps: Of a method that descends; fewer are faster. None is its own number.
+            faithful: Tune the generator to this photo first, some minutes at 1024 px on a CPU, so
+                that it draws this very face. What was tuned is kept as a small file
+                (`faceedit.pivotal`) and used again for further edits of the photo.
             progress: Called with the steps that are done and their number, while a method descends.
 
         Raises:
@@ -224,8 +230,8 @@ class FaceEditor:
             prompt, method, strength, neutral, variant, seed=seed, layers=layers, mask=mask,
             steps=steps,
         )  # fmt: skip
-        portrait = self._portrait(photo, face_index, refine_steps)
         with listening(progress):
+            portrait = self._portrait(photo, face_index, refine_steps, faithful)
             return self.edit_portrait(portrait, request, read_output(output))
 
     def compare(
@@ -326,32 +332,45 @@ class FaceEditor:
         return self._portrait(photo, face_index, refine_steps).face
 
     def _portrait(
-        self, photo: Photo | Face | EditResult, face_index: int | None, refine_steps: int
+        self,
+        photo: Photo | Face | EditResult,
+        face_index: int | None,
+        refine_steps: int,
+        tuned: bool = False,
     ) -> Portrait:
         """Find the face and its code; remembered by what the photo shows."""
         if isinstance(photo, Face):
+            if tuned:
+                raise RequestError("faithful needs a photo; a generated face is faithful already")
             return Portrait(photo)
         if isinstance(photo, EditResult):
             if photo.step is None:
                 raise RequestError("this result came from no editor; edit its image instead")
-            return after(photo.step, self.backbones)
+            return after(photo.step, photo.step.portrait.networks or self.backbones)
         if face_index is not None:
             face_index = arguments.whole(face_index, "face_index", 0, MAX_FACES)
         refine_steps = arguments.whole(refine_steps, "refine_steps", 0, MAX_REFINE_STEPS)
         image = load_photo(photo)
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-        key = (digest, image.size, face_index, refine_steps)
+        if tuned and not refine_steps:
+            refine_steps = pivotal.REFINE_STEPS  # a nearer pivot
+        key = (digest, image.size, face_index, refine_steps, tuned)
         if key not in self._portraits:
             generator = self.library.require("generator", "an edit")
-            self.library.require("encoder", "an edit of a photograph")
+            if self.backbones.encoder is None:
+                logger.warning("%s; an encoder answers at once", SEARCHED)
             size = generator.config.resolution
             aligned = align(image, face_index, size, framing=self.framing)
             crop = to_tensor(aligned.image)
             face = invert(crop, Space.W_PLUS, self.backbones, refine_steps)
-            self._portraits[key] = Portrait(face, aligned=aligned, key=key)
+            portrait = Portrait(face, aligned=aligned, key=key)
+            self._portraits[key] = self._faithful(portrait) if tuned else portrait
         self._portraits.move_to_end(key)
         while len(self._portraits) > REMEMBERED:
             self._portraits.popitem(last=False)
+        generators = [kept for kept, known in self._portraits.items() if known.networks]
+        for kept in generators[:-TUNED]:
+            del self._portraits[kept]
         return replace(self._portraits[key], photo=image)
 
     def edit_portrait(
@@ -371,18 +390,22 @@ class FaceEditor:
             self._announce(method)
         clip = self.library.require("clip", method.name)
         sentence = read(request.prompt, request.neutral, clip, frames_of(clip, method.frames))
-        source = portrait.source(method.space, self.backbones)
+        backbones = self._networks(portrait)
+        source = portrait.source(method.space, backbones)
         if request.mask is not None:
             source = replace(source, mask=self._mask(request.mask, portrait))
         # On top of earlier edits the mask has to wait until those are drawn, too.
         given = source if portrait.extra is None else replace(source, mask=None)
         with _seeded(request.seed), self._computing():
-            networks = method.reading(self.backbones)
+            networks = method.reading(backbones)
             edited = method.edit(given, sentence, networks, request.strength, request.layers)
-        edited = source if edited is given else portrait.seen(source, edited, self.backbones)
+        edited = source if edited is given else portrait.seen(source, edited, backbones)
         outcome = self._outcome(portrait, source, edited, request, sentence, output)
         understood = understand(request.prompt, clip, request.neutral)
         doubts = _doubts(understood, source)
+        notes = doubts + understood.remarks
+        if portrait.photo is not None and self.backbones.encoder is None:
+            notes += (SEARCHED,)
         return EditResult(
             image=edited.to_pil() if outcome is None else outcome.image,
             reconstruction=portrait.face.to_pil(),
@@ -393,11 +416,33 @@ class FaceEditor:
             face=edited.to_pil(),
             changed=None if outcome is None else outcome.changed,
             doubts=doubts,
-            notes=doubts + understood.remarks + (() if outcome is None else outcome.notes),
+            notes=notes + (() if outcome is None else outcome.notes),
             scores=self._scores(source, edited, sentence),
             seconds=time.perf_counter() - start,
             step=Step(portrait, source, edited, None if outcome is None else outcome.image),
         )
+
+    def _networks(self, portrait: Portrait) -> Backbones:
+        """Return the networks for a face: those of now, with the generator tuned to its photo."""
+        if portrait.networks is None:
+            return self.backbones
+        return replace(self.backbones, generator=portrait.networks.generator)
+
+    def _faithful(self, portrait: Portrait) -> Portrait:
+        """Return a photo's face with a generator that is tuned to it; remembered on disk."""
+        assert portrait.aligned is not None
+        generator = self.backbones.generator
+        code = portrait.face.latent.code
+        crop = to_tensor(portrait.aligned.image).to(code)
+        place = pivotal.place_of(torch.cat([crop.flatten(), code.flatten()]), generator)
+        difference = pivotal.load(place, generator)
+        if difference is None:
+            difference = pivotal.tune(crop, code, self.backbones)
+            pivotal.save(difference, place)
+        tuned = replace(self.backbones, generator=pivotal.tuned(self.backbones, difference))
+        with torch.no_grad():
+            image = tuned.generator.synthesis(code)
+        return replace(portrait, face=replace(portrait.face, image=image), networks=tuned)
 
     def _announce(self, method: EditMethod) -> None:
         """Say so before an edit that takes long, and how it can be shortened."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from faceedit.arguments import whole
 from faceedit.backbones import Backbones
 from faceedit.backbones.diffusion import resize
+from faceedit.progress import report
 from faceedit.types import Face, Latent, Space, check_shape
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_REFINE_STEPS = 1000
 REFINE_RATE = 0.08  # Adam's step, as a share of how far the code's entries lie from w_avg
+SEARCH_STEPS = 200  # of the descent that stands in for an encoder
+SEARCH_FACES = 256  # that tell how far codes lie from the mean one
 WEIGHT_PIXEL = 1.0  # mean square difference at full, half and quarter size
 WEIGHT_FEATURE = 0.2  # 1 - cosine of what the identity network sees
 WEIGHT_NEAR = 0.02  # mean square distance from the encoder's code, in the same share
@@ -44,8 +47,10 @@ def invert(image: Tensor, space: Space, backbones: Backbones, refine_steps: int 
     Args:
         image: Aligned faces, [n, 3, h, w], RGB in [-1, 1].
         space: Where the code shall live: W_PLUS, S, or X_T, which leaves the image as it is.
-        backbones: Needs `generator` and `encoder`; for X_T only `diffusion`.
-        refine_steps: Steps of descent after the encoder; 0 is fastest and easiest to edit.
+        backbones: Needs `generator`, and for X_T only `diffusion`. Without an `encoder` the code is
+            searched for, from the mean face on.
+        refine_steps: Steps of descent after the encoder; 0 is fastest and easiest to edit. Without
+            an encoder the steps of the search; 0 is `SEARCH_STEPS`.
 
     Raises:
         ValueError: If the image has another shape.
@@ -56,8 +61,11 @@ def invert(image: Tensor, space: Space, backbones: Backbones, refine_steps: int 
     if space is Space.X_T:
         return Face(image, _noise_code(image, backbones))
     generator = backbones.require("generator", "inversion")
-    w_plus = encode(image.to(generator.w_avg), backbones)
-    if refine_steps:
+    if backbones.encoder is None:
+        w_plus = search(image.to(generator.w_avg), backbones, refine_steps or SEARCH_STEPS)
+    else:
+        w_plus = encode(image.to(generator.w_avg), backbones)
+    if refine_steps and backbones.encoder is not None:
         w_plus = refine(image.to(w_plus), w_plus, backbones, refine_steps)
     face = Face(generator.synthesis(w_plus), Latent(w_plus, Space.W_PLUS))
     return to_space(face, space, backbones)
@@ -102,7 +110,25 @@ def _noise_code(image: Tensor, backbones: Backbones) -> Latent:
     return Latent(diffusion.inverted(resize(image, diffusion.resolution)).end, Space.X_T)
 
 
-@torch.enable_grad()
+def search(image: Tensor, backbones: Backbones, steps: int = SEARCH_STEPS) -> Tensor:
+    """Return a code whose image is close, found by descent from the mean face, [n, num_ws, w_dim].
+
+    First one w is sought for all layers, which every generator has seen, then one a layer.
+
+    Args:
+        image: What to reach, [n, 3, h, w], RGB in [-1, 1].
+        backbones: Needs `generator`; `identity` makes the features, where it is there.
+        steps: How many, of both parts together.
+    """
+    generator = backbones.require("generator", "a search")
+    faces = generator.sample_w_plus(SEARCH_FACES, torch.Generator().manual_seed(0), 1.0)
+    spread = faces[:, 0].std(dim=0).mean().clamp(min=1e-4)
+    start = generator.broadcast(generator.w_avg.expand(len(image), -1))
+    half = steps // 2
+    code = _approach(image, start, backbones, half, spread, shared=True) if half else start
+    return _approach(image, code, backbones, steps - half, spread)
+
+
 def refine(image: Tensor, w_plus: Tensor, backbones: Backbones, steps: int) -> Tensor:
     """Descend from the encoder's code to one whose image is closer; [n, num_ws, w_dim].
 
@@ -118,21 +144,46 @@ def refine(image: Tensor, w_plus: Tensor, backbones: Backbones, steps: int) -> T
     generator = backbones.require("generator", "refinement")
     start = w_plus.detach()
     spread = (start - generator.w_avg).square().mean().sqrt().clamp(min=1e-4)
-    code = start.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([code], lr=REFINE_RATE * spread.item(), betas=(0.9, 0.99))
+    return _approach(image, start, backbones, steps, spread)
+
+
+@torch.enable_grad()
+def _approach(
+    image: Tensor,
+    start: Tensor,
+    backbones: Backbones,
+    steps: int,
+    spread: Tensor,
+    shared: bool = False,
+) -> Tensor:
+    """Return the code after a descent that takes its image to another; see `refine`.
+
+    Args:
+        image: What to reach.
+        start: Codes, [n, num_ws, w_dim].
+        backbones: Needs `generator`.
+        steps: How many.
+        spread: How far a code's entries usually lie from the start, a scalar.
+        shared: Move all layers by one offset.
+    """
+    generator = backbones.generator
+    offset = torch.zeros_like(start[:, :1] if shared else start).requires_grad_(True)
+    optimizer = torch.optim.Adam([offset], lr=REFINE_RATE * spread.item(), betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     wanted = F.interpolate(image, size=(generator.config.resolution,) * 2, mode="area")
-    for _ in range(steps):
+    for step in range(steps):
+        code = start + offset
         drawn = generator.synthesis(code)
         loss = WEIGHT_PIXEL * pixel_distance(drawn, wanted)
         loss = loss + WEIGHT_NEAR * ((code - start) / spread).square().mean()
         if backbones.identity is not None:
             seen, target = backbones.identity.embed(drawn), backbones.identity.embed(wanted)
             loss = loss + WEIGHT_FEATURE * (1 - (seen * target.detach()).sum(-1)).mean()
-        (code.grad,) = torch.autograd.grad(loss, [code])
+        (offset.grad,) = torch.autograd.grad(loss, [offset])
         optimizer.step()
         schedule.step()
-    return code.detach()
+        report(step + 1, steps)
+    return (start + offset).detach()
 
 
 def pixel_distance(image_a: Tensor, image_b: Tensor) -> Tensor:

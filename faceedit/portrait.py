@@ -36,6 +36,7 @@ class Portrait:
     offset: Tensor | None = None  # [1, sum(style_dims)]: what earlier edits added in s
     extra: Tensor | None = None  # [1, 3, h, w]: what is seen and the codes do not draw
     key: Hashable = None  # of the photo and the face in it, where an editor remembers them
+    networks: Backbones | None = None  # with a generator that was tuned to the photo; None = usual
 
     def source(self, space: Space, backbones: Backbones) -> Face:
         """Return the face for a method of that space; its image is what is seen now."""
@@ -98,6 +99,7 @@ def after(step: Step, backbones: Backbones) -> Portrait:
         aligned=before.aligned,
         offset=offset,
         extra=edited.image - _draw(w_plus, offset, backbones),
+        networks=before.networks,
     )
 
 

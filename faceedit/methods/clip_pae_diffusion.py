@@ -51,7 +51,7 @@ from faceedit.optimization.guidance import (
     spherical_distance,
 )
 from faceedit.optimization.noise import descend_noise
-from faceedit.optimization.progress import report
+from faceedit.progress import report
 from faceedit.types import Face, Latent, Sentence, Space
 
 Target = Literal["pae", "text", "directional"]

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from faceedit.optimization.progress import report
+from faceedit.progress import report
 from faceedit.types import Space
 
 DEVIATION_SAMPLES = 512  # faces over which an entry's deviation is taken
