@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import shutil
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +13,21 @@ from typing import Any, Self
 
 import torch
 
-from faceedit import arguments, hub, pivotal
+from faceedit import arguments, hub
 from faceedit.backbones import Backbones
 from faceedit.errors import RequestError, UnknownMethodError
 from faceedit.estimate import LONG, in_words, seconds_of
-from faceedit.inversion import MAX_REFINE_STEPS, invert, to_tensor
+from faceedit.inversion import MAX_REFINE_STEPS, to_tensor
 from faceedit.library import Library
 from faceedit.method import EditMethod
 from faceedit.method_repo import push_repo
 from faceedit.methods import METHODS, method_class
 from faceedit.notes import PREFERRED
-from faceedit.photo import Framing, Photo, align, crop_quad, keep_outside, load_mask, load_photo
+from faceedit.photo import Framing, Photo, crop_quad, keep_outside, load_mask, load_photo
 from faceedit.photo.regions import read_regions, region_mask
 from faceedit.photograph import Outcome, Photographs
 from faceedit.portrait import Portrait, Step, after, pasted
+from faceedit.portraits import SEARCHED, Portraits
 from faceedit.progress import Listener, listening
 from faceedit.types import (
     MAX_SEED,
@@ -49,11 +48,8 @@ logger = logging.getLogger(__name__)
 
 BASE = "faceedit/portraits-128"
 NOT_PARSED = "this base has no network that finds the regions of a photo; the face was pasted in"
-SEARCHED = "this base has no encoder, so the face is searched for by descent, which takes longer"
 VISIBLE = 2 / 255  # of a mask; what it lets through below this cannot be seen
 MAX_FACES = 10_000  # in a photo
-TUNED = 2  # generators kept that are tuned to a photo; the latest used
-REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
 
 
 class FaceEditor:
@@ -91,7 +87,7 @@ class FaceEditor:
             download=download,
         )
         self.dtype = _precision(dtype)
-        self._portraits: OrderedDict[tuple[Any, ...], Portrait] = OrderedDict()
+        self._portraits = Portraits()
         self._photographs = Photographs()
 
     @classmethod
@@ -351,27 +347,7 @@ class FaceEditor:
             face_index = arguments.whole(face_index, "face_index", 0, MAX_FACES)
         refine_steps = arguments.whole(refine_steps, "refine_steps", 0, MAX_REFINE_STEPS)
         image = load_photo(photo)
-        digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-        if tuned and not refine_steps:
-            refine_steps = pivotal.REFINE_STEPS  # a nearer pivot
-        key = (digest, image.size, face_index, refine_steps, tuned)
-        if key not in self._portraits:
-            generator = self.library.require("generator", "an edit")
-            if self.backbones.encoder is None:
-                logger.warning("%s; an encoder answers at once", SEARCHED)
-            size = generator.config.resolution
-            aligned = align(image, face_index, size, framing=self.framing)
-            crop = to_tensor(aligned.image)
-            face = invert(crop, Space.W_PLUS, self.backbones, refine_steps)
-            portrait = Portrait(face, aligned=aligned, key=key)
-            self._portraits[key] = self._faithful(portrait) if tuned else portrait
-        self._portraits.move_to_end(key)
-        while len(self._portraits) > REMEMBERED:
-            self._portraits.popitem(last=False)
-        generators = [kept for kept, known in self._portraits.items() if known.networks]
-        for kept in generators[:-TUNED]:
-            del self._portraits[kept]
-        return replace(self._portraits[key], photo=image)
+        return self._portraits.found(image, self.library, face_index, refine_steps, tuned)
 
     def edit_portrait(
         self, portrait: Portrait, request: EditRequest, output: Output = Output.PHOTOGRAPH
@@ -427,22 +403,6 @@ class FaceEditor:
         if portrait.networks is None:
             return self.backbones
         return replace(self.backbones, generator=portrait.networks.generator)
-
-    def _faithful(self, portrait: Portrait) -> Portrait:
-        """Return a photo's face with a generator that is tuned to it; remembered on disk."""
-        assert portrait.aligned is not None
-        generator = self.backbones.generator
-        code = portrait.face.latent.code
-        crop = to_tensor(portrait.aligned.image).to(code)
-        place = pivotal.place_of(torch.cat([crop.flatten(), code.flatten()]), generator)
-        difference = pivotal.load(place, generator)
-        if difference is None:
-            difference = pivotal.tune(crop, code, self.backbones)
-            pivotal.save(difference, place)
-        tuned = replace(self.backbones, generator=pivotal.tuned(self.backbones, difference))
-        with torch.no_grad():
-            image = tuned.generator.synthesis(code)
-        return replace(portrait, face=replace(portrait.face, image=image), networks=tuned)
 
     def _announce(self, method: EditMethod) -> None:
         """Say so before an edit that takes long, and how it can be shortened."""
