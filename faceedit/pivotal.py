@@ -28,7 +28,7 @@ from faceedit.progress import report
 STEPS = 60
 REFINE_STEPS = 30  # of the pivot, before
 RANK = 12  # of a convolution's change
-RATE = 0.01  # Adam's
+RATE = 0.006  # Adam's
 WEIGHT_FACE = 0.05  # 1 - cosine of what the identity network sees
 WEIGHT_LOCAL = 0.1  # lambda_R
 REACH = 1.33  # alpha of 30 over 512 entries: root mean square distance of w_r from the pivot
