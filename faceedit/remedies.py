@@ -8,14 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-# Network -> an official file of it, see `faceedit convert`.
-OFFICIAL = {
-    "generator": "stylegan2-ffhq-config-f.pt",
-    "encoder": "e4e_ffhq_encode.pt",
-    "clip": "ViT-B-32.pt bpe_simple_vocab_16e6.txt.gz",
-    "identity": "model_ir_se50.pth",
-    "segmenter": "79999_iter.pth",
-}
 # Methods that `faceedit setup ffhq` brings; those whose files it cannot fetch; those of files.
 FETCHED = ("styleclip_global", "interfacegan", "ganspace", "clip_pae_diffusion")
 BY_HAND = {"styleclip_mapper": "afro.pt"}
@@ -57,8 +49,8 @@ class Place:
             return f"load a base that has one, like {RENDERED}; or `{self.setup}`"
         if name in ("generator", "encoder", "clip", "identity"):
             return f"`{self.setup}` brings it"
-        if name in OFFICIAL:
-            return f"`python -m faceedit convert {OFFICIAL[name]} --into {self.base}` adds it"
+        if name in ("segmenter", "landmarks"):
+            return f"it is taken from {RENDERED}; `hf download {RENDERED}` brings that here"
         if name == "diffusion":
             return self.method("clip_pae_diffusion")
         return f"there is no official file of it; only {RENDERED} has one"

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import json
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -161,7 +162,7 @@ def parse_config(arguments: Sequence[str]) -> TrainConfig:
     options = dict(_assignment(text) for text in given.pop("set", []))
     if not given.get("task"):
         raise ConfigError("say what to train: --task NAME (python -m training.train --list)")
-    values = read_recipe(given.get("recipe") or given["task"], explicit="recipe" in given)
+    values = read_recipe(given.get("recipe") or own_recipe(given), explicit="recipe" in given)
     recipe_task = values.pop("task", given["task"])
     if recipe_task != given["task"]:
         raise ConfigError(f"the recipe is for task {recipe_task!r}, not {given['task']!r}")
@@ -170,6 +171,21 @@ def parse_config(arguments: Sequence[str]) -> TrainConfig:
     values = beside_base(values, given)
     config = _construct(TrainConfig, {**values, **given}, "recipe key")
     return dataclasses.replace(config, **DRY) if config.dry_run else config
+
+
+def own_recipe(given: dict[str, Any]) -> str:
+    """Return the recipe of a task for the base that was asked for.
+
+    Bases that frame faces as FFHQ does hold official weights; where a task has a recipe for those,
+    with the papers' settings for OpenAI's CLIP, it is in recipes/ffhq.
+    """
+    task, config = str(given["task"]), _inside(str(given.get("base") or ".")) / "config.json"
+    official = RECIPES / "ffhq" / f"{task}.yaml"
+    try:
+        framing = json.loads(config.read_text("utf-8")).get("framing") if official.is_file() else ""
+    except (OSError, ValueError, AttributeError):
+        framing = ""
+    return str(official) if framing == "ffhq" else task
 
 
 def beside_base(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def _add_denoiser(source: Source, into: Path, half: bool) -> None:
         from faceedit.convert.diffusion import save_denoiser
 
         tensors = tensors_of(source)
-        levels = {key.split(".")[1] for key in tensors if key.startswith("down.")}
+        levels = {key.split(".")[1] for key in tensors if key.startswith(("down.", "down_blocks."))}
         # these networks all go down to 8 px
         save_denoiser(tensors, into, sample_size=8 * 2 ** (len(levels) - 1), half=half)
     except ImportError as error:

@@ -30,6 +30,7 @@ SIGNS = (
     ("att_mapper.0.q_matrix.weight", "ffclip"),
     ("att_conv1.weight", "feat"),
     ("temb.dense.0.weight", "ddpm"),
+    ("time_embedding.linear_1.weight", "ddpm"),
     ("encoder.linear.weight", "w-encoder"),
     ("text_projection", "clip"),
     ("text_projection.weight", "clip"),

@@ -12,7 +12,7 @@ on whole levels, so networks that do otherwise are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ _ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj
 _MIDDLE = {"block_1": "resnets.0", "block_2": "resnets.1", "attn_1": "attentions.0"}
 _LEVEL = re.compile(r"(down|up)\.(\d+)\.(block|attn)\.(\d+)\.(\w+)")
 _SAMPLER = re.compile(r"(down|up)\.(\d+)\.(down|up)sample\.conv")
+DIFFUSERS = "time_embedding.linear_1.weight"  # a tensor that only diffusers' layout has
+_FORMER = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _GROUPS = 32  # of every GroupNorm in these networks
 
 
@@ -68,11 +70,22 @@ def unet_config(official: Mapping[str, Tensor], sample_size: int) -> dict[str, A
         )
     layers = 1 + max(int(m[4]) for m in map(_LEVEL.match, official) if m and m[1] == "down")
     attention = [_has_attention(official, level, layers) for level in range(levels)]
+    return _arguments(official, sample_size, widths, layers, attention)
+
+
+def _arguments(
+    state: Mapping[str, Tensor],
+    sample_size: int,
+    widths: Sequence[int],
+    layers: int,
+    attention: Sequence[bool],
+) -> dict[str, Any]:
+    """Return the arguments of a `UNet2DModel` that follows the first DDPM code."""
     return {
         "sample_size": sample_size,
-        "in_channels": official["conv_in.weight"].shape[1],
-        "out_channels": official["conv_out.weight"].shape[0],
-        "block_out_channels": widths,
+        "in_channels": state["conv_in.weight"].shape[1],
+        "out_channels": state["conv_out.weight"].shape[0],
+        "block_out_channels": tuple(widths),
         "layers_per_block": layers,
         "down_block_types": tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
         "up_block_types": tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in attention[::-1]),
@@ -104,9 +117,38 @@ def save_denoiser(
     """
     from diffusers import DDIMScheduler, UNet2DModel
 
-    unet = UNet2DModel(**unet_config(official, sample_size))
-    unet.load_state_dict(convert_unet(official))
+    if DIFFUSERS in official:
+        state = {_present(name): tensor.float() for name, tensor in official.items()}
+        unet = UNet2DModel(**diffusers_config(state, sample_size))
+    else:
+        state = convert_unet(official)
+        unet = UNet2DModel(**unet_config(official, sample_size))
+    unet.load_state_dict(state)
     Diffusion(unet, DDIMScheduler(clip_sample=False)).save(folder, half=half)
+
+
+def diffusers_config(state: Mapping[str, Tensor], sample_size: int) -> dict[str, Any]:
+    """Read the arguments of `UNet2DModel` off the state_dict of one, like google/ddpm-celebahq-256.
+
+    Args:
+        state: By diffusers' present names.
+        sample_size: Side of the images that it was trained with, px.
+    """
+    levels = len({name.split(".")[1] for name in state if name.startswith("down_blocks.")})
+    layers = len(
+        {name.split(".")[3] for name in state if name.startswith("down_blocks.0.resnets.")}
+    )
+    widths = [state[f"down_blocks.{i}.resnets.0.conv2.weight"].shape[0] for i in range(levels)]
+    looks = [any(name.startswith(f"down_blocks.{i}.attentions.") for name in state)
+             for i in range(levels)]  # fmt: skip
+    return _arguments(state, sample_size, widths, layers, looks)
+
+
+def _present(name: str) -> str:
+    """Return the name that diffusers gives a tensor now; its first files have others."""
+    for former, now in _FORMER.items():
+        name = name.replace(f".{former}.", f".{now}.")
+    return name
 
 
 def convert_unet(official: Mapping[str, Tensor]) -> dict[str, Tensor]:

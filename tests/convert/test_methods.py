@@ -512,3 +512,31 @@ def test_generator_of_other_training_code_gets_a_plain_answer(tmp_path, part):
     torch.save({part: {"unheard.of": torch.ones(1)}}, tmp_path / "b.pth")
     with pytest.raises(FileError, match=f"generator as '{part}'"):
         convert(tmp_path / "b.pth", tmp_path / "base")
+
+
+@pytest.mark.parametrize("former", [False, True], ids=["present names", "first names"])
+def test_denoiser_of_diffusers_becomes_the_methods_own(base, tmp_path, former):
+    from diffusers import UNet2DModel
+
+    from faceedit.convert.diffusion import diffusers_config
+
+    blocks = ("DownBlock2D", "AttnDownBlock2D"), ("AttnUpBlock2D", "UpBlock2D")
+    unet = UNet2DModel(
+        sample_size=16, block_out_channels=(32, 32), layers_per_block=1, norm_num_groups=32,
+        down_block_types=blocks[0], up_block_types=blocks[1], attention_head_dim=None,
+        downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6,
+    )  # fmt: skip
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    state = {}
+    for name, tensor in unet.state_dict().items():
+        for now, then in names.items() if former else ():
+            name = name.replace(f".{now}.", f".{then}.")
+        state[name] = tensor
+    torch.save(state, tmp_path / "diffusion_pytorch_model.bin")
+    done = convert(tmp_path / "diffusion_pytorch_model.bin", tmp_path / "made", base=base)
+    assert (done.kind, done.name) == ("ddpm", "clip_pae_diffusion")
+    loaded = UNet2DModel.from_pretrained(tmp_path / "made/unet")
+    image, time = torch.randn(1, 3, 16, 16), 500
+    assert torch.allclose(loaded(image, time).sample, unet.eval()(image, time).sample, atol=1e-5)
+    read = diffusers_config(unet.state_dict(), 16)
+    assert all(unet.config[key] == value for key, value in read.items() if key != "act_fn")

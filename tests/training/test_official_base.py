@@ -15,8 +15,16 @@ from faceedit.optimization.effort import Effort, within
 from faceedit.types import Face, Latent
 from faceedit.words.sentence import read
 from tests.conftest import save_base
-from training.config import ROOT, ConfigError, TrainConfig, parse_config
+from training.config import (
+    RECIPES,
+    ROOT,
+    ConfigError,
+    TrainConfig,
+    build_options,
+    parse_config,
+)
 from training.loop.loop import Loop
+from training.tasks import task_class
 from training.tasks.fit import FitTask
 from training.tasks.method import edited_in_parts
 from training.train import main
@@ -52,6 +60,24 @@ def test_exports_go_beside_the_base_that_was_asked_for(tmp_path):
     assert same.export_path == own.export_path
     told = parse_config(["--task", "feat", "--base", "x/base", "--export_dir", str(tmp_path)])
     assert told.export_path == tmp_path
+
+
+def test_official_base_gets_the_papers_recipes(tmp_path):
+    (tmp_path / "config.json").write_text('{"framing": "ffhq"}')
+    mine = parse_config(["--task", "styleclip_mapper", "--base", str(tmp_path)])
+    assert (mine.learning_rate, mine.max_train_steps, mine.train_batch_size) == (0.5, 50000, 2)
+    world = parse_config(["--task", "styleclip_mapper"])
+    assert world.learning_rate == 0.01
+    named = parse_config(["--task", "feat", "--base", str(tmp_path), "--recipe", "feat"])
+    assert named.train_batch_size == 10
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("ffhq/*.yaml")), ids=lambda path: path.stem)
+def test_official_recipe_is_sound_and_leaves_the_papers_weights_alone(path):
+    recipe = parse_config(["--task", path.stem, "--recipe", str(path)])
+    options = build_options(task_class(path.stem).options_class, recipe.options)
+    METHODS[path.stem].config_class(**options.method)
+    assert not [name for name in options.method if name.startswith("weight_")]
 
 
 # ------------------------------------------------------------------------- memory
