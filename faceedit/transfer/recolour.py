@@ -72,7 +72,7 @@ PARTS = (
         smallest=8e-4,
     ),
     Part(("brows",), 0.012, ("hair", "eyes"), absolute=0.5, own=0.6, reach=18.0, smallest=5e-4),
-    Part(("beard",), 0.02, ("hair", "facial hair"), absolute=0.8, own=0.6),
+    Part(("beard",), 0.02, ("facial hair",), absolute=0.8, own=0.6),
     Part(("hair",), 0.035, ("hair",), absolute=0.85, own=0.6),
 )
 IRIS = Part(
@@ -87,8 +87,10 @@ IRIS = Part(
 )
 GOLD = ((-180, 68, 98, 125, 180), (-180, 68, 79, 125, 180))  # degrees of hue: drawn -> taken
 PARTS_LIPS, PAINTS_LIPS = 0.15, 0.3  # changes of what the reader says of mouth and lipstick
-PAINT = 0.3  # lipstick, by the reader, from which drawn lips are painted
+DYED = 0.9  # how far hair gets to the colour that the sentence names
+PAINT = 0.15  # lipstick, by the reader, from which drawn lips are painted
 PAINTED = 0.9  # how far lips get to its colour
+# At 128 px skin is mixed into the drawn lips' colour.
 PAINT_SHOWS = np.array([1.0, 1.2, 1.2])
 PAINT_COVERS = np.array([0.6, 1.0, 1.0])  # light and shade stay for the most part
 CORE = 0.6  # chance from which a pixel counts for a region's mean
@@ -111,8 +113,8 @@ def recolour(photo: View, before: View, after: View) -> Layers:
         if not after.asked.speaks_of(*part.topics):
             continue
         moved = _movement(part, before.native, after.native, pair)
-        if part.regions == ("lips",) and (paint := _paint(photo, part, moved, after)) is not None:
-            shift = _add(shift, photo, part, *paint)
+        if (dye := _dye(photo, part, moved, after)) is not None:
+            shift = _add(shift, photo, part, *dye)
             continue
         if not _noticed(moved, part):
             continue
@@ -132,22 +134,31 @@ def _noticed(
     return moved is not None and float(np.linalg.norm(moved[1] - moved[0])) > part.noticed[0]
 
 
-def _paint(
+def _dye(
     photo: View, part: Part, moved: tuple[np.ndarray, np.ndarray] | None, after: View
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray] | None:
-    """Return how lips move that the sentence wants painted, and their matte; None for others.
+    """Return how a region moves whose colour the sentence names, and its matte; None for others.
 
-    The drawn lips may have been painted before, so they lead from the photograph's own colour.
+    The drawn face may have had that colour before, so it leads from the photograph's own.
     """
-    amount = PAINTED * after.asked.reaches("lips", "painted")
-    if moved is None or amount == 0 or after.traits.get("lipstick", 1.0) < PAINT:
+    covers, shows = np.ones(3), np.ones(3)
+    if part.regions == ("lips",):
+        amount = PAINTED * after.asked.reaches("lips", "painted")
+        amount *= after.traits.get("lipstick", 1.0) > PAINT
+        covers, shows = PAINT_COVERS, PAINT_SHOWS
+    elif part.regions == ("hair",):
+        amount = DYED * after.asked.reaches("hair colour", "named")
+    else:
         return None
+    if moved is None or amount == 0:
+        return None
+    if part.regions == ("hair",) and np.linalg.norm(moved[1] - moved[0]) > part.large[1]:
+        return None  # the pair leads there by itself
     alpha = _matte(photo, part)
     if alpha is None or not (alpha > CORE).any():
         return None
     mean = np.median(_lab(photo.image[alpha > CORE][None])[0], 0)
-    goal = PAINT_SHOWS * moved[1]  # at 128 px skin is mixed into the drawn lips' colour
-    return (mean, mean + amount * PAINT_COVERS * (goal - mean)), alpha
+    return (mean, mean + amount * covers * (shows * moved[1] - mean)), alpha
 
 
 def _mouth_moves(before: View, after: View) -> bool:

@@ -54,6 +54,13 @@ _KINDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("headband", r"headband"),
         ("", r"hat"),
     ),
+    "hair colour": (
+        (
+            "named",
+            r"(?:black|brown|blonde?|golden|red|ginger|auburn|gr[ae]y|silver|white|blue|pink|green)"
+            r"(?: |-)hair(?:ed)?|redhead|blonde?",
+        ),
+    ),
     "lips": (
         ("none", r"(?:no|without) (?:lipstick|make-?up)|natural lips"),
         ("painted", r"lipstick|painted lips|red lips"),

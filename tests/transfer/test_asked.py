@@ -25,7 +25,11 @@ FULL = Asked({"beard": frozenset({"full"})}, only=True)
         ("a clean-shaven face, no hat", {"beard": {"none"}, "hat": {"none"}}),
         ("hoop earrings", {"earrings": {"hoops"}}),
         ("a bald head", {"hair": {"bald"}}),
-        ("red hair", {}),
+        ("red hair", {"hair colour": {"named"}}),
+        ("a laughing face", {"mouth": {"laughing"}}),
+        ("red lipstick and closed eyes", {"lips": {"painted"}, "eyes": {"closed"}}),
+        ("an older face", {"age": {"old"}}),
+        ("a narrow face", {}),
     ],
 )
 def test_a_sentence_names_what_is_worn_or_grown(sentence, parts):
