@@ -14,7 +14,7 @@ from faceedit import hub
 from faceedit.backbones import Backbones
 from faceedit.errors import MissingBackboneError, UnknownMethodError
 from faceedit.inversion import to_space
-from faceedit.method import EditMethod, MethodConfig
+from faceedit.method import EditMethod, MethodConfig, keep_outside_mask
 from faceedit.method_repo import load_method, save_method
 from faceedit.methods import METHODS, method_class
 from faceedit.types import Face, Latent, Sentence, Space
@@ -181,6 +181,17 @@ def test_edit_leaves_pixels_outside_the_mask_alone(method, source, sentence, bac
     mask[..., :16] = 1
     edited = method.edit(dataclasses.replace(source, mask=mask), sentence, backbones)
     assert torch.equal(edited.image[..., 16:], source.image[..., 16:])
+
+
+def test_a_mask_lets_as_much_of_the_change_through_as_it_says():
+    latent = Latent(torch.zeros(1, 2, 4), Space.W_PLUS)
+    mask = torch.tensor([[0.0, 0.25], [0.5, 1.0]])[None, None]
+    source = Face(torch.ones(1, 3, 2, 2), latent, mask)
+    kept = keep_outside_mask(source, Face(torch.full((1, 3, 2, 2), 3.0), latent))
+    assert kept.image[0, 0].tolist() == [[1.0, 1.5], [2.0, 3.0]]
+    small = dataclasses.replace(source, mask=torch.full((1, 1, 1, 1), 0.5))
+    kept = keep_outside_mask(small, Face(torch.full((1, 3, 2, 2), 3.0), latent))
+    assert kept.image.unique().tolist() == [2.0] and kept.mask.shape == (1, 1, 2, 2)
 
 
 def test_edit_leaves_layers_outside_the_range_alone(method, source, sentence, backbones):

@@ -1,4 +1,4 @@
-"""What the world looks like: pictures and regions of three people, recorded with its version.
+"""What the world looks like: pictures, regions and landmarks, recorded with its version.
 
 `python -m tests.golden.world` records them anew, which a new WORLD_VERSION needs.
 """
@@ -9,7 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from faceedit.world import WORLD_VERSION, FaceAttributes, render
+from faceedit.world import (
+    WORLD_VERSION,
+    FaceAttributes,
+    landmarks,
+    render,
+    sample_attributes,
+)
 
 PLACE = Path(__file__).with_name("world.npz")
 SIZE = 48  # px
@@ -42,9 +48,25 @@ def pictures() -> list[np.ndarray]:
 
 
 def recorded() -> list[np.ndarray]:
-    """Return what was recorded."""
+    """Return the pictures that were recorded."""
     with np.load(PLACE) as file:
         return [*file["levels"], *(10 * file["regions"].astype(int))]
+
+
+def numbers() -> dict[str, np.ndarray]:
+    """Return whom seeds draw, and where the landmarks of the three lie, in shares of the side."""
+    found = landmarks(people(), 1)
+    return {
+        "people": sample_attributes(12, seed=3).values.numpy(),
+        "points": found.points.numpy(),
+        "visible": found.visible.numpy(),
+    }
+
+
+def recorded_numbers() -> dict[str, np.ndarray]:
+    """Return the numbers that were recorded."""
+    with np.load(PLACE) as file:
+        return {name: file[name] for name in ("people", "points", "visible")}
 
 
 def version() -> str:
@@ -59,7 +81,8 @@ def record() -> None:
     count = len(drawn) // 2
     levels = np.stack(drawn[:count]).astype(np.uint8)
     regions = (np.stack(drawn[count:]) // 10).astype(np.uint8)
-    np.savez_compressed(PLACE, levels=levels, regions=regions, version=np.array(WORLD_VERSION))
+    named = {"levels": levels, "regions": regions, "version": np.array(WORLD_VERSION)}
+    np.savez_compressed(PLACE, **named, **numbers())
 
 
 if __name__ == "__main__":

@@ -34,6 +34,13 @@ def test_renders_are_those_that_the_worlds_version_stands_for():
         assert (apart <= 3).mean() > 0.995 and apart.mean() < 0.1
 
 
+def test_seeds_draw_the_people_that_the_worlds_version_stands_for_with_their_landmarks():
+    now, before = golden.numbers(), golden.recorded_numbers()
+    np.testing.assert_allclose(now["people"], before["people"], atol=1e-4)
+    np.testing.assert_allclose(now["points"], before["points"], atol=2e-3)
+    assert (now["visible"] == before["visible"]).mean() > 0.99
+
+
 def test_render_shapes_and_ranges():
     result = render(sample_attributes(1, seed=2), 32)
     assert result.image.shape == (1, 3, 32, 32)
