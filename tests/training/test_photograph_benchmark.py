@@ -6,8 +6,8 @@ import pytest
 
 from training.benchmark import photo_judges as judges
 from training.benchmark import tables
-from training.benchmark.photographs import PhotographPlan, measure, summarize
-from training.config import ConfigError
+from training.benchmark.photographs import PhotographPlan, edits_key, measure, summarize
+from training.config import ROOT, ConfigError
 
 SIDE = 240
 SKIN, HAIR = (205, 160, 135), (60, 45, 35)
@@ -143,3 +143,9 @@ def test_what_is_missing_is_said_before_anything_is_loaded(tmp_path):
         measure(PhotographPlan(tmp_path, only="a,b"))
     with pytest.raises(ConfigError, match="make judges"):
         measure(PhotographPlan(tmp_path, judge_python=tmp_path / "python"))
+
+
+def test_edits_are_kept_apart_by_method():
+    base = ROOT / "hub_cards/portraits-128"
+    keys = [edits_key(name, base) for name in ("ffclip", "feat", "ffclip")]
+    assert keys[0] == keys[2] != keys[1]

@@ -102,7 +102,7 @@ def measure(plan: PhotographPlan) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for name in _methods(editor, plan.methods):
-        folder = plan.work / f"{name}-{_key(name, editor)}"
+        folder = plan.work / f"{name}-{edits_key(name, editor.base_folder)}"
         failed |= _edit_all(editor, name, photos, folder)
         verdicts = _judged(plan, photos, folder)
         rows[name] = summarize(verdicts, _times(folder))
@@ -152,13 +152,16 @@ def _methods(editor: FaceEditor, wanted: str) -> list[str]:
     return names
 
 
-def _key(name: str, editor: FaceEditor) -> str:
+def edits_key(name: str, base: Path | None) -> str:
     """Return a hash of what an edit depends on: the method, the networks, the transfer's code."""
     content = hashlib.sha256(f"{sorted(SENTENCES)}".encode())
-    folder = hub.find_local(repo_of(name), editor.base_folder)
-    for place in (folder, editor.base_folder):
-        if place is not None:
-            content.update(json.dumps(hub.fingerprint(place), sort_keys=True).encode())
+    if base is not None:
+        prints = hub.fingerprint(base)
+        content.update(json.dumps(prints, sort_keys=True).encode())
+    folder = hub.find_local(repo_of(name), base)
+    for path in sorted(folder.rglob("*")) if folder is not None else ():
+        if path.suffix in (".json", ".safetensors"):
+            content.update(path.read_bytes())
     package = ROOT / "faceedit"
     code = [package / "methods" / f"{name}.py"]
     for part in TRANSFER:
