@@ -35,7 +35,7 @@ UPPER_SHARE = 0.12  # of an opening that the upper lip makes; the jaw makes the 
 # A drawn mouth's state over what the base's reader says of it, fitted to pairs with landmarks.
 OPENS, CLOSED, LIFTS, LIFT_AT_REST = 0.5, 0.12, 0.14, 0.02
 SHUTS = 0.8  # share of the openness that is left, by the reader, below which eyes are closing
-SMILE_LIFT, LAUGH_GAP = 0.12, 0.15  # states that a sentence asks for (unit: eye distance)
+SMILE_LIFT, LAUGH_GAP = 0.12, 0.2  # states that a sentence asks for (unit: eye distance)
 SHOWS_SMILE, SHOWS_OPEN, NEARLY_SHUT = 0.2, 0.3, 0.45  # what the reader says of drawn ones
 SMILES = 0.03  # lift of the corners above which a mouth smiles, below minus this it frowns
 
