@@ -199,12 +199,13 @@ class Library:
         """
         wanted = method_class(name)
         present = set(self.backbones.present())
-        if name in {loaded for loaded, _ in self._methods} | set(self._repos):
+        folder = hub.find_local(self._repo_of(name), self.base_folder)
+        found = readiness(wanted, folder, self.base_folder, present)
+        if not found.works and name in {loaded for loaded, _ in self._methods} | set(self._repos):
             missing = sorted(wanted.edit_needs() - present - OPTIONAL)
             needs = "; ".join(f"{lacked}: {self.place.network(lacked)}" for lacked in missing)
             return Readiness(name, not missing, needs)
-        folder = hub.find_local(self._repo_of(name), self.base_folder)
-        return readiness(wanted, folder, self.base_folder, present)
+        return found
 
     @property
     def place(self) -> Place:

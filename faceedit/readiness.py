@@ -61,13 +61,15 @@ def readiness(
             fits = base is None or hub.fits_base(folder, base)
         except RepoError as error:
             return Readiness(name, False, str(error))
-        made_for = "" if fits else f"{folder} was made for another base; "
+        beside = base is not None and folder.resolve().parent == base.resolve().parent
+        if beside and not fits:
+            made_for = f" ({folder} was made for another base)"
     brought = set(method.brings) if fits else set()
     missing = sorted(method.edit_needs() - brought - set(present) - OPTIONAL)
     learned = method.kind != "optimized" or bool(method.brings - set(present))
     if learned and not fits:
         lacks = place.network("diffusion") if method.brings else place.method(name)
-        return Readiness(name, False, f"{made_for}{lacks}")
+        return Readiness(name, False, f"{lacks}{made_for}")
     if missing:
         lacks = "; ".join(f"{network}: {place.network(network)}" for network in missing)
         return Readiness(name, False, f"the base has no {' and no '.join(missing)} ({lacks})")
