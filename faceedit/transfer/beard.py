@@ -151,7 +151,7 @@ def growth(beard: Beard, face: FaceMap, noise: np.random.Generator, sheet: Sheet
     beside = 0.38 * beside * smooth_step(-54, -64, y) * smooth_step(-112, -98, y)
     chin = np.maximum(np.maximum(chin, soul), beside * min(beard.lip, beard.chin))
     middle = -53.5 - 0.10 * np.clip(x - 8, 0, None) - 0.012 * np.clip(x - 14, 0, None) ** 2
-    thick = 5.6 - 0.05 * x
+    thick = np.maximum(5.6 - 0.05 * x, 1.0)
     lip = smooth_step(1.15, 0.55, np.abs(y - middle) / thick + 0.04 * rough)
     lip = lip * smooth_step(37, 31, x) * (0.62 + 0.38 * smooth_step(1.0, 4.5, x))
     full = np.maximum(cheeks * beard.cheeks, chin * beard.chin)
