@@ -81,6 +81,16 @@ def test_an_edit_of_a_photo_leaves_it_bit_for_bit_outside_what_changed(editor, d
         assert result.image.size == result.changed.size == drawing.size
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_grey_and_16_bit_photographs_stay_bit_for_bit_where_nothing_changed(editor, drawing, grey):
+    deep = np.array(drawing.convert("L") if grey else drawing).astype(np.uint16) * 257
+    result = editor.edit(deep, "red hair")
+    photo = np.array(drawing.convert("L").convert("RGB") if grey else drawing)
+    changed = np.array(result.changed) > 0
+    assert result.image.mode == "RGB" and result.image.size == drawing.size
+    assert np.array_equal(np.array(result.image)[~changed], photo[~changed])
+
+
 def test_edit_refuses_an_output_that_does_not_exist(editor, drawing):
     with pytest.raises(RequestError, match="photograph, character, pasted"):
         editor.edit(drawing, "red hair", output="painting")
