@@ -26,6 +26,10 @@ from faceedit.words.worn import named_parts, speaks_of_parts_only, topics
 
 BEGINS = 0.2  # strength from which a state that the sentence names is made up for
 SHOWN = 0.5  # strength from which an edit shows what its sentence names in full
+UNCHANGED = (
+    "Nothing changed: the drawn face hardly differs after this edit, or the photograph shows it "
+    "already. Try more strength, another method (compare) or other words."
+)
 REMEMBERED = 2  # photographs whose regions are kept: each is some 60 MB
 
 
@@ -85,7 +89,8 @@ class Photographs:
         asked = Asked(named_parts(prompt), only, topics(prompt), strength >= SHOWN, share)
         result = carry(scene, before, after, readers, limit=limit, allowed=allowed, asked=asked)
         changed = Image.fromarray(result.changed.astype(np.uint8) * 255)
-        return Outcome(Image.fromarray(result.image), changed, result.notes)
+        notes = result.notes if result.changed.any() or result.notes else (UNCHANGED,)
+        return Outcome(Image.fromarray(result.image), changed, notes)
 
     def _readers_of(self, backbones: Backbones) -> Readers:
         """Return how the base's networks read pictures; they remember the latest drawn faces."""

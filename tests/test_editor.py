@@ -81,6 +81,12 @@ def test_an_edit_of_a_photo_leaves_it_bit_for_bit_outside_what_changed(editor, d
         assert result.image.size == result.changed.size == drawing.size
 
 
+def test_an_edit_that_changes_nothing_says_so(editor, drawing):
+    result = editor.edit(drawing, "red hair", strength=1e-6)
+    assert not np.array(result.changed).any()
+    assert any("Nothing changed" in note for note in result.notes)
+
+
 @pytest.mark.parametrize("grey", [False, True])
 def test_grey_and_16_bit_photographs_stay_bit_for_bit_where_nothing_changed(editor, drawing, grey):
     deep = np.array(drawing.convert("L") if grey else drawing).astype(np.uint16) * 257

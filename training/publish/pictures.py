@@ -45,7 +45,7 @@ GALLERIES = {  # sheet -> its sentences
     "hair": ("a bald head", "an afro", "curly hair", "a bob haircut", "long straight hair"),
 }
 GALLERY_REACH = 1.3  # how far a gallery's tile reaches from the face's middle, in its heights
-GALLERY_SIDE = 168  # px of a gallery's tile
+GALLERY_SIDE = 128  # px of a gallery's tile
 SIDE, BAND = 220, 20  # px of a tile and of its caption
 
 
