@@ -66,12 +66,16 @@ def _found(photo: View) -> np.ndarray:
 
 
 def _held(hair: np.ndarray, bare: np.ndarray) -> np.ndarray:
-    """Return 0 where pieces of hair lie that touch neither skin nor are large, else 1, [h, w]."""
+    """Return 0 where pieces of hair neither touch the face nor are large, else 1, [h, w]."""
     joined = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
     kernel = np.ones((5, 5), np.uint8)
+    pieces, skin, sizes, _ = cv2.connectedComponentsWithStats(bare.astype(np.uint8))
+    face = np.zeros(bare.shape, np.uint8)
+    if pieces > 1:
+        face = (skin == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
     kept = np.zeros(count, bool)
-    kept[np.unique(labels[cv2.dilate(bare.astype(np.uint8), kernel) > 0])] = True
+    kept[np.unique(labels[cv2.dilate(face, kernel) > 0])] = True
     areas = stats[:, cv2.CC_STAT_AREA]
     if count > 1:
         kept |= areas >= LARGE * areas[1:].max()

@@ -29,7 +29,7 @@ from faceedit.transfer.wearing import read_hat, wear_hat
 FACE = ("skin", "nose")
 LOW = (-100.0, -120.0)  # mm over the eyes: a band beside the neck
 BESIDE, HANGING = (-40.0, -60.0), 600.0  # a band beside the mouth; mm^2 of hair in it: it hangs
-LIES = 1250.0  # mm^2 of hair in it: it goes on over the shoulders
+LIES = 600.0  # mm^2 of hair in it: it goes on over the shoulders
 HAT_MM2 = 3000.0  # of a hat in the photograph: it wears one
 SURE = 0.45  # how likely the reader must find a haircut
 CERTAIN = 0.85  # and both hats, where one hat becomes another

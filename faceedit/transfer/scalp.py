@@ -26,6 +26,7 @@ JAW = (
     *(f"right_outline_{i}" for i in range(7, -1, -1)),
 )  # landmarks from temple to temple
 SHINE = 0.10  # linear brightness of the highlight on a bare skull, at most
+HATS_REACH = 45.0  # mm off the skull: farther out nothing is a hat
 COARSE = 2  # skin's colour is spread at a part of the frame's resolution
 
 
@@ -61,11 +62,17 @@ def bare_head(photo: View, head: Head, light: Light) -> Scalp:
         light: On its face.
     """
     mm = head.scale
-    own = photo.region("hair", "hat")
+    _, inside = head.meet(photo.shape, SKULL_CENTRE, SKULL_AXES + HATS_REACH)
+    own = np.minimum(photo.region("hair") + photo.region("hat") * (inside > 0), 1)
     near = smooth_step(0.15, 0.5, blur(grown(own, 3.5 * mm), 0.8 * mm))
     # Single hairs reach far over the background, and not over the face.
     far = smooth_step(0.10, 0.4, blur(grown(own, 9 * mm), 2.0 * mm))
-    hair = np.maximum(near, far * smooth_step(0.3, 0.8, photo.region("background"))) * photo.known
+    hair = np.maximum(near, far * smooth_step(0.3, 0.8, photo.region("background")))
+    # Short hairs of the hairline lie on the forehead.
+    fine = smooth_step(0.15, 0.5, blur(grown(own, 7 * mm), 2.5 * mm))
+    high = smooth_step(34, 46, head.plane(photo.shape)[1])
+    hair = np.maximum(hair, fine * high * smooth_step(0.3, 0.8, photo.region("skin")))
+    hair = hair * photo.known
     points, normals, skull = bare_shape(photo, head)
     skin = carried_skin(photo, head, light, normals, hair, (12, 34))
     behind = _behind(photo, head, hair, skull)

@@ -14,12 +14,14 @@ import numpy as np
 
 from faceedit.transfer.fill import spread_colours
 
-SIDE = 60  # px of the longer side of the small picture
-SHIFTS = 28  # that are chosen from
+SIDE = 52  # px of the longer side of the small picture
+SHIFTS = 24  # that are chosen from
 EVERY = 3  # px of the small picture between shifts
-ROUNDS = 14  # of messages
+ROUNDS = 10  # of messages
 MARGIN = 0.7  # of the hole's sides: so far around it surroundings are looked at
 ALIKE = 14.0  # levels of 255: colours that differ by less agree
+LIGHT = 45.0  # levels: by which one thing differs from itself in another light
+MOST = 400.0  # levels: no seam costs more, however much it shows
 NEVER = 1e5  # cost of a shift that leads out of the surroundings
 FAR = 0.25  # levels a px of a small picture by which near pieces are liked better
 
@@ -50,7 +52,6 @@ def shifted_fill(image: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.
 def _filled(image: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.ndarray:
     """Return a box of the picture with moved pieces of `source` all over its hole."""
     h, w = hole.shape
-    spread = spread_colours(image, source)
     step = max(1.0, max(h, w) / SIDE)
     size = (max(4, round(w / step)), max(4, round(h / step)))
     free = cv2.resize(source.astype(np.float32), size, interpolation=cv2.INTER_AREA)
@@ -58,11 +59,14 @@ def _filled(image: np.ndarray, hole: np.ndarray, source: np.ndarray) -> np.ndarr
     colours = cv2.resize(image * source[..., None], size, interpolation=cv2.INTER_AREA)
     colours = colours / np.maximum(free, 1e-3)[..., None]
     known = (free > 0.7) & ~empty
+    spread = spread_colours(colours, free)
     shifts = _likely_shifts(colours, empty, known)
     if shifts is None:
-        return spread
+        return cv2.resize(spread, (w, h), interpolation=cv2.INTER_LINEAR)
     labels = _labelled(colours, empty, known, shifts)
-    return _laid(image, source, labels, shifts, spread)
+    filled = _laid(image, source, labels, shifts, spread)
+    eased = _mismatch(colours, known, labels, shifts)
+    return filled + cv2.resize(eased, (w, h), interpolation=cv2.INTER_LINEAR)
 
 
 def _likely_shifts(colours: np.ndarray, empty: np.ndarray, known: np.ndarray) -> np.ndarray | None:
@@ -120,7 +124,7 @@ def _labelled(
     places = np.argwhere(empty)
     number = np.full((h, w), -1)
     number[places[:, 0], places[:, 1]] = np.arange(len(places))
-    seen = np.moveaxis(_at(colours, places, shifts, 0.0), 0, 1)  # [p, k, 3]
+    seen = np.moveaxis(_at(colours, places, shifts, 0.0), 0, 1).astype(np.float32)  # [p, k, 3]
     able = _at(known, places, shifts, False).T
     unary = np.where(able, FAR * np.abs(shifts).sum(1)[None], NEVER).astype(np.float32)
     pairs = []
@@ -136,23 +140,27 @@ def _labelled(
             if sign > 0:
                 one = np.flatnonzero(valid & (number[y, x] >= 0))
                 pairs.append(np.stack([one, number[y[one], x[one]]], 1))
-    edges = np.concatenate(pairs)
-    apart = np.abs(seen[:, :, None] - seen[:, None]).sum(3).astype(np.float32)  # [p, k, k]
-    seam = np.minimum(apart[edges[:, 0]] + apart[edges[:, 1]], 400)
-    beliefs = _passed(unary, edges, seam)
+    edges = np.concatenate(pairs)  # each names a place once as the one, once as the other
+    apart = np.zeros((len(places), len(shifts), len(shifts)), np.float32)
+    for channel in range(3):
+        apart += np.abs(seen[:, :, None, channel] - seen[:, None, :, channel])
+    seam = np.minimum(apart[edges[:, 0]] + apart[edges[:, 1]], MOST)
+    beliefs = _passed(unary, pairs, seam)
     labels = np.full((h, w), -1)
     labels[places[:, 0], places[:, 1]] = beliefs.argmin(1)
     return labels
 
 
-def _passed(unary: np.ndarray, edges: np.ndarray, seam: np.ndarray) -> np.ndarray:
+def _passed(unary: np.ndarray, pairs: list[np.ndarray], seam: np.ndarray) -> np.ndarray:
     """Return costs of labels after messages along edges, min-sum, [p, k].
 
     Args:
         unary: Cost of each label by itself, [p, k].
-        edges: Neighbours, [e, 2].
-        seam: Cost of each pair of labels on an edge, [e, k, k], symmetric.
+        pairs: Neighbours to the right and below, [e, 2] each.
+        seam: Cost of each pair of labels on all edges, [e, k, k], symmetric.
     """
+    edges = np.concatenate(pairs)
+    parts = np.cumsum([0, *map(len, pairs)])
     there, back = np.zeros((2, len(edges), unary.shape[1]), np.float32)
     beliefs = unary
     for _ in range(ROUNDS):
@@ -163,9 +171,37 @@ def _passed(unary: np.ndarray, edges: np.ndarray, seam: np.ndarray) -> np.ndarra
             new.append(message - message.min(1, keepdims=True))
         there, back = 0.5 * (there + new[0]), 0.5 * (back + new[1])
         beliefs = unary.copy()
-        np.add.at(beliefs, edges[:, 1], there)
-        np.add.at(beliefs, edges[:, 0], back)
+        for pair, first, last in zip(pairs, parts, parts[1:], strict=False):
+            beliefs[pair[:, 1]] += there[first:last]  # no place is named twice
+            beliefs[pair[:, 0]] += back[first:last]
     return beliefs
+
+
+def _widened(labels: np.ndarray) -> np.ndarray:
+    """Return labels that reach one pixel farther."""
+    around = cv2.dilate((labels + 1).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(int) - 1
+    return np.where(labels < 0, around, labels)
+
+
+def _mismatch(
+    colours: np.ndarray, known: np.ndarray, labels: np.ndarray, shifts: np.ndarray
+) -> np.ndarray:
+    """Return what the pieces lack of the light at the hole's edge, spread over it, [h, w, 3].
+
+    Pieces of a wall come from where it is a little brighter; what is quite different stays.
+    """
+    h, w = known.shape
+    wide = _widened(labels)
+    edge = np.argwhere((wide >= 0) & known)
+    there = np.clip(edge + shifts[wide[edge[:, 0], edge[:, 1]]], 0, (h - 1, w - 1))
+    lacks = colours[edge[:, 0], edge[:, 1]] - colours[there[:, 0], there[:, 1]]
+    sure = (np.abs(lacks).max(1) < LIGHT) & known[there[:, 0], there[:, 1]]
+    field, weight = np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.float32)
+    field[edge[sure, 0], edge[sure, 1]] = lacks[sure]
+    weight[edge[sure, 0], edge[sure, 1]] = 1
+    if not sure.any():
+        return field
+    return spread_colours(field, weight)
 
 
 def _laid(
@@ -178,21 +214,23 @@ def _laid(
     """Return moved pieces of the picture at its own size, their seams softened."""
     h, w = source.shape
     scale = np.array([h / labels.shape[0], w / labels.shape[1]])
-    nearest = cv2.dilate((labels + 1).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(int) - 1
-    labels = np.where(labels < 0, nearest, labels)
-    total = spread * 1e-3
+    labels = _widened(labels)
+    total = 1e-3 * cv2.resize(spread, (w, h), interpolation=cv2.INTER_LINEAR)
     weights = np.full((h, w, 1), 1e-3, np.float32)
     free = cv2.GaussianBlur(source.astype(np.float32), (0, 0), 1.0)
     for label in np.unique(labels[labels >= 0]):
-        share = cv2.resize(
-            (labels == label).astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR
-        )
+        mine = (labels == label).astype(np.float32)
         dy, dx = np.round(shifts[label] * scale).astype(int)
-        y0, y1, x0, x1 = max(0, -dy), min(h, h - dy), max(0, -dx), min(w, w - dx)
+        rows, columns = np.flatnonzero(mine.any(1)), np.flatnonzero(mine.any(0))
+        y0 = max(0, -dy, int((rows[0] - 1) * scale[0]))
+        y1 = min(h, h - dy, int((rows[-1] + 2) * scale[0]) + 1)
+        x0 = max(0, -dx, int((columns[0] - 1) * scale[1]))
+        x1 = min(w, w - dx, int((columns[-1] + 2) * scale[1]) + 1)
         if y1 <= y0 or x1 <= x0:
             continue
         here, there = np.s_[y0:y1, x0:x1], np.s_[y0 + dy : y1 + dy, x0 + dx : x1 + dx]
-        weight = (share[here] ** 3 * np.clip(2 * free[there] - 1, 0, 1))[..., None]
+        share = cv2.resize(mine, (w, h), interpolation=cv2.INTER_LINEAR)[here]
+        weight = (share**3 * np.clip(2 * free[there] - 1, 0, 1))[..., None]
         total[here] += image[there] * weight
         weights[here] += weight
     return total / weights
