@@ -12,8 +12,9 @@ from faceedit.setup.plan import State, Wishes, plan
 from faceedit.setup.run import Setup
 from faceedit.setup.sources import SetupError, known, read_sources
 from tests.setup.conftest import setup
-from tests.setup.rehearsal import MAPPERS
+from tests.setup.rehearsal import MAPPERS, write_official
 from tests.setup.server import serving
+from tests.test_import_time import run_python
 
 METHODS = ("styleclip-global", "ganspace", "interfacegan", "styleclip-mapper")
 
@@ -245,3 +246,22 @@ def test_damaged_file_that_passes_for_a_network_is_refused(given, tmp_path):
     (broken / "e4e_ffhq_encode.pt").write_bytes(b"PK\x03\x04 not an archive")
     with pytest.raises(SetupError, match="gets no encoder: e4e: "):
         run("ffhq", tmp_path / "ffhq", [], given=broken, offline=True, trust=True)
+
+
+# ------------------------------------------------------------------------- the official size
+@pytest.mark.slow  # 4 GB of files, two minutes of CPU
+def test_official_size_is_made_within_three_gigabytes_and_five_minutes(tmp_path):
+    write_official(tmp_path / "files", full=True)
+    code = (
+        "import resource, sys\n"
+        "from faceedit.__main__ import main\n"
+        "code = main(sys.argv[1:])\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print('USED', code, used.ru_maxrss / 2**20, used.ru_utime + used.ru_stime)"
+    )
+    command = ["setup", "ffhq", "--from", str(tmp_path / "files"), "--into", str(tmp_path / "ffhq")]
+    command += ["--trust-files", "--accept-licences", "--offline"]
+    output = run_python("-c", code, *command).stdout
+    status, gigabytes, seconds = map(float, output.rpartition("USED")[2].split())
+    assert status == 0 and "styleclip_global: works" in output
+    assert gigabytes < 3 and seconds < 300
