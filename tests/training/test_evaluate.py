@@ -2,6 +2,7 @@
 
 import ast
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,7 @@ def test_sheets_are_small_and_say_what_is_missing(world, cards, tmp_path, monkey
 
 
 # ------------------------------------------------------------------------------ judges judge only
+@cache
 def words_of(path: Path) -> set[str]:
     """Return the strings of a file without its docstrings, and the modules that it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

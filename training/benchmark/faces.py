@@ -90,14 +90,22 @@ class _Candidate:
     suited: frozenset[str]
 
 
+@functools.cache
+def _block(start: int) -> tuple[_Candidate, ...]:
+    """Return the people of the seeds from one on; every choice begins with the same ones."""
+    seeds = range(start, start + BLOCK)
+    people = FaceAttributes.cat([sample_attributes(1, seed) for seed in seeds])
+    table = {key: fits(prompt, people).tolist() for key, prompt in PROMPTS.items()}
+    return tuple(
+        _Candidate(seed, frozenset(key for key, suits in table.items() if suits[place]))
+        for place, seed in enumerate(seeds)
+    )
+
+
 def _candidates(first: int) -> Iterator[_Candidate]:
     """Yield people one by one."""
     for start in range(first, first + TRIES, BLOCK):
-        seeds = range(start, start + BLOCK)
-        people = FaceAttributes.cat([sample_attributes(1, seed) for seed in seeds])
-        table = {key: fits(prompt, people).tolist() for key, prompt in PROMPTS.items()}
-        for place, seed in enumerate(seeds):
-            yield _Candidate(seed, frozenset(key for key, suits in table.items() if suits[place]))
+        yield from _block(start)
     raise ConfigError(f"no person fits a prompt among {TRIES}; is a prompt false of nobody?")
 
 
