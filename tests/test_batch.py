@@ -282,19 +282,24 @@ def test_accelerate_starts_as_many_processes_as_it_is_asked_for(repo, photos, tm
 
 DISK = """
 set -e
-mkdir -p "$1"; mount -t tmpfs -o size=12k tmpfs "$1"
-shift; set +e; "$@"; echo "exit $?"; ls -A "$OUTPUT"
+mkdir -p "$1"; mount -t tmpfs -o size=12k tmpfs "$1"; head -c "$HELD" /dev/zero > "$1/old.png"
+shift; set +e; "$@"; echo "exit $?"; ls -A "$OUTPUT"; wc -c < "$OUTPUT/old.png"
 """
 
 
-def test_a_full_disk_ends_the_batch_with_the_files_name_and_what_to_do(repo, photos, tmp_path):
+@pytest.mark.parametrize("held", [0, 12288])
+def test_a_full_disk_is_said_with_the_files_name_and_what_to_do(held, repo, photos, tmp_path):
     output = tmp_path / "small-disk"
     command = [sys.executable, "-m", "faceedit", "batch", str(photos), PROMPT, "--repo", repo]
     command += ["--as-character", "-o", str(output)]
+    if held:  # one picture in place of another
+        photo, old = str(photos / "a.png"), str(output / "old.png")
+        command[3:6] = ["edit", photo, PROMPT]
+        command = [*command[:-1], old]
     done = subprocess.run(
         ["unshare", "-rm", "bash", "-c", DISK, "-", str(output), *command],
         capture_output=True, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OUTPUT": str(output)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OUTPUT": str(output), "HELD": str(held)},
     )  # fmt: skip
     if "exit" not in done.stdout:
         pytest.skip("no small disk can be mounted here")
@@ -302,6 +307,7 @@ def test_a_full_disk_ends_the_batch_with_the_files_name_and_what_to_do(repo, pho
     assert f"{output}/" in done.stderr and "No space left on device" in done.stderr
     assert "make room on the disk and run it again" in done.stderr
     assert not any(line.startswith(".") for line in done.stdout.splitlines())  # no draft is left
+    assert done.stdout.split()[-1] == str(held)  # what was there is whole
 
 
 def test_a_second_prompt_leaves_the_first_results_alone(repo, photos, tmp_path):

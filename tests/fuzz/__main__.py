@@ -95,7 +95,7 @@ def _until_it_ends(
     errors = (folder / "stderr.txt").open("w")
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     assert child.stdout is not None
-    wait, begun = STARTING, False
+    wait, begun, first = STARTING, False, number
     while True:
         ready, _, _ = select.select([child.stdout], [], [], wait)
         line = child.stdout.readline() if ready else ""
@@ -110,8 +110,9 @@ def _until_it_ends(
                 raise SystemExit(f"{kind}: no input was tried. {why}")
             _note(kind, number, folder, found, "deaths" if died else "hangs", why)
             return number + 1
-        wait = SECONDS * _patience()
         told = json.loads(line)
+        if begun:  # the first input of a process also pays for what is imported only then
+            wait = SECONDS * _patience()
         if "begin" in told:
             number, begun = told["begin"], True
             continue
@@ -119,6 +120,8 @@ def _until_it_ends(
         found["typed"] += told["typed"]
         if told["error"]:
             _note(kind, number, folder, found, "untyped", told["error"])
+        if told["seconds"] > SECONDS and number > first:
+            _note(kind, number, folder, found, "hangs", f"{told['seconds']:.0f} s of computing")
         if told["megabytes"] > MEGABYTES + told["at_first"]:
             _note(kind, number, folder, found, "large", f"{told['megabytes']} MB")
         number += 1
@@ -157,7 +160,7 @@ def _child(typed: argparse.Namespace) -> int:
         draws = random.Random(f"{typed.seed}/{typed.child}/{number}")
         torch.manual_seed(number)
         print(json.dumps({"begin": number}), file=answers, flush=True)
-        error, is_typed = "", False
+        error, is_typed, begun = "", False, time.process_time()
         try:
             attempt(draws)()
         except FaceEditError as told:
@@ -167,6 +170,7 @@ def _child(typed: argparse.Namespace) -> int:
         except Exception:
             error = traceback.format_exc()
         told = {"typed": is_typed, "error": error, "megabytes": _megabytes(), "at_first": at_first}
+        told["seconds"] = time.process_time() - begun
         print(json.dumps(told), file=answers, flush=True)
     return 0
 
