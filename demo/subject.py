@@ -16,7 +16,9 @@ from demo.loading import Loader
 from demo.people import SEEDS, Crowd, Person, person
 from demo.settings import draws_the_world
 from demo.words import need
+from faceedit.arguments import whole
 from faceedit.photo import DetectedFace, detect_faces, load_photo
+from faceedit.types import MAX_SEED
 
 if TYPE_CHECKING:
     from faceedit import FaceEditor
@@ -27,6 +29,7 @@ REMEMBERED = 32  # subjects, the latest used; each is a few hundred kB
 ANY_FACE = -1  # the one that stands out
 NOBODY = -1  # no rendered person; an empty number field would come back as 0
 MOST_FACES = 8  # that the picker shows
+MANY_FACES = 10_000  # a photo has fewer
 THUMB = 96  # px
 
 
@@ -81,15 +84,16 @@ class Subjects:
             FaceEditError: If the photo cannot be used.
         """
         need(has_face(photo, seed), "Upload a photo or sample a face first.")
-        seed = seed if is_person(seed) else None
-        index = None if face_index is None or face_index < 0 else int(face_index)
-        key = (int(seed),) if seed is not None else (photo, index)
+        number = whole(seed, "person", 0, MAX_SEED) if is_person(seed) else None
+        chosen = face_index is not None and face_index >= 0
+        index = whole(face_index, "face_index", 0, MANY_FACES) if chosen else None
+        key = (number,) if number is not None else (photo, index)
         with self._lock:
             known = self._known.get(key)
             if known is not None:
                 self._known.move_to_end(key)
                 return known
-        made = self._person(int(seed)) if seed is not None else self._photo(str(photo), index)
+        made = self._person(number) if number is not None else self._photo(str(photo), index)
         with self._lock:
             self._known[key] = made
             while len(self._known) > REMEMBERED:

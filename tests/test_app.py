@@ -24,9 +24,9 @@ from demo import files, menu, subject
 from demo.loading import GPU, Loader
 from demo.people import Person
 from demo.settings import Settings
-from demo.subject import Subject
+from demo.subject import Subject, Subjects
 from demo.words import sentence
-from faceedit.errors import NoFaceError, PromptError, RepoError
+from faceedit.errors import NoFaceError, PromptError, RepoError, RequestError
 from faceedit.photo.provenance import SourceType, read
 from faceedit.types import Face, Latent, Space
 from faceedit.world import FaceAttributes
@@ -234,6 +234,12 @@ def test_an_editing_error_is_shown_in_its_own_words_and_cannot_inject(client, ph
     with pytest.raises(AppError, match="No face was found in &lt;b&gt;this") as caught:
         ask(client, photo, "no face")
     assert "Traceback" not in str(caught.value)
+
+
+def test_numbers_of_nobody_are_told_in_words(space):
+    for person, face_index in ((10**30, None), (1.5, None), (-1, 10**30)):
+        with pytest.raises(RequestError, match=r"person|face_index"):
+            Subjects(space.loader).subject("photo.png", person, face_index)
 
 
 def test_a_bug_shows_no_details(client, photo):

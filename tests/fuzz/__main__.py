@@ -95,7 +95,7 @@ def _until_it_ends(
     errors = (folder / "stderr.txt").open("w")
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     assert child.stdout is not None
-    wait, begun, first = STARTING, False, number
+    wait, begun, first = STARTING * _patience(), False, number
     while True:
         ready, _, _ = select.select([child.stdout], [], [], wait)
         line = child.stdout.readline() if ready else ""
