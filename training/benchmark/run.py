@@ -53,7 +53,8 @@ __all__ = ["Benchmark", "Plan", "main"]
 
 RECORD_VERSION = "2"  # raised whenever a number of a record would be another one
 WAIT = timedelta(hours=12)  # that one process may take longer than another
-UNSEEN = frozenset({"attributes"})  # networks of the base that no edit here depends on
+# Networks of the base that no edit here depends on: renders keep the encoder's code, to the bit.
+UNSEEN = frozenset({"attributes", "photo_encoder"})
 # What CLIP-PAE is compared with, everything else equal; and nearer to the paper: in the generator
 # from the photo, because the fitted start takes both targets most of the way; in diffusion with
 # nothing held by a segmenter, which does for any target a part of what PAE is for.
