@@ -87,6 +87,7 @@ IRIS = Part(
 )
 GOLD = ((-180, 68, 98, 125, 180), (-180, 68, 79, 125, 180))  # degrees of hue: drawn -> taken
 PARTS_LIPS, PAINTS_LIPS = 0.15, 0.3  # changes of what the reader says of mouth and lipstick
+ALIKE_COLOUR = 15.0  # CIELAB: hue and chroma of the drawn hair and the photograph's are alike
 DYED = 0.9  # how far hair gets to the colour that the sentence names
 PAINT = 0.15  # lipstick, by the reader, from which drawn lips are painted
 PAINTED = 0.9  # how far lips get to its colour
@@ -152,12 +153,14 @@ def _dye(
         return None
     if moved is None or amount == 0:
         return None
-    if part.regions == ("hair",) and np.linalg.norm(moved[1] - moved[0]) > part.large[1]:
-        return None  # the pair leads there by itself
     alpha = _matte(photo, part)
     if alpha is None or not (alpha > CORE).any():
         return None
     mean = np.median(_lab(photo.image[alpha > CORE][None])[0], 0)
+    far = np.linalg.norm(moved[1] - moved[0]) > part.large[1]
+    alike = np.linalg.norm((mean - moved[0])[1:]) < ALIKE_COLOUR
+    if part.regions == ("hair",) and far and alike:
+        return None  # the pair leads there by itself
     return (mean, mean + amount * covers * (shows * moved[1] - mean)), alpha
 
 

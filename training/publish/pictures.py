@@ -40,12 +40,9 @@ GALLERIES = {  # sheet -> its sentences
         "closed eyes",
     ),
     "age": ("an old face", "a young face", "freckles", "eyeshadow", "grey hair"),
-    "worn": ("sunglasses", "round glasses", "a beanie", "a sun hat", "hoop earrings"),
-    "beard": ("a full beard", "a moustache", "a goatee", "a clean-shaven face", "stubble"),
-    "hair": ("a bald head", "an afro", "curly hair", "a bob haircut", "long straight hair"),
 }
-GALLERY_REACH = 1.3  # how far a gallery's tile reaches from the face's middle, in its heights
-GALLERY_SIDE = 128  # px of a gallery's tile
+GALLERY_REACH = 0.95  # how far a gallery's tile reaches from the face's middle, in its heights
+GALLERY_SIDE = 112  # px of a gallery's tile
 SIDE, BAND = 220, 20  # px of a tile and of its caption
 
 
@@ -120,7 +117,7 @@ def write_gallery(editor: FaceEditor, name: str, photos: Sequence[Path], folder:
         for prompt, result in zip(GALLERIES[name], shown, strict=True):
             row.append(_tile(_around_face(result.image, result), prompt, GALLERY_SIDE))
         rows.append(row)
-    _sheet(rows, folder / f"photographs-{name}.jpg", 74)
+    _sheet(rows, folder / f"photographs-{name}.jpg", 64)
 
 
 def _around_face(picture: Image.Image, result: EditResult) -> Image.Image:
