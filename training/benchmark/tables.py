@@ -147,7 +147,10 @@ made (`training/benchmark/photo_judges.py`): **true**, the sentence came true (M
 mesh, colours, and an age network); **same person**, dlib's face descriptor moved by at most 0.5;
 **still a photograph**, skin kept its fine detail; **untouched**, what lies away from the person is
 as it was. **All four**: the mean over the sentences of the share of edits with all four verdicts.
-Seconds: CPU, median, the first reading of a photograph included."""
+Seconds: CPU, median, the first reading of a photograph included. What is carried on depends on the
+drawn face and on the sentence: it says which parts may change, and what it names is reached where
+the drawn face shows it after the edit, even if it did before. Words outside the judges' twelve
+sentences, and what a person would call beautiful, are not measured here: look at the sheets."""
 
 
 def write_page(results: Mapping[str, Mapping[str, Any]], path: Path, plots: str = "plots") -> None:
