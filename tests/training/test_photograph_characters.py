@@ -11,6 +11,7 @@ import torch
 from faceedit.backbones.photo_encoder import Output, PhotoEncoder, PhotoEncoderConfig
 from faceedit.world import SPECS, FaceAttributes, sample_attributes
 from faceedit.world.attributes import BEARDS, HAIR_STYLES, HATS
+from training.config import ConfigError, TrainConfig
 from training.photographs.characters import Character, character_of
 from training.photographs.lessons import attribute_of_columns, unembedded
 from training.photographs.likeness import CHARACTER_MEASURES, character_scores, skin_rank
@@ -18,6 +19,7 @@ from training.photographs.portraits import LabelledPhoto
 from training.photographs.reading import fit_gate, outputs, ridge
 from training.photographs.scenes import Scene, drape, face_into, recolor_hair, value
 from training.tasks.attribute_mapping import embed
+from training.tasks.photo_encoder import PhotoEncoderTask
 
 SIDE = 96
 TURN = 2 * math.pi
@@ -184,3 +186,9 @@ def test_what_tells_photographs_is_found():
     photos, renders = torch.randn(60, 8) + torch.eye(8)[0] * 6, torch.randn(90, 8)
     weight, bias = fit_gate(photos, renders)
     assert (photos @ weight + bias > 0).all() and (renders @ weight + bias < 0).all()
+
+
+def test_the_encoder_of_photographs_wants_photographs(tmp_path):
+    config = TrainConfig(task="photo_encoder", output_dir=str(tmp_path), cpu=True)
+    with pytest.raises(ConfigError, match="photographs=FOLDER"):
+        PhotoEncoderTask(config, torch.device("cpu"))
