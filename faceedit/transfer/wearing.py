@@ -126,8 +126,11 @@ def _tucked(photo: View, head: Head, hat: np.ndarray, kind: str) -> Layers:
     over = np.maximum.accumulate(hat[::-1], axis=0)[::-1]
     if kind != "sun hat":
         over = np.maximum(over, _beside(hat, head.scale))
-    # Single hairs reach far over the background; what hangs together with no hair stays.
-    near = grown((hair > 0.5).astype(np.float32), 7 * head.scale)
+    # Single hairs reach far over the background; specks that a parser took for hair stay.
+    size = 2 * max(1, round(1.5 * head.scale)) + 1
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    core = cv2.morphologyEx((hair > 0.5).astype(np.uint8), cv2.MORPH_OPEN, ellipse)
+    near = grown(core.astype(np.float32), 7 * head.scale)
     wide = grown(hair, 2.5 * head.scale)
     gone = smooth_step(0.15, 0.5, blur(wide, 0.8 * head.scale))
     reach = smooth_step(0.3, 0.8, photo.region("background"))
