@@ -241,6 +241,7 @@ def test_a_value_that_does_not_fit_is_refused_without_names_of_folders(visitor, 
             answer = visitor.call(name, photo)
             assert "preprocess" not in answer and str(Path.cwd()) not in answer
             assert "site-packages" not in answer and "/gradio/" not in answer.split("error")[-1]
+    assert not [told for told in caplog.records if told.levelname == "ERROR"]  # not our fault
 
 
 def test_the_first_session_that_uses_an_upload_keeps_it(tmp_path):

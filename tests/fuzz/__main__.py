@@ -107,7 +107,8 @@ def _until_it_ends(
                 return number
             why = (folder / "stderr.txt").read_text(errors="replace")[-1500:] if died else ""
             if not begun:  # the fault is not an input's
-                raise SystemExit(f"{kind}: no input was tried. {why}")
+                _note(kind, number, folder, found, "deaths", f"before any input. {why}")
+                return end
             _note(kind, number, folder, found, "deaths" if died else "hangs", why)
             return number + 1
         told = json.loads(line)
