@@ -46,6 +46,18 @@ def test_clip_of_the_web_reads_the_users_own_words(backbones):
     assert plain("no beard", clip) == "no beard" and plain("no beard", backbones.clip) != "no beard"
 
 
+def test_sentences_of_the_web_are_read_once_in_each_frame(backbones):
+    clip, counted = of_the_web(backbones.clip), []
+    tokenize = clip.tokenize
+    clip.tokenize = lambda texts: counted.append(len(texts)) or tokenize(texts)
+    first = embed(["red hair", "a face", "red hair"], clip)
+    again = embed(["a face", "red hair"], clip)
+    framed = embed(["a face"], clip, IMAGENET)
+    assert counted == [2, len(IMAGENET)]
+    assert torch.equal(first[[1, 0]], again) and torch.equal(first[0], first[2])
+    assert not torch.equal(framed[0], again[0])
+
+
 def test_frames_are_the_papers_for_the_web_and_the_houses_for_the_world(backbones):
     assert len(set(IMAGENET)) == 79 and all(frame.count("{}") == 1 for frame in IMAGENET)
     clip = of_the_web(backbones.clip)

@@ -7,7 +7,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NEUTRAL = "a face"
+REMEMBERED = 512  # sentences that were read, of each CLIP
+_READ: WeakKeyDictionary[Any, dict[tuple[str, tuple[str, ...]], Tensor]] = WeakKeyDictionary()
 LETTERS = ("L", "N")  # Unicode categories that words are made of
 
 
@@ -92,7 +95,23 @@ def reworded(prompt: str, clip: Clip) -> tuple[str, list[str]]:
 @torch.no_grad()
 def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] | None = None) -> Tensor:
     """Return unit embeddings [n, embed_dim], each the mean over the templates; see `read`."""
-    templates = frames_of(clip) if templates is None else templates
+    frames = tuple(frames_of(clip) if templates is None else templates)
+    if not texts or not has_read_the_web(clip):
+        return _embedded(texts, clip, frames)
+    # 79 frames a sentence cost seconds; a CLIP of the web is never trained here.
+    known = _READ.setdefault(clip, {})
+    if len(known) > REMEMBERED:
+        known.clear()
+    new = [text for text in dict.fromkeys(texts) if (text, frames) not in known]
+    if new:
+        rows = _embedded(new, clip, frames)
+        known.update({(text, frames): row for text, row in zip(new, rows, strict=True)})
+    place = clip.model.logit_scale.device
+    return torch.stack([known[text, frames].to(place) for text in texts])
+
+
+def _embedded(texts: Sequence[str], clip: Clip, templates: Sequence[str]) -> Tensor:
+    """Return unit embeddings, read now."""
     framed = [template.format(text) for text in texts for template in templates]
     vectors = clip.encode_text(framed).unflatten(0, (len(texts), len(templates)))
     return F.normalize(vectors.mean(dim=1), dim=-1)
