@@ -117,7 +117,7 @@ def _photographs(setting: Setting, root: Path, fold: int, sheets: Path | None) -
     print(photographs.table(report))
     if sheets is not None:
         path = sheets / "photographs.jpg"
-        photograph_sheet(root, setting.base, photographs.SIDE).save(path, quality=75)
+        photograph_sheet(root, setting.base, photographs.SIDE).save(path, quality=65)
         print(f"wrote {path}")
 
 

@@ -19,7 +19,7 @@ from training.photographs.portraits import LabelledPhoto, PortraitFolder, Skippe
 
 __all__ = ["photograph_sheet"]
 
-SIDE = 128  # px of a tile
+SIDE = 96  # px of a tile
 COUNT, COLUMNS = 32, 8  # of the portraits, and portraits in a row
 GAP = 4
 INK, SEEN, HIDDEN = 0.45, (40, 255, 90), (255, 90, 60)  # share of the colour; dots

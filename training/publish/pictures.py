@@ -117,7 +117,7 @@ def write_gallery(editor: FaceEditor, name: str, photos: Sequence[Path], folder:
         for prompt, result in zip(GALLERIES[name], shown, strict=True):
             row.append(_tile(_around_face(result.image, result), prompt, GALLERY_SIDE))
         rows.append(row)
-    _sheet(rows, folder / f"photographs-{name}.jpg", 64)
+    _sheet(rows, folder / f"photographs-{name}.jpg", 50)
 
 
 def _around_face(picture: Image.Image, result: EditResult) -> Image.Image:
