@@ -197,7 +197,7 @@ def test_a_descent_of_clip_pae_begins_as_far_along_its_direction_as_is_worth_it(
     method = ClipPae.build(networks(), init="direction", target="text", step_sizes=sizes)
     method.directions.zero_()
     method.directions[0, 1] = 3.0  # up in CLIP's plane is the first entry of w, which is red
-    source, sentence = plain_face(code=0), sentence_at(0.8)
+    source, sentence = plain_face(code=0), sentence_at(0.8, neutral=-0.8)
     backbones = networks()
     goal = method.goal(source, sentence, backbones)
     offset = method.first_offset(source, goal, sentence, backbones)

@@ -12,7 +12,7 @@ from faceedit.inversion import to_space
 from faceedit.losses.true_edits import Meaning
 from faceedit.methods import METHODS
 from faceedit.methods.clip_pae import ClipPae
-from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion
+from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion, Goal
 from faceedit.methods.counterfactual import (
     Counterfactual,
     CounterfactualConfig,
@@ -167,6 +167,16 @@ def test_numbers_of_clip_pae():
     )
 
 
+def test_variations_of_one_face_cost_their_cosine():
+    method = ClipPae.build(networks(), target="text", weight_diversity=0.01)
+    source, faces = plain_face(), [plain_face(red=0), plain_face(red=SIXTY)]
+    twice = Latent(source.latent.code.expand(2, -1, -1), source.latent.space)
+    both = Face(torch.cat([face.image for face in faces]), twice)
+    before = Face(source.image.expand(2, -1, -1, -1), twice)
+    terms = numbers(method, before, both, sentence_at(SIXTY), no_subspace())
+    assert terms["diversity"] == pytest.approx(0.01 * 0.5)
+
+
 def no_subspace() -> Backbones:
     """Networks whose CLIP reads every text at 0, so that words choose no subspace of it."""
     backbones = networks()
@@ -312,6 +322,18 @@ def test_numbers_of_diffusion():
         abs=1e-6,
         rel=1e-4,
     )
+
+
+def test_what_a_smaller_denoiser_left_alone_is_shown_with_the_sources_own_detail():
+    method, _ = diffusion()
+    image = torch.rand(1, 3, 8, 8)
+    small = torch.nn.functional.avg_pool2d(image, 2)
+    goal = Goal(sentence_at(1), image, small, None)
+    torch.testing.assert_close(method.view(goal, small), image)
+    assert method.view(Goal(sentence_at(1), None, None, None), small) is small
+    fresh, _ = diffusion(start_noise="noise")
+    shown = fresh.view(goal, small)
+    assert shown.shape == image.shape and not torch.allclose(shown, image, atol=1e-3)
 
 
 def test_roughness_of_diffusion_is_of_rows_and_of_columns():
