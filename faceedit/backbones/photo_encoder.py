@@ -24,6 +24,7 @@ from faceedit.backbones.layers import EqualLinear
 from faceedit.backbones.unet import fit_resolution
 
 GRID = 16  # side of the map of the beard
+NARROW = ("code", "points", "tones", "mouth", "beard")  # the last of what is looked at
 ENOUGH = 0.05  # share of the picture from which on a region counts as surely there
 
 
@@ -38,6 +39,8 @@ class Output:
         colored: Whether sine and cosine times saturation and value follow (a hue).
         read: What the linear map says at given places, ascending; empty: as it is.
         meant: What that stands for, as many.
+        fixed: Its columns where it is not read but said of everybody; empty: it is read.
+        wide: Whether it is read off everything, or off the last `narrow` features alone.
     """
 
     name: str
@@ -46,16 +49,23 @@ class Output:
     colored: bool = False
     read: tuple[float, ...] = ()
     meant: tuple[float, ...] = ()
+    fixed: tuple[float, ...] = ()
+    wide: bool = True
 
     def __post_init__(self) -> None:
         """Accept lists, as config.json has them."""
-        for name in ("values", "read", "meant"):
+        for name in ("values", "read", "meant", "fixed"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def columns(self) -> int:
-        """Numbers that the linear map gives for it."""
+        """Numbers that say it."""
         return len(self.values) or (2 if self.circular else 1)
+
+    @property
+    def told(self) -> int:
+        """Those of them that are read off the photograph."""
+        return 0 if self.fixed else self.columns
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class PhotoEncoderConfig:
     Attributes:
         outputs: In the order in which the generator's map from attributes takes them.
         features: Length of what is read off a photograph.
+        narrow: How many of the last of them the attributes are read off that are not wide.
         gate: Channels of the encoder's last map.
         w_dim: Length of a w.
         width: Of the hidden layers of the map from attributes to w.
@@ -73,6 +84,7 @@ class PhotoEncoderConfig:
 
     outputs: tuple[Output, ...]
     features: int
+    narrow: int = 0
     gate: int = 160
     w_dim: int = 256
     width: int = 256
@@ -83,15 +95,14 @@ class PhotoEncoderConfig:
         made = tuple(o if isinstance(o, Output) else Output(**o) for o in self.outputs)
         object.__setattr__(self, "outputs", made)
 
-    @property
-    def columns(self) -> int:
-        """Numbers that the linear map gives."""
-        return sum(output.columns for output in self.outputs)
+    def columns(self, wide: bool) -> int:
+        """Numbers that one of the two linear maps gives."""
+        return sum(output.told for output in self.outputs if output.wide == wide)
 
     @property
     def embedded(self) -> int:
         """Numbers that the map from attributes to w takes."""
-        return self.columns + 2 * sum(output.colored for output in self.outputs)
+        return sum(output.columns + 2 * output.colored for output in self.outputs)
 
 
 class PhotoEncoder(nn.Module):
@@ -105,7 +116,8 @@ class PhotoEncoder(nn.Module):
         self.tell = nn.Linear(config.gate, 1)  # a photograph's logit
         self.register_buffer("middle", torch.zeros(config.features))
         self.register_buffer("scale", torch.ones(config.features))
-        self.reading = nn.Linear(config.features, config.columns)
+        self.wide = nn.Linear(config.features, config.columns(wide=True))
+        self.narrow = nn.Linear(config.narrow, config.columns(wide=False))
         self.register_buffer("mean", torch.zeros(config.embedded))
         self.register_buffer("spread", torch.ones(config.embedded))
         sizes = [config.embedded] + [config.width] * (config.layers - 1)
@@ -136,13 +148,25 @@ class PhotoEncoder(nn.Module):
 
     def character(self, features: Tensor) -> Tensor:
         """Return the w of whom features show, [n, w_dim]."""
-        told = self.reading((features - self.middle) / self.scale)
-        x = (self.embedding(told) - self.mean) / self.spread
+        x = (self.embedding(self.read(features)) - self.mean) / self.spread
         return self.output(self.hidden(x)) + self.direct(x)
+
+    def read(self, features: Tensor) -> Tensor:
+        """Return the columns of what is read, in the order of the outputs, [n, columns]."""
+        seen = (features - self.middle) / self.scale
+        outputs, parts = self.config.outputs, []
+        places = {True: 0, False: 0}
+        narrow = self.narrow(seen[:, seen.shape[1] - self.config.narrow :])
+        told = {True: self.wide(seen), False: narrow}
+        for output in outputs:
+            start = places[output.wide]
+            places[output.wide] = start + output.told
+            parts.append(told[output.wide][:, start : start + output.told])
+        return torch.cat(parts, 1)
 
     def embedding(self, told: Tensor) -> Tensor:
         """Return attributes as the map to w takes them: every choice made, every number meant."""
-        parts = torch.split(told, [output.columns for output in self.config.outputs], 1)
+        parts = torch.split(told, [output.told for output in self.config.outputs], 1)
         known = {
             o.name: _decided(o, part) for o, part in zip(self.config.outputs, parts, strict=True)
         }
@@ -159,7 +183,7 @@ class PhotoEncoder(nn.Module):
 def looked(
     image: Tensor, maps: Sequence[Tensor], code: Tensor, backbones: Any
 ) -> dict[str, Tensor]:
-    """Return what the base's networks see in photographs, each [n, k], in a fixed order.
+    """Return what the base's networks see in photographs, each [n, k]; from `NARROW` on few.
 
     Args:
         image: [n, 3, h, w], RGB in [-1, 1].
@@ -175,14 +199,14 @@ def looked(
     shares = _shares(parser, parser.ascend(parsed))
     small = F.adaptive_avg_pool2d(image, shares.shape[-1])
     parts = {
-        "code": code.mean(1) - backbones.encoder.w_avg,
         "coarse": _pooled(maps[-1], 2),
         "fine": _pooled(maps[-2], 4),
         "parsed_fine": _pooled(parsed[-3], 4),
         "parsed": _pooled(parsed[-2], 4),
         "found": _pooled(found[-2], 4),
-        "points": _shape(points, finder.config.names),
         "visible": visible.sigmoid(),
+        "code": code.mean(1) - backbones.encoder.w_avg,
+        "points": _shape(points, finder.config.names),
         "tones": _tones(small, shares, parser.config.regions),
         "mouth": _mouth(points, shares, finder.config.names, parser.config.regions),
         "beard": _beard(shares, parser.config.regions),
@@ -192,6 +216,8 @@ def looked(
 
 def _decided(output: Output, told: Tensor) -> Tensor:
     """Return a choice as one-hot, an angle on the circle, a number as what it stands for."""
+    if output.fixed:
+        return told.new_tensor(output.fixed).expand(len(told), -1)
     if output.values:
         return F.one_hot(told.argmax(1), len(output.values)).float()
     if output.circular:

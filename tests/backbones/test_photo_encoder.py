@@ -69,8 +69,11 @@ def test_choices_are_made_and_numbers_are_drawn_as_their_curve_says():
         Output("hat", ("none", "cap")),
         Output("smile", read=(0.0, 0.4, 0.5, 1.0), meant=(0.0, 0.0, 0.6, 1.0)),
         Output("hat_hue", circular=True),
+        Output("lipstick", fixed=(0.25,)),
     )
-    network = PhotoEncoder(PhotoEncoderConfig(outputs, features=3, gate=4, w_dim=8, width=8))
+    network = PhotoEncoder(
+        PhotoEncoderConfig(outputs, features=3, narrow=1, gate=4, w_dim=8, width=8)
+    )
     told = torch.tensor([[0.2, 0.3, 0.35, 0.0, 2.0], [0.5, 0.1, 0.75, -3.0, 0.0]])
-    expected = torch.tensor([[0, 1, 0.0, 0, 1], [1, 0, 0.8, -1, 0]])
+    expected = torch.tensor([[0, 1, 0.0, 0, 1, 0.25], [1, 0, 0.8, -1, 0, 0.25]])
     assert torch.allclose(network.embedding(told), expected)

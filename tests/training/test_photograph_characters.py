@@ -19,7 +19,7 @@ from training.photographs.portraits import LabelledPhoto
 from training.photographs.reading import fit_gate, outputs, ridge
 from training.photographs.scenes import Scene, drape, face_into, recolor_hair, value
 from training.tasks.attribute_mapping import embed
-from training.tasks.photo_encoder import PhotoEncoderTask
+from training.tasks.photo_encoder import PhotoEncoderTask, write_reading
 
 SIDE = 96
 TURN = 2 * math.pi
@@ -149,16 +149,14 @@ def test_skin_tones_are_ranked_over_all_photographs():
 def test_what_is_read_reaches_the_map_to_w_as_that_map_was_trained():
     people = sample_attributes(32, seed=4)
     features = torch.nn.functional.one_hot(torch.arange(len(people))).float()
-    network = PhotoEncoder(PhotoEncoderConfig(outputs(), len(people), gate=4, w_dim=8, width=8))
-    told = torch.cat([as_read(output, people) for output in network.config.outputs], 1)
-    plain = tuple(replace(o, read=(), meant=()) for o in network.config.outputs)
-    network.config = replace(network.config, outputs=plain)
+    plain = tuple(replace(o, read=(), meant=(), fixed=()) for o in outputs())
+    sizes = {"features": len(people), "narrow": len(people), "gate": 4, "w_dim": 8, "width": 8}
+    network = PhotoEncoder(PhotoEncoderConfig(plain, **sizes))
+    told = torch.cat([as_read(output, people) for output in plain], 1)
+    write_reading(network, told, torch.zeros(told.shape[1]))
     with torch.no_grad():
-        network.reading.weight.copy_(told.T)
-        network.reading.bias.zero_()
-        assert torch.allclose(
-            network.embedding(network.reading(features)), embed(people), atol=1e-5
-        )
+        read = network.embedding(network.read(features))
+    assert torch.allclose(read, embed(people), atol=1e-5)
 
 
 def as_read(output: Output, people: FaceAttributes) -> torch.Tensor:

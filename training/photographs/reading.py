@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceedit.backbones.photo_encoder import Output
+from faceedit.backbones.photo_encoder import NARROW, Output
 from faceedit.world import SPECS, sample_attributes
 from faceedit.world.attributes import CIRCULAR, OLDEST, YOUNGEST
 from training.photographs.lessons import has_chroma
@@ -146,7 +146,15 @@ def outputs() -> tuple[Output, ...]:
         if name in LABELLED:
             curve = LABELLED[name].curve or curve
         read, meant = curve or ((), ())
-        made.append(Output(name, spec.values, name in CIRCULAR, has_chroma(name), read, meant))
+        fixed: tuple[float, ...] = ()
+        if name in FIXED:
+            people = torch.full((1, len(SPECS)), FIXED[name])
+            fixed, read, meant = tuple(_wanted(name, people)[0].tolist()), (), ()
+        sets = (
+            {part for seen in LABELLED[name].seen for part in seen} if name in LABELLED else set()
+        )
+        hue, wide = has_chroma(name), not sets <= set(NARROW)
+        made.append(Output(name, spec.values, name in CIRCULAR, hue, read, meant, fixed, wide))
     return tuple(made)
 
 
@@ -168,9 +176,9 @@ def fit_reading(
     weights, biases, at = [], [], 0
     for output in outputs():
         name, columns = output.name, output.columns
-        weight, bias = torch.zeros(total, columns), torch.zeros(columns)
-        if name in FIXED:
-            bias = _wanted(name, torch.full((1, len(SPECS)), FIXED[name]))[0]
+        weight, bias = torch.zeros(total, output.told), torch.zeros(output.told)
+        if output.fixed:
+            pass
         elif name.startswith(OFF_CODE):
             weight[places["code"]] = off_code[:, at : at + columns]
             bias = off_code_bias[at : at + columns].clone()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit.backbones import load_backbones, load_component
-from faceedit.backbones.photo_encoder import PhotoEncoder, PhotoEncoderConfig, looked
+from faceedit.backbones.photo_encoder import NARROW, PhotoEncoder, PhotoEncoderConfig, looked
 from faceedit.hub import save_network
 from faceedit.photo.framing import Framing
 from faceedit.world import SPECS, FaceAttributes, sample_attributes
@@ -72,6 +72,7 @@ class PhotoEncoderTask(Task):
             PhotoEncoderConfig(
                 outputs(),
                 sum(part.shape[1] for part in seen.values()),
+                sum(seen[name].shape[1] for name in NARROW),
                 coarse.shape[1],
                 sizes.w_dim,
                 sizes.width,
@@ -179,8 +180,7 @@ class PhotoEncoderTask(Task):
         network.tell.bias.copy_(threshold[None])
         network.middle.copy_(middle)
         network.scale.copy_(scale)
-        network.reading.weight.copy_((weight * scale[:, None]).T)
-        network.reading.bias.copy_(offset + middle @ weight)
+        write_reading(network, weight * scale[:, None], offset + middle @ weight)
         network.mean.copy_(mapping.mean)
         network.spread.copy_(mapping.spread)
         for name in ("hidden", "output", "direct"):
@@ -240,6 +240,17 @@ class PhotoEncoderTask(Task):
     def export(self, folder: Path) -> None:
         """Write the network."""
         save_network(self.network, folder)
+
+
+@torch.no_grad()
+def write_reading(network: PhotoEncoder, weight: Tensor, bias: Tensor) -> None:
+    """Put a linear map of standardised features, [features, columns], into a network's two."""
+    config = network.config
+    wide = torch.cat([torch.full((o.told,), o.wide) for o in config.outputs])
+    network.wide.weight.copy_(weight[:, wide].T)
+    network.wide.bias.copy_(bias[wide])
+    network.narrow.weight.copy_(weight[len(weight) - config.narrow :, ~wide].T)
+    network.narrow.bias.copy_(bias[~wide])
 
 
 def _pixels(photo: LabelledPhoto) -> Tensor:
