@@ -1,7 +1,7 @@
 """Fits the encoder of photographs: nothing descends, all of it is solved at once.
 
 It is measured on photographs that it was not fitted to: `evaluate` fits it anew without every
-fourth, four times, and a judge reads what is drawn for those.
+fourth, four times, and the base's own reader reads what is drawn for those.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit.backbones import load_backbones, load_component
+from faceedit.backbones import load_backbones
 from faceedit.backbones.photo_encoder import NARROW, PhotoEncoder, PhotoEncoderConfig, looked
 from faceedit.hub import save_network
 from faceedit.photo.framing import Framing
 from faceedit.world import SPECS, FaceAttributes, sample_attributes
-from training.config import ROOT, ConfigError, TrainConfig
+from training.config import ConfigError, TrainConfig
 from training.data.augment import Augmentation, augment, bends, random_grid, warp
 from training.data.shards import WorldShards
 from training.photographs.characters import character_of
@@ -39,6 +39,7 @@ WIDER = 1.5  # of the crops that are changed, over a portrait's frame
 CAMERA = Augmentation(color=0.4, gray=0.02, blur=0.6, noise=0.05, coarse=0.08)
 TURN, SCALE, SHIFT, BEND = 5.0, 0.07, 0.025, 0.008
 READ = ("encoder", "segmenter", "landmarks")
+READER = "attributes"  # of the base: judges are for measures alone
 BATCH = 16
 WORN = 0.3  # share of the drawn people who get a hat, and of those who get glasses
 
@@ -63,7 +64,7 @@ class PhotoEncoderTask(Task):
         super().__init__(config, device)
         if not self.options.photographs:
             raise ConfigError("name the labelled photographs: --set photographs=FOLDER")
-        self.base = load_backbones(config.base_path, [*READ, "generator"]).to(device)
+        self.base = load_backbones(config.base_path, [*READ, READER, "generator"]).to(device)
         self.mapping = load_attribute_mapping(config.base_path / "generator").to(device)
         size = self.base.generator.config.resolution
         seen, coarse = self._look(torch.zeros(1, 3, size, size, device=device))
@@ -213,9 +214,9 @@ class PhotoEncoderTask(Task):
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Measure what is drawn for photographs that were held out, as a judge reads it."""
-        judge = load_component("attributes", ROOT / "hub_cards/judges/attributes")
-        read = [judge.read(part) for part in self.heldout_portraits().split(BATCH)]
+        """Measure what is drawn for photographs that were held out, by the base's reader."""
+        reader = self.base.require(READER, "the evaluation").cpu()
+        read = [reader.read(part) for part in self.heldout_portraits().split(BATCH)]
         answers = {name: torch.cat([part[name] for part in read]).tolist() for name in read[0]}
         rows = [
             character_scores(photo.labels, {name: values[i] for name, values in answers.items()})
