@@ -28,7 +28,7 @@ def ageing(before: View, after: View) -> float:
         return 0.0
     years = after.traits["age"] - before.traits["age"]
     asked = after.asked.reaches("age", "old")
-    least = LEAST * asked if before.traits["age"] < AGED <= after.traits["age"] + 12 else 0.0
+    least = LEAST * asked if before.traits["age"] < AGED <= after.traits["age"] + 20 else 0.0
     most = MOST
     if years > 0:
         most = min(MOST, max(SHARE * (OLDEST - before.traits["age"]), FEWEST))
