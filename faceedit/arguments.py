@@ -36,9 +36,10 @@ def whole(value: Any, name: str, low: int, high: int) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value // 1 == value:
         raise RequestError(f"{name} is {shown(value)}; it must be a whole number")
-    if not low <= value <= high:
+    number = int(value)  # type: ignore[call-overload]  # whole, as was checked
+    if not low <= number <= high:
         raise RequestError(f"{name} is {shown(value)}; it must lie between {low} and {high}")
-    return int(value)
+    return number
 
 
 def real(value: Any, name: str, low: float, high: float) -> float:

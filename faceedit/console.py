@@ -82,7 +82,7 @@ class Steps:
             self._bar = None
 
 
-def _print(stream: io.TextIOBase | None, line: str) -> None:
+def _print(stream: Any, line: str) -> None:
     if stream is None:
         return
     try:

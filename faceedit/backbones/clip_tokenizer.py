@@ -49,12 +49,17 @@ class ClipTokenizer:
     @property
     def start_token(self) -> int:
         """The number of the token that opens every sentence."""
-        return int(self.backend.token_to_id(START))
+        return self._number(START)
 
     @property
     def end_token(self) -> int:
         """The number of the token that closes every sentence."""
-        return int(self.backend.token_to_id(END))
+        return self._number(END)
+
+    def _number(self, token: str) -> int:
+        number = self.backend.token_to_id(token)
+        assert number is not None, f"the vocabulary has no {token}"
+        return int(number)
 
     def encode(self, sentences: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each sentence, without start and end."""
@@ -115,7 +120,7 @@ class ClipTokenizer:
         model = json.loads(self.backend.to_str())["model"]
         return CLIPTokenizer(
             vocab=model["vocab"],
-            merges=[tuple(pair) for pair in model["merges"]],  # type: ignore[arg-type]
+            merges=[tuple(pair) for pair in model["merges"]],  # type: ignore[misc]
             bos_token=START,
             eos_token=END,
             unk_token=END,

@@ -110,6 +110,11 @@ class PhotoEncoder(nn.Module):
 
     config_class: ClassVar[type[PhotoEncoderConfig]] = PhotoEncoderConfig
 
+    middle: Tensor
+    scale: Tensor
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, config: PhotoEncoderConfig) -> None:
         super().__init__()
         self.config = config

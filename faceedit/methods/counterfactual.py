@@ -208,8 +208,8 @@ class CounterfactualEditor(EditMethod):
         sign = 1.0 if target_strength > 0 else -1.0
         strengths = code.new_full((len(code), 1), target_strength)
         split = wishes if self.config.additions.sequential and not self.training else one_wish
-        instead = ABSENT.get if split is wishes else {}.get
-        for wish, asked in wish_sequence(sentence, split, backbones.clip, instead=instead):
+        absent: dict[str, tuple[tuple[str, float], ...]] = ABSENT if split is wishes else {}
+        for wish, asked in wish_sequence(sentence, split, backbones.clip, instead=absent.get):
             target, asked = wish.target.to(code).expand(len(code), -1), asked.to(code)
             turned = torch.where(asked[:, 0] < 0, strengths.new_full((), -sign), strengths)
             step = self.delta(code + sign * total, target, turned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -61,7 +62,11 @@ def _check_method(editor: FaceEditor, face: Face, name: str) -> str:
     Raises:
         SetupError: If it is not.
     """
-    asked = {"method": name, "variant": _variant(editor, name), "output": Output.CHARACTER}
+    asked: dict[str, Any] = {
+        "method": name,
+        "variant": _variant(editor, name),
+        "output": Output.CHARACTER,
+    }
     steps = 2 if METHODS[name].kind == "optimized" else None
     if name == "clip_pae_diffusion":
         steps = None  # shorter ones do not fit its schedule
@@ -94,7 +99,7 @@ def _check_encoder(base: Path, folder: Path) -> str:
     Raises:
         SetupError: If its codes are not finite.
     """
-    encoder = load_component("encoder", folder)
+    encoder: Any = load_component("encoder", folder)
     size = encoder.config.input_size
     code = encoder(torch.zeros(1, 3, size, size))
     if not bool(code.isfinite().all()):

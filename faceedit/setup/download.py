@@ -229,7 +229,7 @@ def _receive(address: str, file: SourceFile, part: Path) -> tuple[str, float | N
 
 def _pause(error: urllib.error.HTTPError) -> float | None:
     """Return how many seconds the server asks to wait, if it says so in seconds."""
-    said = (error.headers or {}).get("Retry-After", "")
+    said = "" if error.headers is None else str(error.headers.get("Retry-After", ""))
     return float(said) if said.isdigit() else None
 
 

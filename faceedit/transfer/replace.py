@@ -118,8 +118,8 @@ def _hair(photo: View, before: View, after: View, heads: Heads) -> Layers | None
     """New hair where the drawn face's cut becomes another one, or its hat comes off."""
     bared = _worn(before, "hat") and not _worn(after, "hat") and _area(photo, "hat", heads) > 900
     if bared and after.asked.may("hat"):
-        style = after.choice("hair_style")
-        name = None if style is None else style[0]
+        has = after.choice("hair_style")
+        name = None if has is None else has[0]
     elif after.asked.may("hair"):
         name = _cut(before, after, heads)
     else:

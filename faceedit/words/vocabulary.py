@@ -25,7 +25,8 @@ def knows(word: str, clip: Clip) -> bool:
 def _knows_part(part: str, clip: Clip) -> bool:
     if part in spoken():
         return True
-    return len(part) > SHORT and clip.tokenizer.has_word(part)
+    tokenizer = clip.tokenizer
+    return len(part) > SHORT and tokenizer is not None and tokenizer.has_word(part)
 
 
 def says_nothing(text: str) -> bool:

@@ -97,8 +97,9 @@ def _front(p: Parameters, x: Tensor, y: Tensor, dx: Tensor, dy: Tensor) -> tuple
     return *to_space(p, x, y), z
 
 
-def _skull(p: Parameters, angle: Tensor, z: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+def _skull(p: Parameters, angle: Tensor, z: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
     """Where the skull ends in a direction of the plane at depth z, from its middle outwards."""
+    del rest
     right, up = torch.sin(angle), -torch.cos(angle)
     t = torch.full_like(angle, 0.1)
     for _ in range(STEPS):
@@ -336,7 +337,8 @@ def _face_marks() -> list[Mark]:
 
 def _worn_marks() -> list[Mark]:
     """Ears, hairline, and what people put on."""
-    none, marks = (None, None), []
+    none: tuple[None, None] = (None, None)
+    marks: list[Mark] = []
     for name, *at in _EARS:
         marks += _sided(f"ear_{name}", "ears", none, "space", _by_side(_ear, *at))
     marks.append(Mark("hairline", "hairline", None, "hairline", partial(_column, 0.0)))
@@ -344,8 +346,8 @@ def _worn_marks() -> list[Mark]:
         marks += _sided(f"hairline_{i}", "hairline", none, "hairline", _mirrored(_column, x))
     bridge = partial(_frame, 1.0, 0.0, 0.035, 0.80)
     marks.append(Mark("glasses_bridge", "glasses", None, "space", bridge))
-    for name, *at in _FRAMES:
-        marks += _sided(f"glasses_{name}", "glasses", none, "space", _by_side(_frame, *at))
+    for name, *where in _FRAMES:
+        marks += _sided(f"glasses_{name}", "glasses", none, "space", _by_side(_frame, *where))
     marks.append(Mark("hat_top", "hat", None, "space", partial(_crown, 0.0)))
     marks += _sided("hat_side", "hat", none, "space", _mirrored(_crown, 1.0))
     marks.append(Mark("hat_brim", "hat", None, "brim", partial(_column, 0.0)))

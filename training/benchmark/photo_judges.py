@@ -376,7 +376,10 @@ class Eyes:
 
 def read(path: Path) -> np.ndarray:
     """Return a picture, [h, w, 3] uint8, RGB."""
-    return np.ascontiguousarray(cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1])
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise SystemExit(f"{path} is not a picture that can be read")
+    return np.ascontiguousarray(picture[..., ::-1])
 
 
 def judge_folder(photos: Path, edits: Path) -> dict[str, Any]:

@@ -279,7 +279,7 @@ def fit_gate(photographs: Tensor, others: Tensor, penalty: float = 1e-3) -> tupl
         return total
 
     with torch.enable_grad():
-        descent.step(loss)  # type: ignore[no-untyped-call]
+        descent.step(loss)
     weight, bias = weight.detach(), bias.detach()
     return weight / spread, bias - (weight * middle / spread).sum()
 

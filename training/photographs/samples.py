@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,7 +70,9 @@ def photographs(
     Returns:
         Those to learn from, those held out, and what is wrong with others.
     """
-    learned, kept, faults = [], [], []
+    learned: list[Any] = []
+    kept: list[Any] = []
+    faults: list[str] = []
     for i, photo in enumerate(PortraitFolder(root).every(int(SIDE * ZOOM), framing, ZOOM)):
         if isinstance(photo, SkippedPhotoError):
             faults.append(str(photo))
@@ -227,7 +230,7 @@ def _placement(random: Random, side: int, usual: float) -> np.ndarray:
     """Draw a window: the matrix from the picture's pixels to the sample's, [2, 3]."""
     scale = usual * float(np.exp(random.uniform(np.log(0.78), np.log(1.4))))
     angle = float(np.clip(random.normal() * 8, -25, 25))
-    matrix = cv2.getRotationMatrix2D((side / 2, side / 2), angle, scale)
+    matrix = np.array(cv2.getRotationMatrix2D((side / 2, side / 2), angle, scale), float)
     shift = SIDE / 2 - side / 2 + random.normal(size=2) * 0.04 * SIDE
     matrix[:, 2] += shift
     return np.asarray(matrix)
@@ -263,7 +266,9 @@ def camera(random: Random, image: np.ndarray, is_photo: bool) -> np.ndarray:
     if random.random() < 0.35:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(30, 92))]
         coded = cv2.imencode(".jpg", image[:, :, ::-1].astype(np.uint8), quality)[1]
-        image = cv2.imdecode(coded, cv2.IMREAD_COLOR)[:, :, ::-1].astype(np.float32)
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        image = decoded[:, :, ::-1].astype(np.float32)
     return np.ascontiguousarray(image, dtype=np.float32)
 
 

@@ -29,8 +29,10 @@ HAIR_LAB = {
     "white": (212, 128, 130),
 }
 LAB_SPREAD = (12, 3, 5)
-FROM_FACE = ("age", "femininity", "skin_tone", "beard", "moustache", "smile", "mouth_open", "yaw")
-FROM_FACE += ("glasses", "eye_open")
+FROM_FACE = (
+    *("age", "femininity", "skin_tone", "beard", "moustache", "smile", "mouth_open", "yaw"),
+    *("glasses", "eye_open"),
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _cloth(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[np.n
     saturation = rng.uniform(0, 0.12) if plain else rng.uniform(0.25, 0.95)
     bright = rng.choice([rng.uniform(0.05, 0.25), rng.uniform(0.75, 1)]) if plain else None
     bright = rng.uniform(0.2, 0.95) if bright is None else bright
-    hsv = np.float32([[[rng.uniform(0, 360), saturation, bright]]])
+    hsv = np.array([[[rng.uniform(0, 360), saturation, bright]]], np.float32)
     color = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
     picture = np.broadcast_to(color, (*u.shape, 3)).copy()
     if rng.random() < 0.4:

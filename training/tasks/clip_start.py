@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -65,6 +65,7 @@ def _start_attentively(clip: Clip) -> None:
     """
     tower = clip.model.vision_model
     tower.embeddings.position_embedding.weight.normal_(std=PLACE_STD)
+    layer: Any
     for layer in tower.encoder.layers:
         layer.self_attn.q_proj.weight.mul_(ATTENTION_GAIN)
         layer.self_attn.k_proj.weight.mul_(ATTENTION_GAIN)

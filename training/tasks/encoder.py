@@ -300,7 +300,7 @@ class EncoderTask(Task):
     def _former(self) -> Encoder:
         """Return the encoder that is gone on from, frozen."""
         if not self.options.init_weights:
-            raise ConfigError("weight_hold is given, but no encoder to go on from: give start too")
+            raise ConfigError("weight_hold is given, but no encoder to go on from: init_weights")
         former: Encoder = _frozen(copy.deepcopy(self.encoder), self.device)
         return former
 

@@ -40,10 +40,10 @@ class PhotoTeacher:
     def __init__(self, task: EncoderTask) -> None:
         self.task = task
         o = task.options
-        if not o.start:
-            raise ConfigError("photographs need an encoder to go on from: give start too")
+        if not o.init_weights:
+            raise ConfigError("photographs need an encoder to go on from: give init_weights too")
         size = task.generator.config.resolution
-        self.lessons = PhotoLessons(Path(o.photographs), size, o.fold, o.folds)
+        self.lessons = PhotoLessons(Path(o.photographs), size, o.photo_fold, o.photo_folds)
         segmenter = task.reads("segmenter", Segmenter, 1.0)
         encoder = task.encoder.eval()
         self.lessons.prepare(encoder, segmenter, task.reading, task.attribute_mapping)

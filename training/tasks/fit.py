@@ -88,7 +88,8 @@ class FitTask(Task):
         """
         options, size = self.options, self.config.train_batch_size
         if self.scores is not None:
-            self.method.fit_scores(*self.scores.samples(self.backbones), self.backbones)
+            method: Any = self.method  # one that scores can be fitted to, as was checked
+            method.fit_scores(*self.scores.samples(self.backbones), self.backbones)
             return
         count = 2 * size if self.config.dry_run else options.samples
         reader = self.backbones.require("attributes", "labels") if options.labels else None

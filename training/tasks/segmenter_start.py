@@ -36,8 +36,8 @@ def begin_from(network: Segmenter, trained: Segmenter) -> None:
         moved[name] = tensor
     for level in range(added):
         _silence(network.lateral[level])
-        (first, *_) = network.up[level].children()
-        nn.init.dirac_(next(first.parameters()))
+        (layer, *_) = network.up[level].children()
+        nn.init.dirac_(next(layer.parameters()))
     if network.config.detail and not old.detail:
         _silence(network.correction)
     current = network.state_dict()
