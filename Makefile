@@ -72,7 +72,7 @@ train: $(VENV)/.dev-installed ## Train one network or method: make train NAME=ge
 reproduce: $(VENV)/.dev-installed ## Retrain whatever is out of date, in order of dependency.
 	$(PY) -m training.reproduce
 
-tables: $(VENV)/.dev-installed ## Measure and write the tables.
+tables: $(VENV)/.dev-installed ## Measure the networks and write docs/networks.md.
 	$(PY) -m training.evaluate
 
 judges: | $(PY) ## The independent judges of photographs, in an environment of their own, .judges.

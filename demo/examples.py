@@ -33,9 +33,9 @@ class Example:
 
 
 EXAMPLES = (
-    Example("a photograph of a woman with long dark hair", photo="female-45"),
-    Example("a photograph of a man in a blue shirt", photo="male-13"),
     Example("a photograph of a woman in a garden", photo="female-28"),
+    Example("a photograph of a man in a blue shirt", photo="male-13"),
+    Example("a photograph of a woman with long dark hair", photo="female-45"),
     Example("a photograph of a young man", photo="male-5"),
     Example("a photograph of an older woman", photo="female-33"),
     Example("a photograph of a man with a goatee", photo="male-79"),

@@ -25,11 +25,11 @@ __all__ = ["main"]
 
 EXAMPLES = ROOT / "demo" / "examples"
 FOLDER = ROOT / "docs" / "pictures"
-FIRST = ("female-45", "red hair")  # what the Space opens with
+FIRST = ("female-28", "red hair")  # what the Space opens with
 # One row a person; the last picture of a row is where the last edit changed the photograph.
 FRONT = {
-    "female-45": ("red hair", "sunglasses", "a laughing face", "a beanie"),
-    "male-5": ("an old face", "round glasses", "a full beard", "a sun hat"),
+    "female-28": ("red hair", "sunglasses", "a laughing face", "a beanie"),
+    "male-13": ("an old face", "round glasses", "a full beard", "a sun hat"),
 }
 METHODS_SHOWN = ("male-79", "sunglasses")
 SHEETS = ROOT / "docs" / "sheets"
