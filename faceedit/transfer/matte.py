@@ -12,10 +12,7 @@ import numpy as np
 
 COARSE = 192  # px; coefficients of the guided filter are smooth, this many columns hold them
 SURE = 0.95  # alpha from which a pixel shows the region alone
-SKIN_REACH, INNER_REACH = (
-    1.0,
-    0.8,
-)  # of the radius: how far hair's edge may be off over skin, in hair
+INNER_REACH = 0.8  # of the radius: how far inside of hair its edge may be
 SPECK = 0.02  # share of the largest piece of hair below which another one is none
 SHADE = 0.5  # of the way from skin's colour to hair's: as far as shade on skin leads
 DOUBT = (0.06, 0.92)  # of the filter's answer: below and above it is 0 and 1
@@ -38,11 +35,7 @@ def guided_matte(
     likely = chance > 0.5
     if not likely.any():
         return alpha
-    rows, columns = np.flatnonzero(likely.any(1)), np.flatnonzero(likely.any(0))
-    pad = int(np.ceil(3 * radius)) + 2
-    box = np.s_[
-        max(rows[0] - pad, 0) : rows[-1] + pad + 1, max(columns[0] - pad, 0) : columns[-1] + pad + 1
-    ]
+    box = _box_around(likely, 3 * radius)
     inside = _filtered(image[box], np.clip((chance[box] - 0.25) * 2, 0, 1), radius, even)
     low, high = DOUBT
     inside = np.clip((inside - low) / (high - low), 0, 1)
@@ -99,6 +92,16 @@ def _near(likely: np.ndarray, radius: float) -> np.ndarray:
     return np.clip(2 - 1.5 * distance / radius, 0, 1)
 
 
+def _box_around(likely: np.ndarray, reach: float) -> tuple[slice, slice]:
+    """Return the rows and columns that hold a region, [h, w] bool, and what lies around it, px."""
+    rows, columns = np.flatnonzero(likely.any(1)), np.flatnonzero(likely.any(0))
+    pad = int(np.ceil(reach)) + 2
+    return (
+        slice(max(rows[0] - pad, 0), rows[-1] + pad + 1),
+        slice(max(columns[0] - pad, 0), columns[-1] + pad + 1),
+    )
+
+
 def hair_matte(
     image: np.ndarray, chance: np.ndarray, bare: np.ndarray, radius: float
 ) -> np.ndarray:
@@ -118,11 +121,7 @@ def hair_matte(
     likely = _without_specks(chance > 0.5)
     if not likely.any():
         return alpha
-    rows, columns = np.flatnonzero(likely.any(1)), np.flatnonzero(likely.any(0))
-    pad = int(np.ceil(3 * radius)) + 2
-    box = np.s_[
-        max(rows[0] - pad, 0) : rows[-1] + pad + 1, max(columns[0] - pad, 0) : columns[-1] + pad + 1
-    ]
+    box = _box_around(likely, 3 * radius)
     alpha[box] = _between_colours(image[box], chance[box], likely[box], bare[box], radius)
     return alpha
 
@@ -144,9 +143,8 @@ def _between_colours(
     """Return `hair_matte` within a box that holds all of the hair, given where it is likely."""
     inside = cv2.distanceTransform(likely.astype(np.uint8), cv2.DIST_L2, 3)
     outside = cv2.distanceTransform((~likely).astype(np.uint8), cv2.DIST_L2, 3)
-    reach = np.where(bare > 0.5, SKIN_REACH * radius, radius)
     known = np.where(inside > INNER_REACH * radius, 1.0, 0.5).astype(np.float32)
-    known[outside > reach] = 0.0
+    known[outside > radius] = 0.0
     front, front_spread = _colours(image, known, radius, (SURE, 1.0))
     back, back_spread = _colours(image, known, radius, (0.0, 1 - SURE))
     way = front - back
@@ -160,7 +158,7 @@ def _between_colours(
     trusted = np.clip(length / (front_spread + back_spread + 1.0) - 0.5, 0, 1)
     parsed = np.clip((chance - 0.25) * 2, 0, 1)
     found = parsed + (told - parsed) * trusted
-    fading = np.clip(2 * (1 - outside / reach), 0, 1)  # no edge where the band ends
+    fading = np.clip(2 * (1 - outside / radius), 0, 1)  # no edge where the band ends
     sure = np.clip(2 * inside / (INNER_REACH * radius) - 1, 0, 1)  # lit strands are hair, too
     return (found * fading + (1 - found * fading) * sure).astype(np.float32)
 
