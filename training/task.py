@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from training.config import ConfigError, TrainConfig, build_options
 
-__all__ = ["NoOptions", "Phase", "Task", "Turn"]
+__all__ = ["NoOptions", "Phase", "SolvedTask", "Task", "Turn"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Task(ABC):
 
     @abstractmethod
     def turns(self) -> Sequence[Turn]:
-        """Return the turns; called once. Empty for tasks that only `fit`."""
+        """Return the turns; called once."""
 
     def phases(self) -> Sequence[Phase]:
         """Return the phases in order; called once."""
@@ -144,7 +144,7 @@ class Task(ABC):
         return self.averages[name] if name in self.averages else self.modules()[name]
 
     def fit(self) -> None:
-        """Learn without gradients (tasks without turns); runs where the steps would."""
+        """Learn without gradients; runs where the steps would, if there are no turns."""
         raise ConfigError(f"task {self.config.task!r} has neither turns nor a fit")
 
     def samples(self) -> PIL.Image.Image | None:
@@ -158,6 +158,22 @@ class Task(ABC):
     @abstractmethod
     def export(self, folder: Path) -> None:
         """Write the finished component (`config.json`, `model.safetensors`) into `folder`."""
+
+
+class SolvedTask(Task):
+    """A task that is solved at once by `fit`: nothing descends, and no batch is drawn."""
+
+    def turns(self) -> Sequence[Turn]:
+        """None."""
+        return ()
+
+    def batch(self, positions: range) -> Any:
+        """Never asked for."""
+        return positions
+
+    @abstractmethod
+    def fit(self) -> None:
+        """Solve it."""
 
 
 def total_loss(terms: dict[str, Tensor]) -> Tensor:

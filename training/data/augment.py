@@ -30,7 +30,6 @@ __all__ = [
     "some",
     "some_rows",
     "warp",
-    "warp_labels",
 ]
 
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601: share of red, green and blue in how bright a colour looks
@@ -215,13 +214,6 @@ def shade(image: Tensor, largest: float) -> Tensor:
 def warp(image: Tensor, grid: Tensor) -> Tensor:
     """Resample images on a grid; what lies outside repeats the border."""
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
-
-
-def warp_labels(labels: Tensor, grid: Tensor) -> Tensor:
-    """Resample labels [n, h, w] on the same grid, taking the nearest."""
-    x = labels[:, None].float()
-    x = F.grid_sample(x, grid, mode="nearest", padding_mode="border", align_corners=False)
-    return x[:, 0].to(labels.dtype)
 
 
 def cover(image: Tensor, share: float) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 from faceedit.backbones.photo_encoder import NARROW, Output
 from faceedit.world import SPECS, sample_attributes
 from faceedit.world.attributes import CIRCULAR, OLDEST, YOUNGEST
-from training.photographs.lessons import has_chroma
+from training.tasks.attribute_mapping import has_chroma
 
 __all__ = ["Examples", "fit_gate", "fit_reading", "outputs"]
 
@@ -110,10 +110,9 @@ class Examples:
 
     Attributes:
         seen: Sets of features, each [n, k].
-        values: [n, A] in the order of SPECS.
+        values: [n, A] in the order of SPECS; ages of photographs are those that show.
         known: [n, A] bool, what of the values is known.
         photographs: How many of the first are photographs; the others are renders.
-        ages: [photographs], years that show.
         coarse: [n, channels], the encoder's last map, averaged, for the gate.
     """
 
@@ -121,7 +120,6 @@ class Examples:
     values: Tensor
     known: Tensor
     photographs: int
-    ages: Tensor
     coarse: Tensor
 
     def photos(self, rows: Tensor) -> Examples:
@@ -132,7 +130,6 @@ class Examples:
             values=self.values[every],
             known=self.known[every],
             photographs=len(rows),
-            ages=self.ages[rows],
             coarse=self.coarse[every],
         )
 
@@ -198,9 +195,6 @@ def _off_labels(
     """Fit an attribute to labels, and to renders where the plan says so."""
     plan, photos, index = LABELLED[name], examples.photographs, list(SPECS).index(name)
     wanted = _wanted(name, examples.values)
-    if name == "age":
-        wanted = wanted.clone()
-        wanted[:photos, 0] = examples.ages
     counts = examples.known[:, index].float()
     counts[photos:] *= plan.renders * float(counts[:photos].sum()) / max(1, len(counts) - photos)
     known, bias = counts > 0, torch.zeros(wanted.shape[1])

@@ -33,6 +33,7 @@ __all__ = [
     "AttributeMappingConfig",
     "attributes_off_w",
     "give_directions",
+    "has_chroma",
     "load_attribute_mapping",
     "people_of_z",
     "save_attribute_mapping",
@@ -80,11 +81,21 @@ def embed(attributes: FaceAttributes) -> Tensor:
             columns.append(_on_circle(column))
         else:
             columns.append(column[:, None])
-        chroma = (name.replace("_hue", "_saturation"), name.replace("_hue", "_value"))
-        if name.endswith("_hue") and all(part in SPECS for part in chroma):
-            strength = attributes.column(chroma[0]) * attributes.column(chroma[1])
+        if has_chroma(name):
+            parts = _colorfulness(name)
+            strength = attributes.column(parts[0]) * attributes.column(parts[1])
             columns.append(_on_circle(column) * strength[:, None])
     return torch.cat(columns, dim=1)
+
+
+def has_chroma(name: str) -> bool:
+    """Tell whether `embed` gives a hue once more, times saturation and value."""
+    return name.endswith("_hue") and all(part in SPECS for part in _colorfulness(name))
+
+
+def _colorfulness(hue: str) -> tuple[str, str]:
+    """Return the names of the saturation and the value that belong to a hue."""
+    return hue.replace("_hue", "_saturation"), hue.replace("_hue", "_value")
 
 
 def _on_circle(turns: Tensor) -> Tensor:

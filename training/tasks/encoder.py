@@ -12,7 +12,6 @@ off a photo it fills in with what portraits are like.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,7 +46,6 @@ from training.sheets import contact_sheet
 from training.task import Phase, Task, Turn
 from training.tasks.attribute_mapping import attributes_off_w, load_attribute_mapping
 from training.tasks.attributes import Balance, reading_losses
-from training.tasks.encoder_photographs import PhotoTeacher
 from training.tasks.frozen import more_readers
 from training.tasks.generator_losses import (
     FLAT,
@@ -110,16 +108,6 @@ class EncoderOptions:
     readers: tuple[str, ...] = ()  # folders of more of them, beside the base's
     reader_jitter: float = 0.0  # strength of the shift, turn and grain through which they look
     heldout_images: int = 256
-    photographs: str = ""  # folder of labelled photographs to learn from too; none if empty
-    photo_batch_size: int = 14  # of them, beside the renders of every batch
-    photo_fold: int = -1  # those whose place leaves this, divided by `photo_folds`, are held out
-    photo_folds: int = 3
-    covered: float = 0.08  # share of the bare-headed renders that cloth is draped around
-    other_place: float = 0.2  # share of the renders with a photograph's background
-    weight_photo_w: float = 0.5  # as weight_w, of photographs
-    weight_photo_said: float = 0.6  # as weight_said, by what a person minds
-    weight_hold: float = 0.0  # of renders that are not changed: as the encoder gone on from
-    weight_photo_drawn: float = 0.0  # what the base's reader says of the portrait drawn
     init_weights: str = ""  # folder of an encoder of the same shape to go on from
 
     def __post_init__(self) -> None:
@@ -144,12 +132,8 @@ class EncoderStep(nn.Module):
         """Return the weighted terms."""
         (task,) = self._task
         options = task.options
-        lesson, rendered = None, batch.image
-        if task.teacher is not None:
-            batch, lesson = task.teacher.batch(batch)
         image, unknown = photograph(batch, options.camera_share)
-        seen = image if lesson is None else torch.cat([image, lesson.image])
-        code, code_photo = self.encoder(seen).split([len(image), len(seen) - len(image)])
+        code = self.encoder(image)
         off = code - task.exact(batch.attributes)
         delta_w = (code - code[:, :1])[:, 1:]
         terms = {
@@ -157,14 +141,6 @@ class EncoderStep(nn.Module):
             "said": options.weight_said * (off @ task.reading).square().mean(),
             "delta": options.weight_delta * delta_w.norm(dim=2).mean() / task.spread,
         }
-        if task.teacher is not None and lesson is not None:
-            terms |= task.teacher.terms(lesson, code_photo)
-        if task.former is not None:
-            same = (image == rendered).flatten(1).all(1)
-            with torch.no_grad():
-                former = task.former(image[same])
-            moved = ((code[same] - former) @ task.scales).square().mean((1, 2)).sum() / len(code)
-            terms["hold"] = options.weight_hold * moved
         if task.size:
             terms |= self.image_terms(batch, code, unknown)
         return terms
@@ -241,7 +217,7 @@ def leveling(w: Tensor, power: float) -> Tensor:
 
 
 def photograph(batch: WorldBatch, share: float) -> tuple[Tensor, Tensor]:
-    """Change a share of the renders as if they had been camera_share.
+    """Change a share of the renders as a camera and a life would.
 
     Args:
         batch: Renders.
@@ -287,22 +263,13 @@ class EncoderTask(Task):
         if self.options.init_weights:
             self.encoder = self._started(Path(self.options.init_weights))
         self.encoder.w_avg.copy_(self.generator.w_avg.cpu())
-        self.former = self._former() if self.options.weight_hold else None
         w = self._population()
         self.spread = float((w - w.mean(0)).square().mean().sqrt())  # of an entry from its mean
         self.scales = leveling(w, self.options.balance_directions)
         self.reading = attributes_off_w(self.attribute_mapping)
         self.balance = Balance(sample_attributes(POPULATION, seed=0).values, RARE_POWER)
-        self.teacher = PhotoTeacher(self) if self.options.photographs else None
         self.size = 0  # px of the drawn portrait; 0: none is drawn
         self.data: WorldShards
-
-    def _former(self) -> Encoder:
-        """Return the encoder that is gone on from, frozen."""
-        if not self.options.init_weights:
-            raise ConfigError("weight_hold is given, but no encoder to go on from: init_weights")
-        former: Encoder = _frozen(copy.deepcopy(self.encoder), self.device)
-        return former
 
     @torch.no_grad()
     def exact(self, attributes: FaceAttributes) -> Tensor:
@@ -386,10 +353,6 @@ class EncoderTask(Task):
     def enter(self, phase: Phase) -> None:
         """Set the size of the drawn portrait."""
         self.size = 0 if phase.name == "w" else int(phase.name.split()[0])
-        if self.teacher is not None:  # statistics of renders and photographs mixed fit neither
-            for module in self.encoder.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
 
     def open_data(self, recorded: dict[str, Any] | None) -> dict[str, Any]:
         """Open the training renders."""

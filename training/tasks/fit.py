@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from faceedit.optimization.effort import effort, within
 from faceedit.words.sentence import read
 from training.config import ConfigError, TrainConfig
 from training.sheets import contact_sheet, save_sheet
-from training.task import Task, Turn
+from training.task import SolvedTask
 from training.tasks.method import (
     HELDOUT,
     SHEET_FACES,
@@ -48,7 +47,7 @@ class FitOptions:
     method: dict[str, Any] = field(default_factory=dict)  # fields of the method's own config
 
 
-class FitTask(Task):
+class FitTask(SolvedTask):
     """Any fitted method of `faceedit.methods`."""
 
     options_class = FitOptions
@@ -71,14 +70,6 @@ class FitTask(Task):
     def modules(self) -> dict[str, nn.Module]:
         """The method with its buffers."""
         return {"method": self.method}
-
-    def turns(self) -> Sequence[Turn]:
-        """None: nothing descends."""
-        return ()
-
-    def batch(self, positions: range) -> Any:
-        """Never asked for."""
-        return positions
 
     @torch.no_grad()
     def fit(self) -> None:

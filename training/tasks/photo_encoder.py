@@ -6,11 +6,10 @@ fourth, four times, and the base's own reader reads what is drawn for those.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import PIL.Image
 import torch
@@ -30,7 +29,7 @@ from training.photographs.likeness import CHARACTER_MEASURES, character_scores, 
 from training.photographs.portraits import FOLDS, LabelledPhoto, PortraitFolder
 from training.photographs.reading import Examples, fit_gate, fit_reading, outputs
 from training.sheets import contact_sheet
-from training.task import Task, Turn
+from training.task import SolvedTask
 from training.tasks.attribute_mapping import attributes_off_w, load_attribute_mapping
 
 __all__ = ["PhotoEncoderOptions", "PhotoEncoderTask"]
@@ -54,7 +53,7 @@ class PhotoEncoderOptions:
     drawn: int = 500  # people whom the generator draws
 
 
-class PhotoEncoderTask(Task):
+class PhotoEncoderTask(SolvedTask):
     """Fits `PhotoEncoder` for the networks of the base."""
 
     options_class: ClassVar[type] = PhotoEncoderOptions
@@ -88,14 +87,6 @@ class PhotoEncoderTask(Task):
         """The network."""
         return {"photo_encoder": self.network}
 
-    def turns(self) -> Sequence[Turn]:
-        """None: nothing descends."""
-        return ()
-
-    def batch(self, positions: range) -> Any:
-        """Never asked for."""
-        return positions
-
     @torch.no_grad()
     def fit(self) -> None:
         """Look at photographs, their changed copies, renders and drawn people, and solve."""
@@ -124,7 +115,7 @@ class PhotoEncoderTask(Task):
         wide = torch.cat([_pixels(photo) for photo in self.photos]).to(self.device)
         people = [character_of(photo) for photo in self.photos]
         values = [torch.stack([person.values for person in people])]
-        known = [torch.stack([person.weights > 0 for person in people])]
+        known = [torch.stack([person.known for person in people])]
         images = [_framed(wide, size)]
         mirror = FaceAttributes(values[0]).mirror().values
         for i in range(o.changed):
@@ -135,13 +126,11 @@ class PhotoEncoderTask(Task):
         seen, coarse = self._look(torch.cat([*images, renders]))
         values.append(shown)
         known.append(torch.ones_like(shown, dtype=torch.bool))
-        ages = torch.tensor([float(photo.labels["visible_age"]) for photo in self.photos])
         return Examples(
             {name: part.cpu() for name, part in seen.items()},
             torch.cat(values),
             torch.cat(known),
             len(wide) * (o.changed + 1),
-            ages.repeat(o.changed + 1),
             coarse.cpu(),
         )
 
