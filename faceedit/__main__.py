@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 BASE = "faceedit/portraits-128"
 GAP = 8  # px between the pictures of a comparison
 TITLE = 22  # px above them, for the names
+PARSER_USE = ", finds regions of drawn faces; those of photographs are the segmenter's"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -409,7 +410,8 @@ def run_info(arguments: argparse.Namespace) -> int:
     say(f"base: {editor.base_folder}")
     for name, network in editor.backbones.present().items():
         millions = sum(tensor.numel() for tensor in network.state_dict().values()) / 1e6
-        say(f"  {name}: {millions:.2f} M numbers")
+        use = PARSER_USE if name == "face_parser" else ""
+        say(f"  {name}: {millions:.2f} M numbers{use}")
     say("methods:")
     for name, method in METHODS.items():
         state = editor.library.readiness(name)

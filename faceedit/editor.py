@@ -452,8 +452,10 @@ class FaceEditor:
         names = read_regions(mask)
         if names is None:
             return _aligned_mask(mask, portrait)
-        segmenter = self.library.require("segmenter", "a mask by name")
-        return region_mask(portrait.face.image, names, segmenter)
+        backbones = self.backbones.parsing(names)
+        if backbones.segmenter is None:
+            self.library.require("segmenter", "a mask by name")
+        return region_mask(portrait.face.image, names, backbones.segmenter)
 
     @torch.no_grad()
     def _scores(self, source: Face, edited: Face, sentence: Sentence) -> dict[str, float]:

@@ -85,7 +85,11 @@ class EditMethod(nn.Module, ABC):
 
     @classmethod
     def reading(cls, backbones: Backbones) -> Backbones:
-        """Return the networks with a CLIP that sees images as the paper's code feeds them."""
+        """Return the networks as the paper's code uses them.
+
+        CLIP sees images as it feeds them, and regions are found by the base's own face parser.
+        """
+        backbones = backbones.parsing()
         if not isinstance(backbones.clip, Clip):
             return backbones
         return replace(backbones, clip=backbones.clip.fed(cls.pixels))

@@ -47,7 +47,7 @@ class Place:
         """Say how to get a network."""
         if not self.official or self.base is None:
             return f"load a base that has one, like {RENDERED}; or `{self.setup}`"
-        if name in ("generator", "encoder", "clip", "identity"):
+        if name in ("generator", "encoder", "clip", "identity", "face_parser"):
             return f"`{self.setup}` brings it"
         if name in ("segmenter", "landmarks"):
             return f"it is taken from {RENDERED}; `hf download {RENDERED}` brings that here"

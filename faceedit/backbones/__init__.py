@@ -32,6 +32,7 @@ class Backbones:
     encoder: Any = None  # image -> w_plus
     photo_encoder: Any = None  # photograph, and what the others see in it -> w_plus
     segmenter: Any = None  # image -> region logits
+    face_parser: Any = None  # drawn face -> region logits; in the segmenter's place where it can be
     landmarks: Any = None  # image -> named points of the face
     attributes: Any = None  # image -> what it shows, by name
     diffusion: Any = None  # the denoising network of the diffusion methods
@@ -49,6 +50,17 @@ class Backbones:
                 "`faceedit info` says how to get it"
             )
         return network
+
+    def parsing(self, names: Iterable[str] = ()) -> Self:
+        """Return the networks with the one that reads drawn faces as `segmenter`.
+
+        That is the base's `face_parser` where it has one that knows all these regions; the
+        segmenter of photographs knows some that it does not, like beards.
+        """
+        parser = self.face_parser
+        if parser is None or not set(names) <= set(parser.config.regions):
+            return self
+        return replace(self, segmenter=parser)
 
     def present(self) -> dict[str, nn.Module]:
         """Return the networks that are loaded, by name."""
@@ -154,6 +166,7 @@ _LOADERS: dict[str, Callable[[Path], nn.Module]] = {
     "encoder": _load_module("encoder", "Encoder"),
     "photo_encoder": _load_module("photo_encoder", "PhotoEncoder"),
     "segmenter": _load_module("segmenter", "Segmenter"),
+    "face_parser": _load_module("face_parser", "FaceParser"),
     "landmarks": _load_module("landmarks", "Landmarker"),
     "attributes": _load_module("attributes", "AttributeReader"),
     "diffusion": _load_diffusion,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,38 @@ class SegmenterConfig:
         return self.fold * 2 ** (len(self.widths) - 1)
 
 
-class Segmenter(UNet):
+class RegionReader(nn.Module):
+    """What a network that labels pixels with the names in `config.regions` can be asked for."""
+
+    config: Any
+
+    def segment(self, image: Tensor) -> Tensor:
+        """Return the likeliest label of every pixel, [n, h, w] uint8."""
+        labels: Tensor = self(image).argmax(1).to(torch.uint8)
+        return labels
+
+    def mask(self, image: Tensor, *names: str) -> Tensor:
+        """Return the probability that a pixel belongs to any of some regions.
+
+        Args:
+            image: Portraits, [n, 3, h, w], RGB in [-1, 1].
+            names: Region names.
+
+        Returns:
+            [n, 1, h, w] in [0, 1].
+
+        Raises:
+            ValueError: If a region is unknown.
+        """
+        known = self.config.regions
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"unknown regions {unknown}; choose from {known}")
+        labels = [known.index(name) for name in names]
+        chance: Tensor = self(image).softmax(1)[:, labels].sum(1, keepdim=True)
+        return chance
+
+
+class Segmenter(RegionReader, UNet):
     """Labels every pixel of a portrait with a region."""
 
     config_class: ClassVar[type[SegmenterConfig]] = SegmenterConfig
@@ -113,26 +144,3 @@ class Segmenter(UNet):
             return logits
         smaller = size[0] < logits.shape[-2]
         return F.interpolate(logits, size, mode="bilinear", align_corners=False, antialias=smaller)
-
-    def segment(self, image: Tensor) -> Tensor:
-        """Return the likeliest label of every pixel, [n, h, w] uint8."""
-        return self(image).argmax(1).to(torch.uint8)
-
-    def mask(self, image: Tensor, *names: str) -> Tensor:
-        """Return the probability that a pixel belongs to any of some regions.
-
-        Args:
-            image: Portraits, [n, 3, h, w], RGB in [-1, 1].
-            names: Region names.
-
-        Returns:
-            [n, 1, h, w] in [0, 1].
-
-        Raises:
-            ValueError: If a region is unknown.
-        """
-        unknown = [name for name in names if name not in self.config.regions]
-        if unknown:
-            raise ValueError(f"unknown regions {unknown}; choose from {self.config.regions}")
-        labels = [self.config.regions.index(name) for name in names]
-        return self(image).softmax(1)[:, labels].sum(1, keepdim=True)

@@ -21,6 +21,7 @@ NETWORKS = {
     "psp": "the encoder of pixel2style2pixel (psp_ffhq_encode.pt)",
     "w-encoder": "an encoder into w (faces_w_encoder.pt)",
     "ir-se50": "ArcFace's face recognition (model_ir_se50.pth)",
+    "bisenet": "BiSeNet's face parser (79999_iter.pth of face-parsing.PyTorch)",
     "clip": "OpenAI's CLIP (ViT-B-32.pt and bpe_simple_vocab_16e6.txt.gz)",
 }
 METHODS = {

@@ -114,6 +114,8 @@ def _add_network(
         network = networks.convert_clips(source, vocabularies)
     elif kind == "ir-se50":
         network = networks.convert_recognition(source)
+    elif kind == "bisenet":
+        network = networks.convert_parser(source)
     else:
         network = networks.convert_encoders(source, kind, _layers(into))
     networks.check_sizes(network, into)

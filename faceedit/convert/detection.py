@@ -35,6 +35,7 @@ SIGNS = (
     ("text_projection", "clip"),
     ("text_projection.weight", "clip"),
     ("output_layer.3.weight", "ir-se50"),
+    ("cp.resnet.conv1.weight", "bisenet"),
     ("synthesis.b4.const", "stylegan2"),
     ("input.input", "stylegan2"),
 )

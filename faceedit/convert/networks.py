@@ -17,11 +17,13 @@ from faceedit import hub
 from faceedit.backbones.clip import Clip, ClipConfig
 from faceedit.backbones.clip_tokenizer import TOKENIZER, ClipTokenizer, build_tokenizer
 from faceedit.backbones.encoder import Encoder, EncoderConfig
+from faceedit.backbones.face_parser import FaceParser
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from faceedit.convert.clip import clip_config, convert_clip
 from faceedit.convert.detection import part, tensors_of
 from faceedit.convert.encoder import convert_encoder
+from faceedit.convert.face_parser import convert_face_parser, face_parser_config
 from faceedit.convert.identity import convert_identity
 from faceedit.convert.pickles import FileError, Inert
 from faceedit.convert.reading import Source, attributes, module_tensors, read_merges
@@ -34,6 +36,10 @@ BYTES = (
 )
 CODES = {"e4e": "delta", "psp": "absolute", "w-encoder": "single"}
 W_AVG_SEED = 0
+PARSER_READS = (
+    "it finds the regions of drawn faces, for masks by name and for trainings; photographs are "
+    "still read by the network of faceedit/portraits-128, which sees beards and what is around"
+)
 
 
 @dataclass(frozen=True)
@@ -235,6 +241,14 @@ def convert_recognition(source: Source) -> Network:
     config = IdentityConfig(embedding_dim=dimensions, input_size=size, **sizes)
     state = convert_identity(tensors, config.units)
     return Network("identity", filled(lambda: Identity(config), state))
+
+
+def convert_parser(source: Source) -> Network:
+    """Return BiSeNet's face parser."""
+    tensors = tensors_of(source)
+    config = face_parser_config(tensors)
+    network = filled(lambda: FaceParser(config), convert_face_parser(tensors))
+    return Network("face_parser", network, (PARSER_READS,))
 
 
 def convert_clips(source: Source, others: Sequence[Path]) -> Network:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from faceedit.backbones.clip import Clip
 from faceedit.backbones.encoder import Encoder
+from faceedit.backbones.face_parser import FaceParserConfig
 from faceedit.backbones.identity import Identity
 from faceedit.backbones.stylegan2 import Generator
 
@@ -106,6 +107,72 @@ def encoder(network: Encoder) -> dict[str, Tensor]:
             layer = {"medium": "latlayer1", "fine": "latlayer2"}[parts[0].removeprefix("lateral_")]
             out[f"{layer}.{parts[1]}"] = tensor
     return out
+
+
+class Drawn(dict[str, Tensor]):
+    """A state_dict that grows layer by layer: random numbers, or nothing but shapes on "meta"."""
+
+    def __init__(self, draw: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.draw = draw
+
+    def tensor(self, *shape: int) -> Tensor:
+        return torch.randn(*shape, generator=self.draw, device="cpu" if self.draw else "meta")
+
+    def conv(self, name: str, before: int, width: int, kernel: int) -> None:
+        drawn = self.tensor(width, before, kernel, kernel)
+        self[f"{name}.weight"] = drawn / (before * kernel**2) ** 0.5
+
+    def norm(self, name: str, width: int) -> None:
+        self[f"{name}.weight"] = 1 + 0.2 * self.tensor(width)
+        self[f"{name}.bias"] = 0.2 * self.tensor(width)
+        self[f"{name}.running_mean"] = 0.2 * self.tensor(width)
+        self[f"{name}.running_var"] = 0.5 + 0.2 * self.tensor(width).abs()
+        self[f"{name}.num_batches_tracked"] = torch.tensor(0)
+
+    def layer(self, name: str, before: int, width: int, kernel: int = 3) -> None:
+        self.conv(f"{name}.conv", before, width, kernel)
+        self.norm(f"{name}.bn", width)
+
+
+def bisenet(config: FaceParserConfig, draw: torch.Generator | None = None) -> dict[str, Tensor]:
+    """Return a state_dict of face-parsing.PyTorch's BiSeNet; without `draw` only its shapes."""
+    out = Drawn(draw)
+    widths, context, classes = config.widths, config.context, len(config.classes)
+    _resnet(out, widths, config.units)
+    for name, width in (("arm16", widths[2]), ("arm32", widths[3])):
+        out.layer(f"cp.{name}.conv", width, context)
+        out.conv(f"cp.{name}.conv_atten", context, context, 1)
+        out.norm(f"cp.{name}.bn_atten", context)
+    out.layer("cp.conv_head32", context, context)
+    out.layer("cp.conv_head16", context, context)
+    out.layer("cp.conv_avg", widths[3], context, 1)
+    joined = 2 * context
+    out.layer("ffm.convblk", widths[1] + context, joined, 1)
+    out.conv("ffm.conv1", joined, joined // 4, 1)
+    out.conv("ffm.conv2", joined // 4, joined, 1)
+    heads = (("conv_out", joined, joined), ("conv_out16", context, 64), ("conv_out32", context, 64))
+    for name, source, width in heads:
+        out.layer(f"{name}.conv", source, width)
+        out.conv(f"{name}.conv_out", width, classes, 1)
+    return dict(out)
+
+
+def _resnet(out: Drawn, widths: Iterable[int], units: Iterable[int]) -> None:
+    """Add a ResNet's tensors by torchvision's names."""
+    before = next(iter(widths))
+    out.conv("cp.resnet.conv1", 3, before, 7)
+    out.norm("cp.resnet.bn1", before)
+    for stage, (width, count) in enumerate(zip(widths, units, strict=True), start=1):
+        for unit in range(count):
+            name = f"cp.resnet.layer{stage}.{unit}"
+            for number, source in ((1, before), (2, width)):
+                out.conv(f"{name}.conv{number}", source, width, 3)
+                out.norm(f"{name}.bn{number}", width)
+            if unit == 0 and stage > 1:
+                out.conv(f"{name}.downsample.0", before, width, 1)
+                out.norm(f"{name}.downsample.1", width)
+            before = width
 
 
 def openai_clip(clip: Clip) -> dict[str, Tensor]:

@@ -20,12 +20,14 @@ import torch
 from faceedit.backbones.clip import Clip, ClipConfig
 from faceedit.backbones.clip_tokenizer import build_tokenizer
 from faceedit.backbones.encoder import Encoder, EncoderConfig
+from faceedit.backbones.face_parser import FaceParserConfig
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from tests.convert import files
 
 SMALL_GENERATOR = {"resolution": 256, "z_dim": 32, "w_dim": 32, "mapping_layers": 2,
                    "channel_base": 1024, "channel_max": 32}  # fmt: skip
+SMALL_PARSER = {"widths": (8, 12, 16, 24), "context": 8}
 SMALL_BODY = {"widths": (8, 16, 24, 32), "units": (2, 2, 2, 2), "squeeze": 4}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("a", "face", "red", "hair", "smiling", "blonde", "with", "old", "person")
@@ -89,6 +91,8 @@ def write_official(folder: Path, full: bool = False) -> Path:
         _write_base(folder, generator, encoder, identity, clip)
         _write_directions(folder, generator, clip.embed_dim)
         _write_mappers(folder, generator)
+        parser = FaceParserConfig(**({} if full else SMALL_PARSER))
+        torch.save(files.bisenet(parser, torch.default_generator), folder / "79999_iter.pth")
     return folder
 
 

@@ -53,7 +53,9 @@ def test_misspelt_list_is_named(tmp_path):
 # ------------------------------------------------------------------------- what it makes
 def test_files_become_a_base_and_every_method_beside_it(made):
     config = hub.read_base(made / "base")
-    assert set(config["components"]) == {"generator", "encoder", "clip", "identity"}
+    assert set(config["components"]) == {
+        "generator", "encoder", "clip", "identity", "face_parser",
+    }  # fmt: skip
     assert config["framing"] == "ffhq" and config["resolution"] == 256
     assert config["converted_from"]["encoder"]["kind"] == "e4e"
     for name in METHODS:

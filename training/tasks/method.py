@@ -258,17 +258,21 @@ def frozen_backbones(
     base, names = config.base_path, read_networks(method)
     components = hub.read_base(base)["components"]
     present = [name for name in names if name in components]
-    backbones = with_photograph_readers(load_backbones(base, present), base)
-    missing = sorted(set(names) - set(backbones.present()) - set(spared))
+    backbones = method.reading(with_photograph_readers(load_backbones(base, present), base))
+    missing = sorted(set(names) - set(backbones.present()) - {"face_parser", *spared})
     if missing:
         place = place_of(base)
         needs = "; ".join(f"{name}: {place.network(name)}" for name in missing)
         raise ConfigError(
             f"--task {config.task} needs networks that {base} lacks: {', '.join(missing)}. {needs}"
         )
-    return method.reading(backbones).to(device)
+    return backbones.to(device)
 
 
 def read_networks(method: type[EditMethod]) -> list[str]:
-    """Return the networks that a training reads: the method's, and those of faces and sentences."""
-    return sorted(method.needs | {"generator", "clip"})
+    """Return the networks that a training reads: the method's, and those of faces and sentences.
+
+    A base's own face parser reads drawn faces in the segmenter's place; few bases have one.
+    """
+    parsers = {"face_parser"} if "segmenter" in method.needs else set()
+    return sorted(method.needs | {"generator", "clip"} | parsers)
