@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 
 from demo import compare, compose, examples, guide, stage
-from demo.doors import Doors, NothingFetched
+from demo.doors import Doors, NothingFetched, refuse_unfit
 from demo.files import KEPT, ResultFiles
 from demo.inputs import PHOTOGRAPHIC, PRIVATE, REGIONS, Inputs
 from demo.loading import Loader
@@ -211,7 +212,10 @@ class App:
 
     def launch(self, page: gr.Blocks, **settings: Any) -> str:
         """Serve the page and return its address; see gradio's `launch` for the settings."""
-        guards = {"middleware": [Middleware(NothingFetched)]}
+        guards = {
+            "middleware": [Middleware(NothingFetched)],
+            "exception_handlers": {RequestValidationError: refuse_unfit},
+        }
         _, url, _ = page.launch(
             app_kwargs=guards,
             max_file_size="30mb",

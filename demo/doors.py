@@ -22,6 +22,8 @@ from urllib.parse import unquote
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from demo.words import FAULT
 
@@ -191,6 +193,16 @@ def visitor_of(call: dict[str, Any]) -> str | None:
     if session is None or session == call.get("event_id") or headers.get("x-gradio-user") == "mcp":
         return None
     return str(session)
+
+
+async def refuse_unfit(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request whose body is not of the form that it must have.
+
+    The usual answer repeats the body and cannot be written where that holds an infinite number or
+    half of a surrogate pair.
+    """
+    del request, error
+    return JSONResponse({"detail": UNFIT}, status_code=422)
 
 
 class NothingFetched:

@@ -4,9 +4,18 @@ Catch `FaceEditError` for all of them. Those that report a bad value are `ValueE
 code that knows nothing of this package still catches them by the usual name.
 """
 
+LONGEST = 1500  # characters of a message: what was given may be a whole book
+
 
 class FaceEditError(Exception):
-    """Anything that faceedit reports to its user."""
+    """Anything that faceedit reports to its user; the middle of a very long message is left out."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) <= LONGEST:
+            return text
+        left_out = f" ... {len(text) - LONGEST:,} more characters ... "
+        return f"{text[: LONGEST // 2]}{left_out}{text[-LONGEST // 2 :]}"
 
 
 class RequestError(FaceEditError, ValueError):

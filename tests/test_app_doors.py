@@ -299,3 +299,12 @@ def test_assistants_get_nothing_else_either(space, planted, bait):  # noqa: F811
     assert any(worked)  # gradio cannot hand over the answers that come with a state
     assert Bait.fetched == []
     page.close()
+
+
+@pytest.mark.parametrize(
+    "body", ['{"data": Infinity}', '{"data": NaN}', '{"data": "\\ud800"}', "7"]
+)
+def test_a_request_of_the_wrong_form_is_told_so_whatever_it_holds(visitor, body):
+    for way in ("/call/edit", "/run/predict", "/queue/join", "/api/compare", "/cancel"):
+        answer = visitor.http.post(way, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in (404, 422) and len(answer.text) < 500, (way, answer.text)

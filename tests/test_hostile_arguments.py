@@ -80,3 +80,10 @@ def test_odd_seeds_devices_folders_and_lists_are_named(editor, base_folder):
 def test_one_name_is_no_list_of_names(editor):
     with pytest.raises(RequestError, match="list of names"):
         editor.compare(editor.sample(0), "red hair", "ffclip")
+
+
+def test_a_message_stays_short_however_much_was_given(editor):
+    for photo in ("a" * 5000, "no such file " * 1000):
+        with pytest.raises(FaceEditError) as told:
+            editor.edit(photo, "red hair")
+        assert photo[:60] in str(told.value) and len(str(told.value)) < 1600
