@@ -221,6 +221,7 @@ class App:
             max_file_size="30mb",
             max_threads=THREADS,
             run_history=False,
+            _frontend=False,  # else a machine that is busy for 3 s at the start is no localhost
             **settings,
         )
         return str(url)

@@ -106,7 +106,7 @@ class Compare:
             layers of the chosen result; where it acted; a zip of everything; the measures.
         """
         with plain_words():
-            methods = methods or []
+            methods = list(dict.fromkeys(methods or []))
             need(methods, "Tick at least one method.")
             editor = self.subjects.loader.get()
             subject = self.subjects.subject(photo, person, face_index)

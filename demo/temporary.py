@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 PREFIX, LOCK = "faceedit-space-", ".in-use"
 _KEPT_OPEN: list[TextIO] = []  # the lock ends with its file
+_asked_to_end = False
 
 
 def own_temporary_folder() -> Path:
@@ -39,9 +40,24 @@ def own_temporary_folder() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
     _KEPT_OPEN.append(lock)
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else nothing that atexit knows is done
+    atexit.register(_clean, folder)
+    signal.signal(signal.SIGTERM, _end)
     return folder
+
+
+def _end(*_: object) -> None:
+    """Exit as a program does that has come to its end: a signal alone would skip `atexit`."""
+    global _asked_to_end
+    _asked_to_end = True
+    sys.exit(0)
+
+
+def _clean(folder: Path) -> None:
+    """Delete the folder; what was registered later has been done before."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if _asked_to_end:  # threads that still compute would abort the interpreter with an error
+        logging.shutdown()
+        os._exit(0)
 
 
 def sweep(parent: Path) -> int:

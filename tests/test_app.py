@@ -141,6 +141,12 @@ def test_every_method_is_a_tile_with_its_time_and_measures(client, photo):
     assert "closer" in best or "Best" in best
 
 
+def test_a_method_that_is_asked_for_again_and_again_runs_once(client, editor, photo):
+    del editor.asked[:]
+    *_, facts = ask(client, photo, methods=METHODS[:1] * 500)
+    assert len(facts) == len(editor.asked) == 1
+
+
 def test_results_come_one_after_another(client, photo):
     job = client.submit(photo=photo, prompt="red hair", methods=METHODS, api_name="/compare")
     job.result()
@@ -183,13 +189,17 @@ def test_a_mask_and_the_layers_are_shown(client, photo):
     assert "moves layer 3 most" in layers
 
 
-def test_the_zip_holds_all_pictures_and_the_settings(client, photo):
-    *_, packed, _ = ask(client, photo, strength=2)
+def test_the_zip_holds_all_pictures_and_the_settings_under_names_of_ours(client, tmp_path):
+    photo = tmp_path / "..\\..\\..%2fup.png"
+    Image.new("RGB", (40, 30), "green").save(photo)
+    *_, packed, _ = ask(client, handle_file(photo), "../../red hair", strength=2)
     with zipfile.ZipFile(packed) as opened:
         names = set(opened.namelist())
         settings = json.loads(opened.read("settings.json"))
+    made = {f"{name}{end}.png" for name in METHODS for end in ("", "_photo", "_mask")}
     assert {"before.png", "redrawn.png", f"{METHODS[0]}.png", f"{METHODS[0]}_photo.png"} <= names
-    assert settings["prompt"] == "red hair"
+    assert names <= made | {"before.png", "redrawn.png", "settings.json"}
+    assert settings["prompt"] == "../../red hair"
     assert settings["strength"] == 2
     assert settings["results"][1]["name"] == METHODS[1]
 

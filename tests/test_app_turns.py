@@ -1,13 +1,17 @@
 """Quick edits never wait for slow ones, and nobody is computed for who has left."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import gradio as gr
+import httpx
 import pytest
 import torch
 
@@ -17,6 +21,7 @@ from demo.temporary import LOCK, PREFIX, sweep
 from demo.turns import Turns, VisitorLeftError
 
 STEPS = 40
+ROOT = Path(__file__).parents[1]
 
 
 class Edit(threading.Thread):
@@ -136,6 +141,34 @@ def test_temporary_files_go_with_the_process_or_with_the_next_one(tmp_path):
         assert os.path.exists(folder)
         assert sweep(tmp_path) == 0  # in use
         child.send_signal(number)
-        child.wait()
+        assert child.wait() == (0 if number == signal.SIGTERM else -number)
         assert len(list(tmp_path.glob(f"{PREFIX}*"))) == left
     assert sweep(tmp_path) == 1 and LOCK
+
+
+@pytest.mark.slow
+def test_a_space_that_is_told_to_end_while_it_computes_leaves_nothing(base_folder, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    environment |= {"GRADIO_SERVER_PORT": str(port), "FACEEDIT_REPO": str(base_folder)}
+    space = subprocess.Popen([sys.executable, "app.py"], env=environment, cwd=ROOT)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/gradio_api", timeout=300) as http:
+            while True:
+                with contextlib.suppress(httpx.ConnectError):
+                    http.get("/info").raise_for_status()
+                    break
+                time.sleep(0.5)
+            data = [None, 7, -1, "red hair", "", ["tedigan"], 1, True, 0]
+            event = http.post("/call/compare", json={"data": data}).json()["event_id"]
+            with http.stream("GET", f"/call/compare/{event}") as answer:
+                next(line for line in answer.iter_lines() if "TediGAN" in line)  # it computes
+                assert list(tmp_path.glob(f"{PREFIX}*/**/*.png"))
+                space.terminate()
+                begun = time.monotonic()
+                assert space.wait(60) == 0 and time.monotonic() - begun < 20
+        assert not list(tmp_path.glob(f"{PREFIX}*"))
+    finally:
+        space.kill()
