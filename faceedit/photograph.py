@@ -16,12 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 from faceedit.backbones import Backbones
-from faceedit.photo import load_mask
+from faceedit.photo import keep_outside, load_mask
 from faceedit.photo.regions import REACH, labels_of, read_regions
-from faceedit.portrait import Portrait
+from faceedit.portrait import Portrait, pasted
 from faceedit.transfer import Asked, Readers, Scene, View, carry, read_scene
 from faceedit.transfer.readers import readers_of, remembering
-from faceedit.types import Face
+from faceedit.types import EditRequest, Face, Output, Sentence
 from faceedit.words.worn import named_parts, speaks_of_parts_only, topics
 
 BEGINS = 0.2  # strength from which a state that the sentence names is made up for
@@ -30,6 +30,7 @@ UNCHANGED = (
     "Nothing changed: the drawn face hardly differs after this edit, or the photograph shows it "
     "already. Try more strength, another method (compare) or other words."
 )
+NOT_PARSED = "this base has no network that finds the regions of a photo; the face was pasted in"
 REMEMBERED = 2  # photographs whose regions are kept: each is some 60 MB
 
 
@@ -48,6 +49,32 @@ class Photographs:
 
     _views: OrderedDict[Hashable, tuple[Any, View]] = field(default_factory=OrderedDict)
     _readers: tuple[Backbones, Readers] | None = None
+
+    def after(
+        self,
+        portrait: Portrait,
+        source: Face,
+        edited: Face,
+        backbones: Backbones,
+        sentence: Sentence,
+        request: EditRequest,
+        output: Output,
+    ) -> Outcome | None:
+        """Return the photo after an edit; None for a face that no photo shows, or if unwanted."""
+        if portrait.photo is None or portrait.aligned is None or output is Output.CHARACTER:
+            return None
+        mask = request.mask
+        if output is Output.PASTED:
+            image = pasted(portrait, source, edited)
+            if mask is not None and read_regions(mask) is None:
+                image = keep_outside(portrait.photo, image, load_mask(mask))
+            return Outcome(image)
+        if backbones.segmenter is None:
+            return Outcome(pasted(portrait, source, edited), notes=(NOT_PARSED,))
+        prompt, strength = sentence.prompt[0], request.strength
+        return self.carried(
+            portrait, source, edited, backbones, mask, prompt=prompt, strength=strength
+        )
 
     def carried(
         self,

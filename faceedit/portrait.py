@@ -38,6 +38,12 @@ class Portrait:
     key: Hashable = None  # of the photo and the face in it, where an editor remembers them
     networks: Backbones | None = None  # with a generator that was tuned to the photo; None = usual
 
+    def drawn_by(self, backbones: Backbones) -> Backbones:
+        """Return the networks of now, with the generator that was tuned to the photo, if any."""
+        if self.networks is None:
+            return backbones
+        return replace(backbones, generator=self.networks.generator)
+
     def source(self, space: Space, backbones: Backbones) -> Face:
         """Return the face for a method of that space; its image is what is seen now."""
         if space is Space.X_T and self.aligned is not None and self.extra is None:

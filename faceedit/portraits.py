@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from faceedit import pivotal
-from faceedit.inversion import invert, to_tensor
+from faceedit import arguments, pivotal
+from faceedit.inversion import MAX_REFINE_STEPS, invert, to_tensor
 from faceedit.library import Library
-from faceedit.photo import align
+from faceedit.photo import Photo, align, load_photo
 from faceedit.portrait import Portrait
 from faceedit.types import Space
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 SEARCHED = "this base has no encoder, so the face is searched for by descent, which takes longer"
 REMEMBERED = 16  # inversions kept, the latest used; each is a few hundred kB
+MAX_FACES = 10_000  # in a photo
 TUNED = 2  # of them with a generator of their own
 
 
@@ -40,7 +41,7 @@ class Portraits:
 
     def found(
         self,
-        photo: PIL.Image.Image,
+        photo: Photo,
         library: Library,
         face_index: int | None,
         refine_steps: int,
@@ -49,26 +50,32 @@ class Portraits:
         """Return the face of a photo with its code; remembered by what the photo shows.
 
         Args:
-            photo: Upright, RGB.
+            photo: A path, a picture or an array.
             library: Has the networks.
             face_index: Which face of several, 0 is the largest.
             refine_steps: Steps of descent after the encoder.
             tuned: Whether the generator is tuned to the face, see `faceedit.pivotal`.
 
         Raises:
+            RequestError: If a number is out of its range.
+            PhotoError: If the photo cannot be read.
             NoFaceError: If there is none.
             MissingBackboneError: If the base has no generator.
         """
+        if face_index is not None:
+            face_index = arguments.whole(face_index, "face_index", 0, MAX_FACES)
+        refine_steps = arguments.whole(refine_steps, "refine_steps", 0, MAX_REFINE_STEPS)
+        image = load_photo(photo)
         if tuned and not refine_steps:
             refine_steps = pivotal.REFINE_STEPS  # a nearer pivot
-        digest = hashlib.blake2b(photo.tobytes(), digest_size=16).digest()
-        key = (digest, photo.size, face_index, refine_steps, tuned)
+        digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+        key = (digest, image.size, face_index, refine_steps, tuned)
         if key not in self.remembered:
-            portrait = _inverted(photo, library, face_index, refine_steps, key)
+            portrait = _inverted(image, library, face_index, refine_steps, key)
             self.remembered[key] = _tuned(portrait, library) if tuned else portrait
         self.remembered.move_to_end(key)
         self._forget()
-        return replace(self.remembered[key], photo=photo)
+        return replace(self.remembered[key], photo=image)
 
     def _forget(self) -> None:
         """Forget those that were not used for long, and generators sooner than codes."""

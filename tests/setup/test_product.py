@@ -14,6 +14,7 @@ from faceedit.errors import MissingBackboneError, RepoError, RequestError
 from faceedit.inversion import pixel_distance, search, to_tensor
 from faceedit.methods import METHODS
 from faceedit.methods.styleclip_optimization import OptimizationConfig
+from faceedit.waiting import compared
 from training.config import ROOT
 
 PHOTO = ROOT / "demo/examples/female-45.jpg"
@@ -78,8 +79,8 @@ def test_missing_network_names_this_base_and_the_command(made):
 
 
 def test_comparison_starts_no_long_descents_by_itself(editor, face, caplog, monkeypatch):
-    monkeypatch.setattr("faceedit.editor.LONG", 1e-6)
-    names = editor._compared("a smiling face", None)
+    monkeypatch.setattr("faceedit.waiting.LONG", 1e-6)
+    names = compared(editor.library, "a smiling face", None)
     assert names and all(METHODS[name].kind != "optimized" for name in names)
     assert "clip_pae (about" in caplog.text and "name them to run" in caplog.text
 
@@ -123,7 +124,7 @@ def test_descents_tell_their_steps_and_can_be_shortened(editor, face):
 
 
 def test_long_descent_says_so_before_it_begins(editor, face, caplog, monkeypatch):
-    monkeypatch.setattr("faceedit.editor.LONG", 1e-6)
+    monkeypatch.setattr("faceedit.waiting.LONG", 1e-6)
     editor.edit(face, "red hair", method="styleclip_optimization", steps=1)
     assert "takes about" in caplog.text and "styleclip_global answers at once" in caplog.text
 
