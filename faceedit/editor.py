@@ -23,6 +23,7 @@ from faceedit.photograph import Photographs
 from faceedit.portrait import Portrait, Step, after
 from faceedit.portraits import SEARCHED, Portraits
 from faceedit.progress import Listener, listening
+from faceedit.scores import Scores
 from faceedit.sharing import Sharing
 from faceedit.types import (
     MAX_SEED,
@@ -31,7 +32,6 @@ from faceedit.types import (
     Face,
     Latent,
     Output,
-    Sentence,
     Space,
     read_output,
 )
@@ -80,6 +80,7 @@ class FaceEditor(Sharing):
         self.dtype = precision(dtype)
         self._portraits = Portraits()
         self._photographs = Photographs()
+        self._scores = Scores()
 
     @classmethod
     def from_pretrained(
@@ -279,7 +280,7 @@ class FaceEditor(Sharing):
             changed=None if outcome is None else outcome.changed,
             doubts=doubts,
             notes=notes + (() if outcome is None else outcome.notes),
-            scores=self._scores(source, edited, sentence),
+            scores=self._scores.of(source, edited, sentence, self.backbones),
             seconds=time.perf_counter() - start,
             step=Step(portrait, source, edited, None if outcome is None else outcome.image),
         )
@@ -293,21 +294,6 @@ class FaceEditor(Sharing):
         if request.strength != 0:
             announce(method, self.library)
         return replace(request, method=method.name, variant=variant), method
-
-    @torch.no_grad()
-    def _scores(self, source: Face, edited: Face, sentence: Sentence) -> dict[str, float]:
-        """Measure an edit by the networks that the methods see, not by independent judges.
-
-        clip_score is the cosine of image and sentence, clip_gain how much the edit raised it,
-        identity the cosine of the two faces; higher is better for all three.
-        """
-        both = torch.cat([source.image, edited.image])
-        fits = self.backbones.clip.encode_image(both) @ sentence.target[0]
-        scores = {"clip_score": fits[1].item(), "clip_gain": (fits[1] - fits[0]).item()}
-        if self.backbones.identity is not None:
-            before, after = self.backbones.identity.embed(both)
-            scores["identity"] = (before @ after).item()
-        return scores
 
     # Comparing and drawing ------------------------------------------------------------------------
 
@@ -400,7 +386,7 @@ class FaceEditor(Sharing):
         """Move everything to `device`, like "cuda"; returns itself."""
         self.library.to(arguments.device(device))
         self._portraits.clear()
-        self._photographs = Photographs()
+        self._photographs, self._scores = Photographs(), Scores()
         return self
 
 

@@ -14,7 +14,9 @@ from faceedit.inversion import invert, pixel_distance, refine, to_space, to_tens
 from faceedit.method_repo import repo_of, save_method
 from faceedit.methods import METHODS
 from faceedit.photo.regions import region_mask
+from faceedit.scores import Scores
 from faceedit.types import Face, Latent, Space
+from faceedit.words.sentence import read
 
 pytestmark = pytest.mark.usefixtures("no_faces")
 OPTIMIZED = "styleclip_optimization"
@@ -60,6 +62,35 @@ def test_edit_gives_a_picture_as_large_as_the_photo(editor, drawing):
     assert result.request.method == FITTED
     assert result.seconds > 0
     assert set(result.scores) == {"clip_score", "clip_gain", "identity"}
+
+
+def test_later_edits_of_a_photo_look_at_its_face_no_more(editor, drawing):
+    first = editor.edit(drawing, "red hair")
+    seen = []
+    networks = editor.backbones
+    hooks = [
+        network.register_forward_pre_hook(lambda module, given: seen.append(module))
+        for network in (networks.identity, networks.clip.model.vision_model, networks.encoder)
+    ]
+    again = editor.edit(drawing, "red hair")
+    for hook in hooks:
+        hook.remove()
+    assert seen.count(networks.encoder) == 0
+    assert seen.count(networks.identity) == seen.count(networks.clip.model.vision_model) == 1
+    assert again.scores == first.scores
+    assert again.image.tobytes() == first.image.tobytes()
+
+
+def test_scores_compare_the_two_faces(editor):
+    face, other = editor.sample(1), editor.sample(2)
+    both = torch.cat([face.image, other.image])
+    sentence = read("red hair", "a face", editor.backbones.clip)
+    found = Scores().of(face, other, sentence, editor.backbones)
+    seen, known = editor.backbones.clip.encode_image(both), editor.backbones.identity(both)
+    fits = seen @ sentence.target[0]
+    assert found["clip_score"] == pytest.approx(float(fits[1]), abs=1e-6)
+    assert found["clip_gain"] == pytest.approx(float(fits[1] - fits[0]), abs=1e-6)
+    assert found["identity"] == pytest.approx(float(known[0] @ known[1]), abs=1e-6)
 
 
 def test_edit_with_zero_strength_gives_the_photo_back(editor, drawing):

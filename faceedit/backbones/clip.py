@@ -221,8 +221,19 @@ class Clip(nn.Module):
         return torch.tensor(padded, dtype=torch.long, device=self.model.logit_scale.device)
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Return unit embeddings [n, embed_dim] of token ids [n, length]."""
-        return F.normalize(self.model.text_features(tokens), dim=-1)
+        """Return unit embeddings [n, embed_dim] of token ids [n, length].
+
+        OpenAI's CLIP reads sentences of one length together: the 79 frames of a sentence differ in
+        length by half, and nothing that stands after an end token has a part in the result.
+        """
+        if self.config.wording != "web" or torch.is_grad_enabled():
+            return F.normalize(self.model.text_features(tokens), dim=-1)
+        ends = (tokens == self.config.end_token).int().argmax(dim=1)
+        rows = tokens.new_empty(len(tokens), self.embed_dim, dtype=self.model.logit_scale.dtype)
+        for end in ends.unique().tolist():
+            chosen = ends == end
+            rows[chosen] = self.model.text_features(tokens[chosen, : end + 1]).to(rows)
+        return F.normalize(rows, dim=-1)
 
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
         """Return unit embeddings [n, embed_dim] of sentences; see `tokenize` for long ones."""

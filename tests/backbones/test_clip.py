@@ -54,6 +54,19 @@ def test_embeddings_match_official_numbers(name):
         assert difference <= allowed
 
 
+@torch.no_grad()
+def test_clip_of_the_web_reads_sentences_of_one_length_together_and_the_same():
+    house = make_clip().eval()
+    web = make_clip().eval()
+    web.config = dataclasses.replace(web.config, wording="web")
+    texts = ["a", "red hair", "an old face", "a", "a photo of the red"]
+    seen = []
+    web.model.text_model.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
+    assert torch.allclose(web.encode_text(texts), house.encode_text(texts), atol=1e-6)
+    lengths = [len(ids) + 2 for ids in web.tokenizer.encode(texts)]
+    assert sorted(seen) == sorted((lengths.count(n), n) for n in set(lengths))
+
+
 @pytest.mark.parametrize(
     ("pixels", "official_name", "sizes"),
     [("styleclip", "styleclip", (32, 64, 128)), ("openai", "clippae", (64, 256))],

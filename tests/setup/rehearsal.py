@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from faceedit.backbones.encoder import Encoder, EncoderConfig
 from faceedit.backbones.face_parser import FaceParserConfig
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
+from faceedit.words.frames import IMAGENET
 from tests.convert import files
 
 SMALL_GENERATOR = {"resolution": 256, "z_dim": 32, "w_dim": 32, "mapping_layers": 2,
@@ -31,13 +33,16 @@ SMALL_PARSER = {"widths": (8, 12, 16, 24), "context": 8}
 SMALL_BODY = {"widths": (8, 16, 24, 32), "units": (2, 2, 2, 2), "squeeze": 4}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("a", "face", "red", "hair", "smiling", "blonde", "with", "old", "person")
+FRAMED = tuple(
+    dict.fromkeys(re.findall("[a-z]+", " ".join(IMAGENET)))
+)  # one token each, as in CLIP
 MAPPERS = {"purple_hair": "purple hair", "surprised": "surprised face"}
 
 
 def merges(count: int) -> Iterator[tuple[str, str]]:
-    """Yield so many merges of letters, first those of a few words, then any."""
+    """Yield so many merges of letters, first those of some words, then any."""
     made: dict[str, tuple[str, str]] = {}  # by what they make, which is a token
-    for word in WORDS:
+    for word in (*WORDS, *FRAMED):
         parts = [*word[:-1], f"{word[-1]}</w>"]
         while len(parts) > 1:
             made["".join(parts[:2])] = (parts[0], parts[1])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from faceedit import hub
 from faceedit.__main__ import main
 from faceedit.editor import FaceEditor
 from faceedit.errors import MissingBackboneError, RepoError, RequestError
@@ -76,6 +77,30 @@ def test_missing_network_names_this_base_and_the_command(made):
     assert "tedigan" not in bare.available()
     with pytest.raises(MissingBackboneError, match=rf"{made.name}/base lacks.*setup ffhq"):
         bare.method("tedigan")
+
+
+def test_base_of_a_generator_alone_says_what_every_method_needs(made, tmp_path, capsys):
+    base = tmp_path / "ffhq/base"
+    shutil.copytree(made / "base/generator", base / "generator")
+    hub.save_base(base, {"generator": "generator"}, framing="ffhq", converted_from={})
+    assert FaceEditor.from_pretrained(base).available() == []
+    assert main(["info", "--repo", str(base)]) == 0
+    lines = capsys.readouterr().out.split("methods:")[1].strip().splitlines()
+    assert len(lines) == len(METHODS) and all("; needs " in line for line in lines)
+    assert f"`python -m faceedit setup ffhq --into {base.parent}` brings it" in lines[0]
+    assert main(["edit", "sample:1", "red hair", "--repo", str(base)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "no method works with this base yet" in error
+
+
+def test_comparison_shows_every_method_that_works_and_can_be_shortened(made, tmp_path, capsys):
+    picture = tmp_path / "compared.png"
+    asked = ["compare", "sample:1", "purple hair", "--repo", str(made / "base")]
+    assert main([*asked, "--steps", "1", "-o", str(picture)]) == 0
+    output = capsys.readouterr().out
+    assert {name for name in METHODS if f"{name}: " in output} == WORK
+    with Image.open(picture) as sheet:
+        assert sheet.width > len(WORK) * sheet.height
 
 
 def test_comparison_starts_no_long_descents_by_itself(editor, face, caplog, monkeypatch):

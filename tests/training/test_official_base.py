@@ -1,12 +1,15 @@
 """Trainings on a base that lacks networks: they go without, or say what is missing."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from faceedit import hub
 from faceedit.backbones import load_backbones
+from faceedit.backbones.face_parser import FaceParser, FaceParserConfig
 from faceedit.editor import FaceEditor
 from faceedit.method_repo import load_method
 from faceedit.methods import METHODS
@@ -24,9 +27,9 @@ from training.config import (
     parse_config,
 )
 from training.loop.loop import Loop
-from training.tasks import task_class
+from training.tasks import task_class, task_names
 from training.tasks.fit import FitTask
-from training.tasks.method import edited_in_parts
+from training.tasks.method import edited_in_parts, frozen_backbones, read_networks
 from training.train import main
 
 
@@ -35,6 +38,15 @@ def bare(backbones, tmp_path_factory) -> Path:
     """A base with the networks that official weights bring, and none that reads faces."""
     folder = tmp_path_factory.mktemp("ffhq") / "base"
     return save_base(replace(backbones, segmenter=None, attributes=None, diffusion=None), folder)
+
+
+@pytest.fixture(scope="module")
+def lone(backbones, tmp_path_factory) -> Path:
+    """A base with a generator only, as its file alone makes one."""
+    folder = tmp_path_factory.mktemp("alone") / "base"
+    hub.save_network(backbones.generator, folder / "generator", half=False)
+    hub.save_base(folder, {"generator": "generator"}, framing="ffhq", resolution=32)
+    return folder
 
 
 def config(base, task, tmp_path, **changes):
@@ -126,6 +138,36 @@ def test_missing_network_is_one_line_and_not_a_traceback(bare, tmp_path, capsys)
     error = capsys.readouterr().err
     assert code == 2 and "needs networks that" in error and "attributes" in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("name", sorted(set(task_names()) & set(METHODS)))
+def test_every_training_says_what_a_lone_generator_lacks(lone, tmp_path, capsys, name):
+    out = str(tmp_path / "run")
+    code = main(["--task", name, "--base", str(lone), "--output_dir", out, "--cpu"])
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1, error
+    assert f"--task {name} needs networks that {lone} lacks" in error and "clip: " in error
+
+
+# ------------------------------------------------------------------------- regions
+@pytest.mark.parametrize("task", ["ffclip", "maniclip"])
+def test_trainings_that_keep_regions_read_the_best_parser_there_is(lone, backbones, tmp_path, task):
+    """The photograph parser is borrowed; a base's own face parser goes before it."""
+    folder = shutil.copytree(lone, tmp_path / "base")
+    for name in ("clip", "identity"):
+        network = getattr(backbones, name)
+        network.save(folder / name) if name == "clip" else hub.save_network(network, folder / name)
+    names = ("generator", "clip", "identity")
+    hub.save_base(folder, {name: name for name in names}, framing="ffhq", resolution=32)
+    read = frozen_backbones(config(folder, task, tmp_path), METHODS[task], torch.device("cpu"))
+    assert "beard" in read.segmenter.config.regions and read.face_parser is None
+    parser = FaceParser(FaceParserConfig(widths=(4, 4, 4, 4), units=(1, 1, 1, 1), context=4))
+    hub.save_network(parser, folder / "face_parser")
+    names = (*names, "face_parser")
+    hub.save_base(folder, {name: name for name in names}, framing="ffhq", resolution=32)
+    read = frozen_backbones(config(folder, task, tmp_path), METHODS[task], torch.device("cpu"))
+    assert isinstance(read.segmenter, FaceParser)
+    assert "face_parser" in read_networks(METHODS[task])  # so that a checkpoint remembers it
 
 
 def test_boundaries_are_fitted_to_scores_without_a_reader(bare, tmp_path):
