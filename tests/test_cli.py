@@ -66,7 +66,7 @@ def test_every_command_says_what_it_did_not_understand(command, repo, photo, tmp
 
 def test_the_command_lines_defaults_are_those_of_python():
     from faceedit import FaceEditor
-    from faceedit.__main__ import build_parser
+    from faceedit.commands.parser import build_parser
 
     edit = vars(build_parser().parse_args(["edit", "photo.png", "red hair"]))
     edit["output"] = edit.pop("kind")  # -o is the file
@@ -141,9 +141,9 @@ def test_without_arguments_the_help_is_printed(capsys):
 
 
 def test_what_costs_little_is_checked_before_the_networks_are_loaded(monkeypatch, tmp_path, photo):
-    from faceedit import __main__ as command
+    from faceedit.commands import given
 
-    monkeypatch.setattr(command, "_load", lambda _: pytest.fail("the networks were loaded"))
+    monkeypatch.setattr(given, "load", lambda _: pytest.fail("the networks were loaded"))
     out = str(tmp_path / "out.png")
     (tmp_path / "black.png").write_bytes(b"")
     for wrong in (
