@@ -9,16 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from faceedit.words.lexicon import word_set
+from faceedit.words.phrasing import as_captions_say
+
 __all__ = ["PHRASES", "WORDS", "in_plain_words", "words_of"]
 
 Knows = Callable[[str], bool]  # whether a word is known to those who read it
 
 _PART = r"(hair|eyes|lips|eyebrows|brows|skin|nose|mouth|ears|chin|jaw|cheeks|face|beard)"
 _WHOSE = r"(?:the|his|her|their|its|my|your)"
-_WHO = (
-    r"(?:him|her|them|it|me|us|(?:the|this|that|my) "
-    r"(?:person|man|woman|guy|girl|boy|lady|gentleman|kid|model|subject|face|photo|picture))"
+_SOMEBODY = (
+    r"(?:person|man|woman|guy|girl|boy|lady|gentleman|kid|model|subject|face|photo|picture|dude|"
+    r"bloke|chap|fella|fellow|lad|lass|baby|child|dad|daddy|mum|mom|mommy|mummy|friend|character|"
+    r"one|portrait)"
 )
+_WHO = rf"(?:him|her|them|it|me|us|daddy|mommy|mummy|(?:the|this|that|my|our) (?:\w+ )?{_SOMEBODY})"
 # Ages in numbers: years, decades, and what captions call them.
 _AGES = (
     (r"1?\d|2\d|ten|twelve|(?:six|eigh|nine)?teen|twenty(?:[ -]\w+)?", r"twenties|teens|20'?s",
@@ -36,18 +41,54 @@ _ASKED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^(?:can|could|would|will) (?:you|we|he|she|they)(?: please)?\b", ""),
         (r"^i(?:'d| would| really)* (?:want|like|love|need|wish)(?: to)?(?: (?:see|have|get))?\b",
          ""),
+        (r"^(?:what|how) (?:if|about|would|might|will|does|do)\b"
+         r"(?: (?:i|he|she|they|it|we|you|this|that|the \w+))?"
+         r"(?: (?:look|be|been|was|were|had|have|"
+         r"wore|looked|seem|wear|is))*(?: like)?\b(?: if)?", ""),
+        (r"^(?:he|she|they|you|i|we)?(?:'d|'ll| could| would| should| might| can)*"
+         r" ?\b(?:do with|suit|benefit from|looks? (?:good|better|great|nice|best) (?:with|in|as)|"
+         r"needs?(?: to (?:be|have|wear|look))?|would look)\b", ""),
+        (r"^(?:can|could|may|might|should|shall|is|are|was|will|does|do|did)"
+         rf" (?:he|she|they|it|{_WHOSE} (?={_PART}))\b(?: (?:be|have|wear|look|get|become))?", ""),
+        (r"^(?:it's|it is|because|since|as) [^,]*, *", ""),
+        (r"^(?:the |an? )?(?:ghost|hint|suggestion|trace|shadow|flash|dash|splash|pop|touch|bit|"
+         r"pair|set|loads|tons|plenty|smattering|sprinkling|dusting|head) of (?:an? )?(?=\w)", ""),
+        (rf"^tak(?:e|es|ing) (?:{_NUMBER}|a few|many|some|several) (?:years|decades) off\b.*",
+         "a young face"),
+        (rf"^(?:put|add)s? (?:{_NUMBER}|a few|many|some|several) (?:years|decades) (?:on|to)\b.*",
+         "an old face"),
+        (rf"^age (?:{_WHO}|the \w+|{_WHOSE} \w+)$", "an old face"),
+        (rf"^rejuvenate (?:{_WHO}|the \w+|{_WHOSE} \w+)$", "a young face"),
+        (r" (?:he|she|they) (?:looks?|is|has|are|seems?|have)$", ""),
+        (rf"(?<!hair) (?:a?round|on|over|across|upon) {_WHOSE} (?:head|face|neck|forehead|eyes)$",
+         ""),
+        (r"\bhair (?:\w+ )*(?:in|into) an? (ponytail|bob|mohawk|afro|quiff)\b", r"a \1"),
+        (r"\bhair (?:\w+ )+(?:in|into) an? bun\b", "hair in a bun"),
+        (r"^(?:the |an? )?(?:[\w-]+ )?waves$", "long wavy hair"),
+        (r"\bsun glasses\b", "sunglasses"),
+        (r"^(?:it |that |the hair )?(shorter|longer)$", r"\1 hair"),
+        (r" than (?:before|now|it is|they are|he|she|usual|normal|this|that|in)\b.*$", ""),
+        (r"\bas (\w+) as .*$", r"\1"),
+        (r"(?<=\w) as an? \w+$", ""),
+        (r"\b(?:a )?(?:tiny bit|little bit|bit|touch|tad|whole lot|lot) (?=\w+(?:er|ier)\b|more\b)",
+         ""),
+        (r"\b(?:really|super|extra|way|so|quite|rather|pretty|totally|proper|kinda|somewhat)"
+         r" (?=(?!much|many)\w)", ""),
         (r"^(?:i want|i'd like|let me see|show me|show|try|what about|how about|imagine)\b", ""),
         (rf"^(?:make|turn|dye|colou?r|paint|change|get|cut|style|do|give|switch) {_WHOSE} {_PART}"
          r" (?:in(?:to)? |to be |to look |to |look |be )?(?:an? )?([a-z -]+)", r"\2 \1"),
         (rf"^(?:make|turn|let|have|get|change) {_WHO}"
          r" (?:in(?:to)? |to |be |look |wear |have |go |get |become |like )*", ""),
-        (rf"^(?:give|put|add|draw|grow|get|let)(?: {_WHO})?(?: have| wear| some)*\b", ""),
-        (r"^(?:make|turn|change)(?: (?:it|in)?to)?\b", ""),
+        (rf"^(?:give|put|add|draw|get|let|stick|slap|pop|throw)(?: (?:on|in))?(?: {_WHO})?"
+         r"(?: have| wear| some)*\b", ""),
+        (rf"^(?:grow|try)(?: {_WHO})? (?=an?\b|some\b)", ""),
+        (r"^(?:make|turn|change)(?: (?:it|in)?to)?(?![\w-])", ""),
         (rf" (?:on|to|for|onto) (?:{_WHO}|{_WHOSE} (?:face|head|eyes|nose|lips|ears))$", ""),
         (r"^(?:add|put on|wear)\b", ""),
-        (r"\b(?:please|thanks|thank you)$", ""),
+        (r"\b(?:please|pls|plz|thanks|thx|thank you|lol|haha|ok)$", ""),
         (r" like (?:his|her|their|my|your|an?|the) .*$", ""),
-        (r"(?<=\w) (?:so )?(?:hard|a lot|very much|even more|instead)$", ""),
+        (r"(?<=\w) (?:so )?(?:hard|a lot|very much|even more|instead|all over|everywhere)$", ""),
+        (r"\b(?:going )?(?:greying|graying|gr[ae]y)(?! (?:hair|eyes))(?=$| at )", "grey hair"),
         *((rf"\b(?:{age})(?:[ -]years?)?[ -]olds?\b|\bin {_WHOSE} (?:{decade})\b", said)
           for age, decade, said in _AGES),
         (rf"\b(?:{_NUMBER}|a few|many|some|several) (?:years|decades) older\b", "an old face"),
@@ -57,12 +98,37 @@ _ASKED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(dark|light|fair|pale|tan|olive|brown|black|white)-skinned\b", r"\1 skin"),
     )
 )  # fmt: skip
+# Unknown words that say nothing of how a face looks.
+_IDLE = word_set(
+    "pls plz ol ole must gotta gonna wanna should would could super totally kinda sorta nice "
+    "lovely beautiful cute cool sick awesome gorgeous sexy handsome stylish trendy fancy "
+    "classy elegant fashionable stunning amazing great perfect proper real realistic "
+    "natural-looking actual bit touch hint tad rather quite pair set kind type sort style "
+    "styled while wants needs appear appears appearing please simply also there visible what "
+    "if when then than because which whose do does did am been being may might shall will i'd "
+    "i'll i'm it's that's let's how why where soft silky shiny smooth healthy had here just "
+    "even still about such whole entire equipped"
+)
 _STATED = re.compile(
     r"^(?:(?:he|she|it|who)'s|they're|(?:he|she|they|it|who|the (?:person|man|woman|face)) "
     r"(?:is|are|has|have|wears?|should(?: (?:be|have|wear|look|get))?|with))(?!\w)"
 )
 # Groups of words first: what they say together is not what each says.
 PHRASES: dict[str, str] = {
+    "woollen cap": "a woolly hat", "woolen cap": "a woolly hat", "wool cap": "a woolly hat",
+    "woollen hat": "a woolly hat", "woolen hat": "a woolly hat", "baby blues": "blue eyes",
+    "chipmunk cheeks": "chubby cheeks", "peach fuzz": "stubble",
+    "beach waves": "wavy hair", "beachy waves": "wavy hair", "buzzed head": "a buzz cut",
+    "number one": "a buzz cut", "number two": "a buzz cut", "close crop": "a buzz cut",
+    "skin tone": "skin", "skin colour": "skin",
+    "skin color": "skin", "hair colour": "hair", "hair color": "hair", "eye colour": "eyes",
+    "eye color": "eyes", "doe eyes": "big eyes", "resting face": "a serious face",
+    "pigtails": "a ponytail", "high ponytail": "a ponytail", "space buns": "hair in a bun",
+    "messy bun": "hair in a bun", "undercut": "short hair", "bowl cut": "a bob haircut",
+    "page boy": "a bob haircut", "skin fade": "a buzz cut", "high and tight": "a buzz cut",
+    "short back and sides": "short hair", "comb over": "short hair", "mutton chops": "a full beard",
+    "john lennon glasses": "round glasses", "harry potter glasses": "round glasses",
+    "granny glasses": "round glasses", "blood red lips": "red lipstick",
     "salt and pepper": "grey", "salt-and-pepper": "grey", "strawberry blonde": "blond",
     "strawberry blond": "blond", "platinum blonde": "blond", "platinum blond": "blond",
     "dirty blonde": "blond", "dirty blond": "blond", "ash blonde": "blond",
@@ -100,6 +166,15 @@ PHRASES: dict[str, str] = {
 }  # fmt: skip
 WORDS: dict[str, str] = {
     # hair
+    "barnet": "hair", "poofy": "voluminous", "puffy": "voluminous", "fluffy": "voluminous",
+    "bouncy": "voluminous", "sleek": "straight",
+    "buzzed": "very short", "mullet": "long hair", "dreads": "long curly hair",
+    "dreadlocks": "long curly hair", "braids": "long hair", "braid": "long hair",
+    "cornrows": "a buzz cut", "pixie": "very short", "undercut": "short hair",
+    "extensions": "long hair", "bouffant": "voluminous hair", "mop": "voluminous hair",
+    "shaggy": "long wavy hair", "tousled": "wavy", "spiky": "a quiff", "slicked": "short",
+    "fro": "an afro", "baldy": "a bald head", "slaphead": "a bald head", "cueball": "a bald head",
+    "bleached": "blond", "greyed": "grey", "peroxide": "blond",
     "ginger": "red", "auburn": "red", "copper": "red", "titian": "red", "redhead": "red hair",
     "redheaded": "red-haired", "red-headed": "red-haired", "gingers": "red hair",
     "blonde": "blond", "blondie": "blond hair", "fair-haired": "blond-haired", "flaxen": "blond",
@@ -118,7 +193,10 @@ WORDS: dict[str, str] = {
     "mustache": "moustache", "mustached": "moustached", "mustachioed": "moustached",
     "tache": "moustache", "stache": "moustache", "whiskers": "a beard", "scruff": "stubble",
     "scruffy": "with stubble", "stubbly": "with stubble", "beardy": "bearded", "beards": "a beard",
-    "goateed": "with a goatee", "clean-shaved": "clean-shaven",
+    "goateed": "with a goatee", "clean-shaved": "clean-shaven", "sideburns": "a full beard",
+    "stubbled": "with stubble", "unshaved": "unshaven", "fuzz": "a beard",
+    "fuzzy": "with stubble", "tash": "moustache",
+    "mo": "moustache", "handlebar": "moustache", "vandyke": "a goatee",
     # worn
     "specs": "glasses", "eyewear": "glasses", "eyeglass": "glasses", "bifocals": "glasses",
     "readers": "glasses", "sunnies": "sunglasses", "aviators": "sunglasses", "wayfarers":
@@ -126,10 +204,14 @@ WORDS: dict[str, str] = {
     "headwear": "a hat", "sunhat": "a sun hat", "toque": "a beanie", "hats": "a hat",
     "bandana": "a headband", "bandanna": "a headband", "sweatband": "a headband",
     "hairband": "a headband", "snapback": "a cap", "visor": "a cap", "earring": "earrings",
+    "monocle": "round glasses", "goggles": "glasses", "stetson": "a sun hat", "fedora": "a sun hat",
+    "panama": "a sun hat", "bonnet": "a beanie", "tuque": "a beanie", "flatcap": "a cap",
     "hoops": "hoop earrings", "jewelry": "earrings", "jewellery": "earrings",
     # make-up
     "makeup": "make-up", "cosmetics": "make-up", "lipgloss": "lipstick", "rouge": "rosy cheeks",
     "blusher": "rosy cheeks", "blush": "rosy cheeks", "flushed": "rosy cheeks",
+    "nude": "natural", "lippy": "lipstick", "complected": "skin", "complexioned": "skin",
+    "lippie": "lipstick", "lipsticked": "lipstick",
     "mascara": "eye make-up", "eyeliner": "eye make-up", "freckly": "freckled",
     "freckle": "freckles",
     # expression
@@ -154,7 +236,11 @@ WORDS: dict[str, str] = {
     "aged": "old", "ancient": "old", "senior": "old", "geriatric": "old", "aging": "old",
     "ageing": "old", "oldie": "an old face", "pensioner": "an old face", "grandma": "an old woman",
     "grandmother": "an old woman", "granny": "an old woman", "grandpa": "an old man",
-    "grandfather": "an old man", "granddad": "an old man", "wrinkly": "wrinkles",
+    "grandfather": "an old man", "granddad": "an old man", "grandad": "an old man",
+    "gramps": "an old man", "nan": "an old woman", "nana": "an old woman", "elder": "old",
+    "hag": "an old woman", "oap": "an old face", "toddler": "a young face", "infant": "a young "
+    "face", "baby": "a young face", "teenaged": "young", "adolescent": "young", "dame": "a woman",
+    "fella": "a man", "feller": "a man", "wrinkly": "wrinkles",
     "wrinkled": "wrinkles", "wrinkle": "wrinkles", "youth": "young", "youngster": "a young face",
     "teen": "a young face", "teenager": "a young face", "teenage": "young", "kid": "a young face",
     "child": "a young face", "childlike": "young", "juvenile": "young", "boyish": "young",
@@ -170,12 +256,27 @@ WORDS: dict[str, str] = {
     "giant": "big", "massive": "big", "petite": "small", "wee": "small", "pouty": "full",
     "luscious": "full", "chiselled": "square", "chiseled": "square", "jawed": "jaw",
     "suntanned": "tan skin", "bronzed": "tan skin", "tan": "tan skin", "sunburnt": "tan skin",
-    "pallid": "pale", "ashen": "pale", "pasty": "pale", "porcelain": "pale",
+    "complexion": "skin", "pallid": "pale", "ashen": "pale", "pasty": "pale", "porcelain": "pale",
     # eyes
     "azure": "blue", "sapphire": "blue", "bluish": "blue", "greenish": "green", "jade": "green",
     "hazel": "brown", "blue-eyed": "blue eyes", "green-eyed": "green eyes", "brown-eyed":
     "brown eyes", "grey-eyed": "grey eyes", "brows": "eyebrows", "eyebrow": "eyebrows",
     "eye": "eyes", "lip": "lips", "ear": "ears", "cheek": "cheeks", "bushier": "bushy",
+    # further everyday words
+    "crying": "sad", "weeping": "sad", "tearful": "sad", "teary": "sad", "sadness": "sad",
+    "sorrow": "sad", "grief": "sad", "heartbroken": "sad", "mournful": "sad", "downcast": "sad",
+    "horrified": "surprised", "scared": "surprised", "afraid": "surprised",
+    "frightened": "surprised", "terrified": "surprised", "bewildered": "surprised",
+    "shock": "surprised", "astonishment": "surprised", "dumbfounded": "surprised",
+    "cackling": "laughing", "glee": "laughing", "gleeful": "laughing", "ecstatic": "laughing",
+    "hysterical": "laughing", "chuckle": "laughing", "happiness": "happy", "delight": "happy",
+    "cheer": "happy", "joyfully": "happy", "content": "happy", "thrilled": "happy",
+    "elated": "happy", "smug": "smiling", "amusement": "smiling", "amused": "smiling",
+    "pouting": "frowning", "menacing": "frowning", "evil": "frowning", "fierce": "frowning",
+    "moody": "frowning", "pout": "frowning", "broody": "frowning", "anger": "an angry face",
+    "rage": "an angry face", "bored": "serious", "stoic": "serious", "napping": "sleeping",
+    "dozing": "sleeping", "snooze": "sleeping", "woollen": "woolly", "woolen": "woolly",
+    "wool": "woolly",
 }  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _NOUNS = r"(?:hair|eyes|skin|face|cheeks|lips|head|nose|ears)"
@@ -200,13 +301,15 @@ def in_plain_words(text: str, knows: Knows) -> str:
     for _ in range(2):  # "please make him wear a hat" begins twice
         for pattern, said in _ASKED:
             plain = pattern.sub(said, plain).strip(" ,.!?")
-    if all(_known(word, knows) for word in words_of(plain)):
-        return text if plain in (asked, "") else _tidy(plain)
+    said = as_captions_say(plain, lambda word: _known(word, knows))
+    if all(_known(word, knows) for word in words_of(said)):
+        return text if said in (asked, "") else _tidy(said)
     plain = _STATED.sub("", plain).strip()
     for phrase in sorted(PHRASES, key=len, reverse=True):
         if any(not _known(word, knows) for word in words_of(phrase)):
             plain = re.sub(rf"\b{re.escape(phrase)}\b", PHRASES[phrase], plain)
-    plain = _WORD.sub(lambda found: _plain(found[0], knows), plain)
+    plain = " ".join(_WORD.sub(lambda found: _plain(found[0], knows), plain).split())
+    plain = as_captions_say(plain, lambda word: _known(word, knows))
     return _tidy(plain) or text
 
 
@@ -218,11 +321,16 @@ def _plain(word: str, knows: Knows) -> str:
     """Return a word as it is if it is known, else what says the same, else the nearest form."""
     if _known(word, knows):
         return word
+    if word in _IDLE:
+        return ""
     if word in WORDS:
         return WORDS[word]
-    if "-" in word:
-        return "-".join(_plain(part, knows) for part in word.split("-"))
-    for end, other in (("s", ""), ("es", ""), ("", "s"), ("y", "ies"), ("ed", ""), ("d", "")):
+    if "-" in word:  # "flame-red"
+        parts = [_plain(part, knows) for part in word.split("-")]
+        return "-".join([part for part in parts if _known(part, knows)] or parts)
+    for end, other in (("s", ""), ("es", ""), ("", "s"), ("ies", "y"), ("ed", ""), ("d", ""),
+                       ("ier", "y"), ("iest", "y"), ("er", ""), ("est", ""),
+                       ("ish", ""), ("ing", "")):  # fmt: skip
         if word.endswith(end) and len(word) > 4:
             form = word[: len(word) - len(end)] + other
             if knows(form) or form in WORDS:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ANYONE", "PARTS", "THINGS", "opposite_of", "other_end_of", "thing_absent_in"]
+__all__ = [
+    "ANYONE",
+    "PARTS",
+    "THINGS",
+    "opposite_of",
+    "other_end_of",
+    "thing_absent_in",
+    "word_set",
+]
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a list that is written as a sentence."""
+    return frozenset(text.split())
+
 
 ANYONE = frozenset({
     "a face", "face", "a woman", "a man", "woman", "man", "a person", "person", "someone",
     "somebody", "the man", "the woman", "the face", "him", "her", "them", "he", "she", "they",
-    "guy", "lady", "people", "head", "portrait", "photo", "picture",
+    "guy", "lady", "gentleman", "people", "head", "portrait", "photo", "picture",
 })  # fmt: skip
 # Parts that every face has: alone they ask for nothing.
 PARTS = frozenset({
@@ -34,7 +48,7 @@ _OPPOSITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"moustached?|mustached?", "no moustache"),
         (
             r"beard(?:ed|s)?|facial hair|goatee|stubbl(?:e|ed|y)|unshaven|whiskers|scruff|"
-            r"sideburns",
+            r"sideburns|fuzz",
             "a clean-shaven face",
         ),
         (

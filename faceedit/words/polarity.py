@@ -28,6 +28,10 @@ class Wish:
 
 _FACIAL = r"(?:beard|moustache|mustache|goatee|stubble|whiskers|sideburns|facial hair)"
 _THEIRS = r"(?:(?:the|his|her|their|its|my|your|that|those|all|any)\s+)*"
+_TAKING = (
+    r"tak(?:e|es|ing)|pull|cut|wip(?:e|ing)|clean|wash|shave|trim|strip|chop|snip|slip|peel|scrub|"
+    r"rub|rip|knock|whip"
+)
 _SUFFIXED = (
     r"beard|hat|hair|smile|glasses|spectacle|earring|moustache|mustache|freckle|wrinkle|"
     r"expression|make-?up|lipstick|fringe"
@@ -42,7 +46,11 @@ _MARKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), mark)
     for pattern, mark in (
         ("[\u2019`\u00b4]", "'"),
+        (r"\b(?:take|knock|shave)s? (?:[\w'-]+ )*?(?:years|decades) off\b.*", "a young face"),
         (r"\bnot (?:only|just)\b", " "),
+        (r"\b(?:(?:he|she|they|who) )?(?:(?:has|have|had|did|does|do|is)(?:n't| not)|never|not)"
+         r"(?: been)? shav(?:e|ed|en|ing)\b"
+         r"(?: (?:in|for)(?: (?!and\b|but\b|with\b)\w+)+)?", " stubble "),
         (r"\bbut also\b", " and "),
         (r"\b(?:can't|cannot|won't|ain't)\b", f" {NOT} "),
         (
@@ -51,15 +59,17 @@ _MARKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"\b(?:no|not any) longer\b", f" {NOT} "),
         (r"\bno more\b", f" {NOT} "),
+        (r"\b(smil\w+|laugh\w*|frown\w*) less\b", rf" {NOT} \1 "),
+        (r"\bshav(?:e|ed|es|ing) (?:it|everything|all)(?: all)?(?: off)?\b", " clean-shaven "),
         (r"\bany ?more\b", " "),
         (rf"\bshav(?:e|ed|es|ing) (?:off )?{_THEIRS}head\b(?: bald)?", " a bald head "),
         (rf"\bshav(?:e|es|ing) (?:off )?({_THEIRS}{_FACIAL})(?: off| away)?\b", rf" {GONE} \1 "),
         (r"\bclean(?:ly)?[- ]?shave[nd]?\b", "clean-shaven"),
         (r"\bshave(?: (?:him|her|them|clean|(?:his|her|the|their) face|the \w+))?\b(?! off)",
          " clean-shaven "),
-        (r"\b(?:tak(?:e|es|ing)|pull|cut|wip(?:e|ing)|clean|wash|shave) (?:off|away|out)\b",
+        (rf"\b(?:{_TAKING}) (?:off|away|out)\b",
          f" {GONE} "),
-        (r"\b(?:tak(?:e|es|ing)|pull|cut|wip(?:e|ing)|clean|wash|shave|get|gets|keep|leave)"
+        (rf"\b(?:{_TAKING}|get|gets|keep|leave)"
          r" ((?:(?!and\b|or\b|with\b)[\w'-]+ ){1,4}?)(?:off|away|out)\b", rf" {GONE} \1 "),
         (rf"\b({_THEIRS})((?:facial |head|sun|eye|ear)?\w+) (?:off|gone|removed|away)\b",
          rf" {GONE} \2 "),
@@ -88,7 +98,7 @@ _LISTED = ("and", "&", "+", ",", "plus")
 # Words before what a part is about, and after it.
 _LEADS = re.compile(
     r"^(?:(?:he|she|they|it|i|we|you|him|her|them|his|their|its|my|the|a|an|any|this|that|those|"
-    r"person|face|is|are|be|being|was|has|have|having|wear|wears|with|looks?|looking|seems?|"
+    r"person|face|character|subject|model|lady|gentleman|guy|girl|boy|woman|man|should|must|would|could|can|will|might|is|are|be|being|was|has|have|having|wear|wears|with|looks?|looking|seems?|"
     r"please|make|give|let|add|put|to|of|much|so|too|really|at all|do|does|and|longer|can you|"
     r"could you)(?![\w-])\s*)+"
 )

@@ -6,7 +6,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -20,6 +20,7 @@ from faceedit.words.everyday import in_plain_words
 from faceedit.words.frames import frames_of, has_read_the_web
 from faceedit.words.lexicon import other_end_of, thing_absent_in
 from faceedit.words.polarity import without_negations
+from faceedit.words.spelling import mended
 from faceedit.words.strangers import strangers, without
 from faceedit.words.vocabulary import knows
 
@@ -72,24 +73,40 @@ def plain(prompt: str, clip: Clip) -> str:
     Raises:
         PromptError: If there are no words in it.
     """
-    said, unknown = reworded(prompt, clip)
-    return without(unknown, said)
+    found = reworded(prompt, clip)
+    return without(found.left_out, found.said)
 
 
-def reworded(prompt: str, clip: Clip) -> tuple[str, list[str]]:
+@dataclass(frozen=True)
+class Reworded:
+    """A sentence in words that CLIP knows, as far as there are any.
+
+    Attributes:
+        said: The sentence.
+        left_out: Words of it that are to be left out, see `faceedit.words.strangers`.
+        read_as: Words with a slip, and what was read, see `faceedit.words.spelling`.
+    """
+
+    said: str
+    left_out: tuple[str, ...] = ()
+    read_as: tuple[tuple[str, str], ...] = ()
+
+
+def reworded(prompt: str, clip: Clip) -> Reworded:
     """Return a sentence in words that CLIP knows, as far as there are any, and what to leave out.
 
     Raises:
         PromptError: If there are no words in it.
     """
     if has_read_the_web(clip):
-        return clean(prompt), []
+        return Reworded(clean(prompt))
 
     def known(word: str) -> bool:
         return knows(word, clip)
 
-    said = in_plain_words(without_negations(clean(prompt)), known)
-    return said, strangers(said, known)
+    text, read_as = mended(clean(prompt), known)
+    said = in_plain_words(without_negations(text), known)
+    return Reworded(said, tuple(strangers(said, known)), read_as)
 
 
 @torch.no_grad()

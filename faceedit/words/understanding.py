@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Understanding", "nearest_statement", "understand"]
 
 LEAST_CHANGE = 0.002  # 1 - cosine of a sentence and the neutral one; it asks for nothing below
-CLOSE = 0.72  # difflib's ratio from which on one word may be another misspelt
+CLOSE = 0.78  # difflib's ratio from which on one word may be another misspelt
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Understanding:
         suggestion: The sentence as it may have been meant, or None.
         change: 1 - cosine of the sentence and the neutral one, how much it asks for at all.
         left_out: Unknown words that only describe what is known, see `faceedit.words.strangers`.
+        read_as: Words with a slip, and as what they are read, see `faceedit.words.spelling`.
     """
 
     prompt: str
@@ -52,6 +53,7 @@ class Understanding:
     suggestion: str | None
     change: float
     left_out: tuple[str, ...] = ()
+    read_as: tuple[tuple[str, str], ...] = ()
 
     @property
     def understood(self) -> bool:
@@ -73,12 +75,13 @@ class Understanding:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What to tell the user although all else is understood, on one line if anything."""
+        slips = tuple(f"'{word}' is read as '{meant}'" for word, meant in self.read_as)
         if not self.left_out:
-            return ()
+            return slips
         one = len(self.left_out) == 1
         verbs = ("means", "is") if one else ("mean", "are")
         words = _listed(self.left_out)
-        return (f"{words} {verbs[0]} nothing to this model and {verbs[1]} left out",)
+        return (*slips, f"{words} {verbs[0]} nothing to this model and {verbs[1]} left out")
 
 
 def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding:
@@ -89,8 +92,8 @@ def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding
         clip: Who reads it.
         neutral: What the photo shows already.
     """
-    said, described = reworded(prompt, clip)
-    said = without(described, said)
+    found = reworded(prompt, clip)
+    said = without(found.left_out, found.said)
     unknown = tuple(dict.fromkeys(word for word in words_of(said) if not knows(word, clip)))
     if re.search(r"\d", said) and says_nothing(said):  # numbers
         unknown = (said,)
@@ -99,7 +102,7 @@ def understand(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> Understanding
     if not says_nothing(said):
         wanted, shown = embed([said, neutral], clip)
         change = 1 - float(wanted @ shown)
-    return Understanding(prompt, said, unknown, suggestion, change, tuple(described))
+    return Understanding(prompt, said, unknown, suggestion, change, found.left_out, found.read_as)
 
 
 def nearest_statement(prompt: str, clip: Clip, neutral: str = NEUTRAL) -> tuple[str, str, float]:

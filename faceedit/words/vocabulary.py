@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from faceedit.words.everyday import words_of
+from faceedit.words.lexicon import word_set
 from faceedit.words.statements import WORDINGS
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ def _knows_part(part: str, clip: Clip) -> bool:
     if part in spoken():
         return True
     tokenizer = clip.tokenizer
-    return len(part) > SHORT and tokenizer is not None and tokenizer.has_word(part)
+    if len(part) <= SHORT or part in FRAGMENTS or tokenizer is None:
+        return False
+    return tokenizer.has_word(part)
 
 
 def says_nothing(text: str) -> bool:
@@ -41,20 +44,21 @@ def spoken() -> frozenset[str]:
     return frozenset(words | GRAMMAR | CAPTIONS)
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 # Words between those that say something, and short ones that a tokenizer may spell.
-GRAMMAR = _words(
+GRAMMAR = word_set(
     "a an and are as at be but by for from has have he her him his i in is it its like me more "
     "most much my no not of off on one or our she so some than that the their them they this to "
     "too up very was we wear wearing wears who with without you your all any both each just only "
-    "out over really slightly bit little lot person people someone face s t looks look made photo "
-    "picture portrait image human head somebody anybody"
+    "out over really slightly bit little lot person people someone face s t looks look made "
+    "photo picture portrait image human head somebody anybody"
 )
+# Ends of captions' words that a tokenizer has whole and that are words, too: "loo-king".
+FRAGMENTS = word_set(
+    "ack den der fore ground hawk king led les lids nut ore rise shed shy son stick ties ting ling "
+    "ring ground line sed ted ver ven stache ger hed ied ies ine ion king kin lar ned ning"
+) - {"lids", "line", "ring"}
 # Words of captions that are too rare for a small tokenizer to have whole.
-CAPTIONS = _words(
+CAPTIONS = word_set(
     "baseball blunt brighter brim brimmed broader button cheeked chubbier closer colder colour "
     "cropped eared fewer fine fuller happier higher hoop hoops larger lighter narrower nosed older "
     "pair paler peaked plump pointed ring rosier sadder sharp shoulder skinned slimmer smaller "

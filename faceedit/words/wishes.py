@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from faceedit.words.lexicon import ANYONE
+
 __all__ = ["CATEGORIES", "category", "one_wish", "segments", "wishes"]
 
 # Category -> words that speak of it. A part of a sentence belongs to the first category that it
@@ -35,7 +37,6 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
 }
 HATS = re.compile(r"\b(?:hat|cap|beanie|headband|bareheaded)\b")
 ORDER = ("face", "hair", "facial hair", "eyes", "nose", "skin", "mouth", "worn")
-_ANYONE = ("a face", "face", "a woman", "a man", "woman", "man", "a person", "person", "someone")
 # A colour of hair, with what shades it, as in "dark brown" and "dyed bright pink".
 _COLOR = re.compile(
     r"\b(?:(?:dark|light|bright|pale|dyed|jet|ash|platinum|strawberry|silver)[\s-]+)*"
@@ -100,8 +101,12 @@ def _parts(prompt: str) -> list[str]:
     """Split at commas, "and", "with", ...; "a woman" is not a wish where more is asked for."""
     parts = [_LEADS.sub("", part).strip() for part in _JOINTS.split(prompt)]
     parts = [part for part in parts if part]
-    rest = [part for part in parts if part.lower() not in _ANYONE]
+    rest = [part for part in parts if not _is_anyone(part)]
     return rest or parts
+
+
+def _is_anyone(part: str) -> bool:
+    return re.sub(r"^(?:an?|the|this|that|my|some) ", "", part.lower()) in ANYONE
 
 
 def _colored(part: str) -> list[str]:
@@ -112,7 +117,7 @@ def _colored(part: str) -> list[str]:
     rest = " ".join((part[: color.start()] + part[color.end() :]).split())
     wish = re.sub(r"[\s-]+haired$", "", color[0]) + " hair"
     plain = not re.sub(r"\b(?:a|an|the|hair|head|of)\b", "", rest).strip()
-    return [part] if plain else [wish] if rest.lower() in _ANYONE else [wish, rest]
+    return [part] if plain else [wish] if _is_anyone(rest) else [wish, rest]
 
 
 def category(part: str) -> str | None:

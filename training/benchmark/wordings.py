@@ -5,7 +5,9 @@ None of these decides what the words module knows; they measure it (`training.ev
 
 from __future__ import annotations
 
-__all__ = ["DENIED", "EVERYDAY", "MEANINGLESS", "NOT", "everyday"]
+from collections.abc import Mapping
+
+__all__ = ["CAPTIONS", "DENIED", "EVERYDAY", "MEANINGLESS", "NOT", "Meant", "everyday", "listed"]
 
 # Named edits (`faceedit.words.named_edits`), joined by "/" where either is right, and wordings.
 _EVERYDAY = {
@@ -77,11 +79,30 @@ _EVERYDAY = {
     "lip_fullness+": "thick lips | plump lips",
     "eye_size+": "large eyes | huge eyes",
 }
-EVERYDAY: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
-    (text.strip(), tuple(keys.split("/")))
-    for keys, texts in _EVERYDAY.items()
-    for text in texts.split("|")
-)
+Meant = tuple[tuple[str, ...], ...]  # things that are asked for, each in any of some ways
+
+
+def listed(table: Mapping[str, str]) -> tuple[tuple[str, Meant], ...]:
+    """Return the wordings of a table, each with what it means."""
+    return tuple(
+        (text.strip(), tuple(tuple(keys.split("/")) for keys in meant.split(" & ")))
+        for meant, texts in table.items()
+        for text in texts.split(" | ")
+    )
+
+
+EVERYDAY = listed(_EVERYDAY)
+# Captions whose nearest named edit is another one although they say this.
+CAPTIONS: dict[str, tuple[str, ...]] = {
+    "earrings=studs|hoops": ("hoop earrings", "stud earrings", "hoops", "earrings"),
+    "earrings=none": ("no earrings",),
+    "smile-": ("not smiling", "a serious expression", "a serious face"),
+    "hat=headband": ("a headband",),
+    "hat=beanie|headband|cap|sun hat": ("a headband",),
+    "femininity+": ("a young woman",),
+    "beard=full": ("a gentleman with a beard", "a man who wears beard"),
+    "smile+": ("smiling woman",),
+}
 
 MEANINGLESS = (
     "xyzzyq", "rote Haare", "a golden crown", "galsses", "qwerty", "asdf jkl", "lorem ipsum",
