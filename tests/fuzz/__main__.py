@@ -8,6 +8,7 @@ from the seed and its number alone, so `--seed 3 --only pictures --number 17` ma
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -26,6 +27,7 @@ from pathlib import Path
 SECONDS = 10  # that one input may take
 MEGABYTES = 1000  # that a process may have
 STARTING = 240  # seconds until the first input of a process
+IDLE = 0.5  # seconds of computing, under which a process that says nothing hangs
 KEPT = 40  # failures whose inputs are kept
 # Requests take longest and begin first, so that they do not run alone at the end.
 SHARES = {"requests": 1, "pictures": 4, "pickles": 4, "arrays": 2, "repos": 3, "sentences": 2}
@@ -96,9 +98,9 @@ def _until_it_ends(
     errors = (folder / "stderr.txt").open("w")
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     assert child.stdout is not None
-    wait, begun, first = STARTING * _patience(), False, number
+    wait, begun, first, used = STARTING * _patience(), False, number, 0.0
     while True:
-        ready, _, _ = select.select([child.stdout], [], [], wait)
+        ready = _answers(child, wait, used + (SECONDS if begun else STARTING))
         line = child.stdout.readline() if ready else ""
         if not line:
             died = bool(ready)
@@ -116,7 +118,7 @@ def _until_it_ends(
         if begun:  # the first input of a process also pays for what is imported only then
             wait = SECONDS * _patience()
         if "begin" in told:
-            number, begun = told["begin"], True
+            number, begun, used = told["begin"], True, _cpu_seconds(child.pid)
             continue
         found["inputs"] += 1
         found["typed"] += told["typed"]
@@ -127,6 +129,24 @@ def _until_it_ends(
         if told["megabytes"] > MEGABYTES + told["at_first"]:
             _note(kind, number, folder, found, "large", f"{told['megabytes']} MB")
         number += 1
+
+
+def _answers(child: subprocess.Popen[str], wait: float, most: float) -> bool:
+    """Wait for a line; False if none comes, by which time a starved process may not be idle."""
+    used = _cpu_seconds(child.pid)
+    while True:
+        ready, _, _ = select.select([child.stdout], [], [], wait)
+        before, used = used, _cpu_seconds(child.pid)
+        if ready or used > most or used - before < IDLE:
+            return bool(ready)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the processor seconds that a process has taken."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _patience() -> float:

@@ -3,7 +3,8 @@
 `python -m tests.fuzz.kills --tasks interfacegan,maniclip,generator --processes 1,2 --kills 10`
 trains each task once without a kill and once with: the launcher is killed (SIGKILL, nobody else is
 told), its workers must end by themselves, and the run goes on. All files of the last checkpoint and
-the exported weights must be equal to the bit.
+the exported weights must be equal to the bit. The networks are tiny, the tasks and the
+loop are not. A task that fits without steps is killed at any second.
 """
 
 from __future__ import annotations
@@ -18,25 +19,39 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.conftest import make_backbones, save_base
 from tests.training.shards import write_shard
 from tests.training.test_generator_task import SIZE
 from tests.training.test_generator_task import TINY as GENERATOR
 from tests.training.test_loop import descendants, is_alive
 from training.loop.checkpoint import FILES, list_checkpoints
 
-BASE = "hub_cards/portraits-128"
 TINY: dict[str, list[str]] = {
-    "interfacegan": ["--base", BASE, "--train_batch_size", "16", "--set", "samples=160"],
-    "maniclip": ["--base", BASE, "--train_batch_size", "2", "--max_train_steps", "24"],
+    "interfacegan": ["--train_batch_size", "4", "--set", "samples=320"],
+    "maniclip": ["--train_batch_size", "2", "--max_train_steps", "80"],
     "generator": [
         *("--train_batch_size", "4", "--max_train_steps", "120"),
         *(part for key, value in GENERATOR.items() for part in ("--set", f"{key}={value}")),
     ],
 }
 EVERY = 4  # steps between two checkpoints
+CHECKPOINTS = 20  # that a whole run writes, at least
 PATIENCE = 120  # seconds that workers have to end, on a busy machine
+
+
+@dataclass
+class Counted:
+    """What happened to the runs of one task."""
+
+    kills: int = 0
+    while_saving: int = 0
+    survivors: int = 0
+    runs: int = 0  # that came to their end after their kills
+    equal: bool = True
 
 
 def main() -> int:
@@ -52,49 +67,89 @@ def main() -> int:
         for count in map(int, typed.processes.split(",")):
             with tempfile.TemporaryDirectory(prefix="faceedit-kills-") as folder:
                 told = _compare(task, count, Path(folder), typed)
-            print(json.dumps(told), flush=True)
-            wrong += not told["equal"] or bool(told["survivors"])
+            print(json.dumps({"task": task, "processes": count, **asdict(told)}), flush=True)
+            wrong += not told.equal or bool(told.survivors)
     return 1 if wrong else 0
 
 
-def _compare(task: str, count: int, folder: Path, typed: argparse.Namespace) -> dict[str, object]:
-    """Train without and with kills."""
+def _compare(task: str, count: int, folder: Path, typed: argparse.Namespace) -> Counted:
+    """Train without a kill, then again and again with kills until there were enough."""
     draws = random.Random(f"{typed.seed}/{task}/{count}")
     write_shard(folder / "world" / "train", 0, 12, SIZE)
     write_shard(folder / "world" / "heldout", 1, 4, SIZE)
+    save_base(make_backbones(), folder / "base")
     begun = time.monotonic()
-    subprocess.run(_command(task, count, folder / "whole", typed), check=True, env=_env())
-    whole = time.monotonic() - begun
-    kills = saving = survivors = 0
-    while kills < typed.kills:
-        command = _command(task, count, folder / "killed", typed)
-        process = subprocess.Popen(command, env=_env(), stderr=subprocess.DEVNULL)
-        workers: set[int] = set()
-        while_saving = kills % 3 == 2
-        end = time.monotonic() + draws.uniform(0.1, 1.0) * whole
-        while process.poll() is None and time.monotonic() < end:
-            workers |= set(descendants(process.pid))
-            if while_saving and list((folder / "killed").glob(".checkpoint-*")):
-                saving += 1
-                break
-            time.sleep(0.002 if while_saving else 0.02)
-        if process.poll() is not None:
-            break  # it came to its end
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kills += 1
-        survivors += not _ended(workers)
-    subprocess.run(_command(task, count, folder / "killed", typed), check=True, env=_env())
-    prints = [_prints(folder / name) for name in ("whole", "killed")]
-    return {
-        "task": task,
-        "processes": count,
-        "kills": kills,
-        "while_saving": saving,
-        "survivors": survivors,
-        "files": len(prints[0]),
-        "equal": prints[0] == prints[1] and bool(prints[0]),
-    }
+    _finish(_command(task, count, folder / "whole", typed))
+    took = time.monotonic() - begun
+    whole, told = _prints(folder / "whole"), Counted()
+    while told.kills < typed.kills:
+        output = folder / f"killed-{told.runs}"
+        ended = False
+        while told.kills < typed.kills and not ended:
+            moment = _moment(output, draws, typed.kills - told.kills, told, took)
+            ended = not _killed(_command(task, count, output, typed), output, moment, told)
+        _finish(_command(task, count, output, typed))
+        told.runs += 1
+        told.equal &= _prints(output) == whole and bool(whole)
+    return told
+
+
+def _moment(
+    output: Path, draws: random.Random, to_come: int, told: Counted, took: float
+) -> Callable[[float], bool]:
+    """Return a function of the seconds since the start that says when to kill.
+
+    Every third kill comes while a checkpoint is written (or weights are), others at any second of
+    the start, most a random number of checkpoints later: about all find a place in one run.
+    """
+    had, random_time = _saved(output), draws.uniform(0.2, took)
+    if told.kills % 3 == 2:
+        return lambda _: bool(_drafts(output))
+    if told.kills % 5 == 1 or not list_checkpoints(output.parent / "whole"):
+        return lambda seconds: seconds > random_time
+    further = had + draws.uniform(0, 2 * max(CHECKPOINTS - had, 0) / (to_come + 1))
+    late: list[float] = []  # when that many were there, and then a moment more
+
+    def due(seconds: float) -> bool:
+        if not late and _saved(output) >= further and seconds > 1:
+            late.append(seconds + draws.uniform(0, 0.3))
+        return bool(late) and seconds > late[0]
+
+    return due
+
+
+def _killed(command: list[str], output: Path, due: Callable[[float], bool], told: Counted) -> bool:
+    """Start a run and kill its launcher when it is time; False if it ended before."""
+    begun = time.monotonic()
+    process = subprocess.Popen(command, env=_env(), stderr=subprocess.DEVNULL)
+    workers: set[int] = set()
+    looked = 0.0
+    while process.poll() is None and not due(time.monotonic() - begun):
+        if time.monotonic() - looked > 0.5:  # looking through all processes takes long
+            workers, looked = workers | set(descendants(process.pid)), time.monotonic()
+        time.sleep(0.002)
+    if process.poll() is not None:
+        return False
+    told.while_saving += bool(_drafts(output))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    told.kills += 1
+    told.survivors += not _ended(workers)
+    return True
+
+
+def _drafts(output: Path) -> list[Path]:
+    """Return what is only being written."""
+    return [*output.glob(".checkpoint-*"), *output.glob("export/**/.*")]
+
+
+def _saved(output: Path) -> int:
+    """Return how many checkpoints a run has written in all."""
+    return max((int(p.name.split("-")[1]) for p in output.glob("checkpoint-*")), default=0) // EVERY
+
+
+def _finish(command: list[str]) -> None:
+    subprocess.run(command, check=True, env=_env())
 
 
 def _ended(workers: set[int]) -> bool:
@@ -110,7 +165,7 @@ def _command(task: str, count: int, output: Path, typed: argparse.Namespace) -> 
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(count)]
     flags = ["--task", task, "--cpu", "--output_dir", str(output), *TINY[task]]
     flags += ["--data_dir", str(output.parent / "world")]
-    flags += ["--base", str(output.parent)] if task == "generator" else []
+    flags += ["--base", str(output.parent / ("" if task == "generator" else "base"))]
     flags += ["--export_dir", str(output / "export"), "--checkpointing_steps", str(EVERY)]
     flags += ["--no-evaluate", "--sample_minutes", "0", *typed.flags.split()]
     resume = ["--resume_from_checkpoint", "latest"] if list_checkpoints(output) else ["--overwrite"]

@@ -101,7 +101,7 @@ def damaged_tree(tree: Any, draws: random.Random) -> Any:
     for _ in range(draws.choice((1, 1, 2, 3))):
         places = list(_places(tree))
         if not places:
-            return draws.choice(ODD_JSON)
+            return odd_json(draws)
         holder, key = draws.choice(places)
         kind = draws.randrange(6)
         if kind == 0:
@@ -113,8 +113,13 @@ def damaged_tree(tree: Any, draws: random.Random) -> Any:
                 (1, 2, 5)
             )
         else:
-            holder[key] = draws.choice(ODD_JSON)
+            holder[key] = odd_json(draws)
     return tree
+
+
+def odd_json(draws: random.Random) -> Any:
+    """Return a value of its own: later damage to it must not reach the next input."""
+    return copy.deepcopy(draws.choice(ODD_JSON))
 
 
 def _places(tree: Any) -> Any:

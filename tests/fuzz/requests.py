@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from tests.fuzz.mutators import ODD_JSON, damaged_tree, sentence
+from tests.fuzz.mutators import damaged_tree, odd_json, sentence
 
 FAULT = "fault of the program"
 _told: list[str] = []
@@ -36,9 +36,12 @@ def requests(folder: Path) -> Callable[[random.Random], Callable[[], Any]]:
     import app
     from demo.loading import Loader
     from demo.settings import Settings
+    from tests.conftest import make_backbones
     from tests.fuzz.targets import _base
+    from tests.test_editor import save_methods
 
     logging.getLogger().addHandler(_Listener())
+    save_methods(folder, _base(folder), make_backbones())  # that descends for two steps
     served = app.App(Settings(repo=str(_base(folder))), Loader(str(_base(folder))))
     page = served.build()
     url = served.launch(page, prevent_thread_lock=True, quiet=True)
@@ -54,7 +57,7 @@ def requests(folder: Path) -> Callable[[random.Random], Callable[[], Any]]:
         for _ in range(draws.choice((0, 1, 1, 2))):
             if data:
                 place = draws.randrange(len(data))
-                data[place] = draws.choice((draws.choice(ODD_JSON), sentence(draws)))
+                data[place] = draws.choice((odd_json(draws), sentence(draws)))
         body = {"data": damaged_tree(data, draws) if draws.random() < 0.3 else data}
         text = json.dumps(body)
         (folder / "input.json").write_text(f"{name} {text[:100_000]}")
