@@ -158,8 +158,16 @@ def _note(kind: str, number: int, folder: Path, found: dict[str, int], what: str
     found[what] += 1
     print(f"{kind} {number}: {what} {why[-1500:]}", file=sys.stderr, flush=True)
     if sum(found[name] for name in WRONG) <= KEPT:
-        for path in folder.glob("input.*"):
-            shutil.copy(path, folder / f"failed-{number}{path.suffix}")
+        for path in folder.glob(f"tried-{number}.*"):
+            path.rename(folder / f"failed-{number}{path.suffix}")
+
+
+def _keep(folder: Path, number: int) -> None:
+    """Keep an input until the parent has read what was told of it, while later ones are tried."""
+    for path in folder.glob(f"tried-{number - 50}.*"):
+        path.unlink(missing_ok=True)
+    for path in folder.glob("input.*"):
+        shutil.copy(path, folder / f"tried-{number}{path.suffix}")
 
 
 def _child(typed: argparse.Namespace) -> int:
@@ -184,7 +192,9 @@ def _child(typed: argparse.Namespace) -> int:
         print(json.dumps({"begin": number}), file=answers, flush=True)
         error, is_typed, begun = "", False, (time.process_time(), time.monotonic())
         try:
-            attempt(draws)()
+            trial = attempt(draws)
+            _keep(folder, number)
+            trial()
         except FaceEditError as told:
             is_typed = True
             if len(str(told)) > 2000:
