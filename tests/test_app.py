@@ -252,6 +252,13 @@ def test_numbers_of_nobody_are_told_in_words(space):
             Subjects(space.loader).subject("photo.png", person, face_index)
 
 
+def test_the_page_says_that_nobody_has_this_number(client):
+    for name in ("/edit", "/compare", "/strip"):
+        with pytest.raises(AppError, match=r"(?i)person|number") as told:
+            client.predict(person=10**30, prompt="red hair", api_name=name)
+        assert "fault of the program" not in str(told.value)
+
+
 def test_a_bug_shows_no_details(client, photo):
     with pytest.raises(AppError, match="fault of the program") as caught:
         ask(client, photo, "crash")

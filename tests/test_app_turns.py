@@ -18,7 +18,8 @@ import torch
 from demo import turns as module
 from demo.doors import VISITOR
 from demo.temporary import LOCK, PREFIX, sweep
-from demo.turns import Turns, VisitorLeftError
+from demo.turns import PatientEditor, Turns, VisitorLeftError
+from tests.test_app import METHODS, FakeEditor, space  # noqa: F401 (a fixture)
 
 STEPS = 40
 ROOT = Path(__file__).parents[1]
@@ -104,6 +105,47 @@ def test_work_stops_when_its_visitor_has_left(monkeypatch, computes):
         pass
 
 
+class Descending(FakeEditor):
+    """Takes ten seconds for an edit, in steps."""
+
+    def __init__(self, turns):
+        super().__init__()
+        self.turns, self.began, self.ended = turns, threading.Event(), threading.Event()
+
+    def edit(self, photo, prompt, **settings):
+        try:
+            for _ in range(10 * STEPS):
+                self.turns.breathe()
+                self.began.set()
+                time.sleep(0.025)
+        finally:
+            self.ended.set()
+        return super().edit(photo, prompt, **settings)
+
+
+@pytest.fixture(scope="module")
+def editor():
+    turns = Turns()
+    return PatientEditor(Descending(turns), turns)
+
+
+def test_an_edit_stops_when_its_visitors_connection_is_closed(space, editor):  # noqa: F811
+    page = space.build()
+    url = space.launch(page, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    http = httpx.Client(base_url=f"{url.rstrip('/')}/gradio_api", timeout=60)
+    names = [
+        p["parameter_name"]
+        for p in http.get("/info").json()["named_endpoints"]["/edit"]["parameters"]
+    ]
+    given = {"photo": None, "person": 7, "face_index": -1, "prompt": "red hair", "strength": 1}
+    given |= {"region": "", "method": METHODS[1], "seed": 0, "whole": True}
+    event = http.post("/call/edit", json={"data": [given[n] for n in names]}).json()["event_id"]
+    with http.stream("GET", f"/call/edit/{event}"):
+        assert editor.began.wait(30)
+    assert editor.ended.wait(3)
+    page.close()
+
+
 def test_a_visitor_has_a_few_edits_at_a_time():
     turns = Turns()
     edits = [started(turns, False, 10, visitor="a") for _ in range(module.MOST_EACH)]
@@ -153,7 +195,7 @@ def test_a_space_that_is_told_to_end_while_it_computes_leaves_nothing(base_folde
         port = free.getsockname()[1]
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     environment |= {"GRADIO_SERVER_PORT": str(port), "FACEEDIT_REPO": str(base_folder)}
-    space = subprocess.Popen([sys.executable, "app.py"], env=environment, cwd=ROOT)
+    served = subprocess.Popen([sys.executable, "app.py"], env=environment, cwd=ROOT)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/gradio_api", timeout=300) as http:
             while True:
@@ -166,9 +208,9 @@ def test_a_space_that_is_told_to_end_while_it_computes_leaves_nothing(base_folde
             with http.stream("GET", f"/call/compare/{event}") as answer:
                 next(line for line in answer.iter_lines() if "TediGAN" in line)  # it computes
                 assert list(tmp_path.glob(f"{PREFIX}*/**/*.png"))
-                space.terminate()
+                served.terminate()
                 begun = time.monotonic()
-                assert space.wait(60) == 0 and time.monotonic() - begun < 20
+                assert served.wait(60) == 0 and time.monotonic() - begun < 20
         assert not list(tmp_path.glob(f"{PREFIX}*"))
     finally:
-        space.kill()
+        served.kill()

@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -75,7 +76,10 @@ def test_80_megapixels_of_16_bits_take_less_than_600_mb(tmp_path):
 
 def test_only_regular_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.jpg"))
     for path, what in (
+        (tmp_path / "socket.jpg", "socket"),
         (tmp_path / "pipe.jpg", "pipe"),
         ("/dev/zero", "device"),
         (tmp_path, "folder"),
