@@ -67,20 +67,6 @@ def channel_directions(features: Tensor) -> Tensor:
     return F.normalize(F.normalize(high - low, dim=-1).mean(dim=1), dim=-1)
 
 
-def automatic_beta(relevance: Tensor, more_than: int) -> float:
-    """Return the largest beta in 0.10, 0.11, ... 0.29 that leaves more than so many channels.
-
-    The rule of the official demo (paper, Appendix C); 0.1 where none does.
-
-    Args:
-        relevance: [channels].
-        more_than: 20 for faces, 100 for other domains.
-    """
-    betas = [0.1 + 0.01 * i for i in range(20)]
-    enough = [beta for beta in betas if int((relevance.abs() >= beta).sum()) > more_than]
-    return max(enough, default=0.1)
-
-
 def perturbed(
     s: Tensor,
     channels: Sequence[int],

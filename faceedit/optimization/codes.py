@@ -33,12 +33,6 @@ def ramp(progress: float) -> float:
     return (0.5 - 0.5 * math.cos(math.pi * fall)) * min(1.0, progress / WARM_UP)
 
 
-def constant(progress: float) -> float:
-    """Return 1: the learning rate stays as it is."""
-    del progress
-    return 1.0
-
-
 @torch.no_grad()
 def code_unit(generator: Any, space: Space) -> Tensor:
     """Return what an offset of 1 is worth in each entry of a code; never 0.

@@ -36,12 +36,10 @@ __all__ = [
     "Caption",
     "Statement",
     "caption",
-    "comparisons",
     "compose",
     "describe",
     "find",
     "is_true",
-    "neutral_prompts",
     "questions",
     "truth",
     "value_prompts",
@@ -144,7 +142,6 @@ class _Parts:
     tail: list[str]  # "without a beard", "in dim light"
 
 
-_PRONOUNS = {"femininity=woman": ("she", "her"), "femininity=man": ("he", "him")}
 _OBJECTS = {"she": "her", "he": "him", "they": "them"}
 _SPELLINGS = {"grey": "gray", "colour": "color", "moustache": "mustache", "blond ": "blonde "}
 _COUNT_WEIGHTS = (0.24, 0.22, 0.2, 0.18, 0.16)  # of captions with 1, 2, ... 5 statements
@@ -362,30 +359,3 @@ def value_prompts(name: str, value: str, split: Split = "train") -> tuple[str, .
     _check(None, split)
     statement = find(f"{name}={value}")
     return tuple(_bare(w) for w in (statement.train if split == "train" else statement.heldout))
-
-
-def neutral_prompts() -> tuple[str, ...]:
-    """Return sentences that are true of every portrait ("a face")."""
-    return NEUTRAL
-
-
-def comparisons(
-    before: FaceAttributes, after: FaceAttributes, segmentation: Tensor | None = None
-) -> list[tuple[str, ...]]:
-    """Return, for each pair of pictures of one person, the comparatives that became true.
-
-    Args:
-        before: n faces.
-        after: The same faces after a change, for instance of `counterfactual`.
-        segmentation: Region labels of `after`, or None.
-
-    Returns:
-        For each face the comparative phrases ("a wider smile") of the statements that the change
-        made true; empty where it changed nothing that has a comparative.
-    """
-    was = torch.stack([is_true(s, before) for s in STATEMENTS], dim=1)
-    now = truth(after, segmentation) == TRUE
-    return [
-        tuple(_bare(w) for i in row.nonzero().flatten().tolist() for w in STATEMENTS[i].more)
-        for row in now & ~was
-    ]

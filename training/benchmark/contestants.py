@@ -31,7 +31,7 @@ from training.benchmark.faces import Case
 from training.benchmark.prompts import Prompt
 from training.config import ROOT, ConfigError
 
-__all__ = ["BASELINES", "STRENGTHS", "Edit", "MethodRow", "Row", "method_rows"]
+__all__ = ["STRENGTHS", "Edit", "MethodRow", "Row", "method_rows"]
 
 STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0)
 NEUTRAL = "a face"
@@ -199,9 +199,6 @@ def moved(source: Face, step: Tensor, editor: FaceEditor) -> Edit:
     code = source.latent.code + step
     image = draw(code)
     return Edit(image, Face(image, Latent(code, space)))
-
-
-BASELINES = ("no_edit", "oracle", "oracle_inverted", "random_face", "random_direction")
 
 
 def baselines(editor: FaceEditor, has_truth: bool) -> list[Row]:

@@ -8,7 +8,7 @@ import torch
 
 from faceedit.world import NOISE_DIM, SPECS, FaceAttributes, attributes_from_noise
 
-__all__ = ["PERSONAL", "personal_columns", "sample_people", "sample_person"]
+__all__ = ["PERSONAL", "personal_columns", "sample_person"]
 
 PERSONAL = ("identity", "age")  # groups of attributes that make a person; all others may change
 
@@ -46,14 +46,3 @@ def sample_person(views: int, seed: int) -> FaceAttributes:
     columns = list(personal_columns())
     noise[:, columns] = noise[:1, columns]
     return attributes_from_noise(noise)
-
-
-def sample_people(n_people: int, views: int, seed: int) -> FaceAttributes:
-    """Draw people in several views each; the views of a person follow one another.
-
-    Args:
-        n_people: How many people.
-        views: Pictures of each.
-        seed: Person i is drawn from seed + i.
-    """
-    return FaceAttributes.cat([sample_person(views, seed + i) for i in range(n_people)])
