@@ -26,13 +26,15 @@ from tests.training.shards import write_shard
 from tests.training.test_evaluate import make_judge, make_recognizer
 from training import evaluate
 from training.benchmark import calibrate, summary, tables
-from training.benchmark.contestants import MethodRow, NoEdit, Oracle, RandomDirection, method_rows
+from training.benchmark.baselines import NoEdit, Oracle, RandomDirection
+from training.benchmark.contestants import MethodRow, method_rows
 from training.benchmark.faces import GRID_ITEMS, RenderSet, choose, grid_items, set_digest
 from training.benchmark.judges import Judges, Scale, collateral, masked_psnr, success
 from training.benchmark.measuring import Measurer
+from training.benchmark.plan import Plan
 from training.benchmark.prompts import GRID, PROMPTS, fits
 from training.benchmark.records import Records
-from training.benchmark.run import Benchmark, Plan
+from training.benchmark.run import Benchmark
 from training.config import ROOT
 from training.fingerprint import code_files
 from training.measures.networks import Setting

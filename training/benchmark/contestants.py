@@ -1,8 +1,4 @@
-"""Who edits: baselines that bracket every method, and the methods themselves.
-
-A row answers one question: what does the face of this case look like after this sentence at this
-strength? The baselines do not read the sentence; they know the truth, or nothing.
-"""
+"""Methods as rows of the table, and all rows that take part."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,197 +16,26 @@ from torch import Tensor
 from faceedit import hub
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError, RequestError
-from faceedit.inversion import invert, to_space
+from faceedit.inversion import to_space
 from faceedit.method import EditMethod
 from faceedit.method_repo import repo_of
 from faceedit.methods import METHODS, method_class
-from faceedit.types import Face, Latent, Space
+from faceedit.types import Face, Space
 from faceedit.words.sentence import read
 from faceedit.world.statements import find
+from training.benchmark.baselines import moved
 from training.benchmark.faces import Case
 from training.benchmark.prompts import Prompt
-from training.config import ROOT, ConfigError
+from training.benchmark.row import Edit, Row
+from training.config import ROOT
 
-__all__ = ["STRENGTHS", "Edit", "MethodRow", "Row", "method_rows"]
+__all__ = ["MethodRow", "method_rows"]
 
-STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0)
 NEUTRAL = "a face"
 WEIGHTS = ".safetensors"  # ends the names of all weights, those in diffusers' folders too
-RANDOM_SHARE = 0.5  # of a face's distance from the mean face: a random step where no truth is known
-
-
-@dataclass(frozen=True)
-class Edit:
-    """An edited picture, and how long it took where somebody waits for it."""
-
-    image: Tensor  # [1, 3, h, w]
-    face: Face | None = None  # with its code, where it can be edited further
-    seconds: float = 0.0
-
-
-class Row:
-    """One line of the table.
-
-    Attributes:
-        name: A method's name, or a baseline's.
-        slow: Whether an edit takes seconds, so that fewer are made.
-        slowest: Whether every strength is a run of its own, so that it is shown at one only.
-        strengths: At which it can be shown.
-        needs_truth: Whether it exists only where the true edit is known.
-        method: Whether it is a method, or a baseline.
-        of_photo: Whether it changes the photo itself, and not the generator's version of it.
-    """
-
-    name: str
-    slow = False
-    slowest = False
-    strengths: tuple[float, ...] = STRENGTHS
-    needs_truth = False
-    method = False
-    of_photo = False
-
-    def supports(self, prompt: Prompt) -> bool:
-        """Return whether the row is meant for a prompt."""
-        del prompt
-        return True
-
-    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
-        """Return the edit at every strength; `text` words what is asked for."""
-        raise NotImplementedError
-
-    def undo(self, case: Case, edited: Face, text: str) -> Tensor | None:
-        """Return an edit's picture after the same edit with strength -1; None if it has none."""
-        del case, edited, text
-        return None
-
-    @property
-    def recorded_as(self) -> str:
-        """The name of its records; rows that are the same edits share them."""
-        return self.name
-
-    def key(self) -> str:
-        """Return what the row depends on beside the base, the judges and the set."""
-        return ""
 
 
 # ------------------------------------------------------------------------------ baselines
-class NoEdit(Row):
-    """The face as it was: the floor of success, the ceiling of preservation."""
-
-    name = "no_edit"
-    strengths = (1.0,)
-
-    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
-        """Return the source."""
-        del text
-        return [Edit(case.source.image, case.source) for _ in strengths]
-
-
-class Oracle(Row):
-    """The true edit, rendered: what the judge makes of a perfect answer."""
-
-    name = "oracle"
-    strengths = (1.0,)
-    needs_truth = True
-    of_photo = True
-
-    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
-        """Return the render of the true edit."""
-        del text
-        return [Edit(_known(case.truth)) for _ in strengths]
-
-
-class OracleInverted(Row):
-    """The true edit as the generator draws it: the ceiling of whoever moves a code.
-
-    Strength goes along the straight line from the source's code to the true edit's.
-    """
-
-    name = "oracle_inverted"
-    needs_truth = True
-
-    def __init__(self, editor: FaceEditor) -> None:
-        self.editor = editor
-
-    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
-        """Return G(w + strength * (w_true - w))."""
-        del text
-        step = true_code(case, self.editor) - case.source.latent.code
-        return [moved(case.source, a * step, self.editor) for a in strengths]
-
-
-class RandomFace(Row):
-    """Another person who has what was asked for: success without any preservation."""
-
-    name = "random_face"
-    strengths = (1.0,)
-    needs_truth = True
-    of_photo = True
-
-    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
-        """Return the stranger."""
-        del text
-        return [Edit(_known(case.stranger)) for _ in strengths]
-
-
-class RandomDirection(Row):
-    """A step of the true edit's size in a random direction: change without meaning."""
-
-    name = "random_direction"
-
-    def __init__(self, editor: FaceEditor) -> None:
-        self.editor = editor
-
-    def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
-        """Return G(w + strength * |w_true - w| d) for a random unit vector d."""
-        del text
-        code = case.source.latent.code
-        if case.truth is not None:
-            size = (true_code(case, self.editor) - code).norm()
-        else:
-            size = RANDOM_SHARE * (code - self.editor.backbones.generator.w_avg).norm()
-        draws = torch.Generator().manual_seed(case.item.index)
-        direction = torch.randn(code.shape, generator=draws).to(code)
-        step = size * direction / direction.norm()
-        return [moved(case.source, a * step, self.editor) for a in strengths]
-
-
-def _known(image: Tensor | None) -> Tensor:
-    if image is None:
-        raise ConfigError("this baseline needs a set whose true edits are known: --set renders")
-    return image
-
-
-@torch.no_grad()
-def true_code(case: Case, editor: FaceEditor) -> Tensor:
-    """Return the code of the true edit as the encoder finds it; kept with the case."""
-    if "true_code" not in case.cache:
-        face = invert(_known(case.truth), Space.W_PLUS, editor.backbones)
-        case.cache["true_code"] = face.latent.code
-    code: Tensor = case.cache["true_code"]
-    return code
-
-
-@torch.no_grad()
-def moved(source: Face, step: Tensor, editor: FaceEditor) -> Edit:
-    """Return a face whose code is moved by a step, drawn anew."""
-    generator, space = editor.backbones.generator, source.latent.space
-    draw = generator.synthesis_from_styles if space is Space.S else generator.synthesis
-    code = source.latent.code + step
-    image = draw(code)
-    return Edit(image, Face(image, Latent(code, space)))
-
-
-def baselines(editor: FaceEditor, has_truth: bool) -> list[Row]:
-    """Return the baselines that a set allows."""
-    rows: list[Row] = [
-        NoEdit(),
-        Oracle(),
-        OracleInverted(editor),
-        RandomFace(),
-        RandomDirection(editor),
-    ]
-    return [row for row in rows if has_truth or not row.needs_truth]
 
 
 # ------------------------------------------------------------------------------ methods

@@ -11,7 +11,7 @@ from torch import Tensor
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.editor import FaceEditor
 from faceedit.words.sentence import read
-from training.benchmark.contestants import NEUTRAL, Edit, Row
+from training.benchmark.contestants import NEUTRAL
 from training.benchmark.faces import Case
 from training.benchmark.judges import (
     Judges,
@@ -25,6 +25,7 @@ from training.benchmark.judges import (
     shares_of,
     success,
 )
+from training.benchmark.row import Edit, Row
 
 __all__ = ["Measurer"]
 

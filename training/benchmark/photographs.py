@@ -30,6 +30,7 @@ from faceedit.method_repo import repo_of
 from faceedit.methods import METHODS
 from training.benchmark import tables
 from training.benchmark.photo_judges import SENTENCES, VERDICTS
+from training.benchmark.results import read_results, results_file, write_results
 from training.config import ROOT, ConfigError
 from training.provenance import commit
 from training.publish.gallery import photo_files
@@ -107,7 +108,7 @@ def measure(plan: PhotographPlan) -> dict[str, Any]:
         verdicts = _judged(plan, photos, folder)
         rows[name] = summarize(verdicts, _times(folder))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in photos)).hexdigest()[:12]
-    earlier = tables.results_file(plan.out, "photographs")
+    earlier = results_file(plan.out, "photographs")
     result = {
         "format_version": 1,
         "set": f"{len(photos)} photographs, digest {digest}",
@@ -115,8 +116,8 @@ def measure(plan: PhotographPlan) -> dict[str, Any]:
         "rows": _kept(earlier, digest) | rows,
         "failed": failed,
     }
-    tables.write_results(result, earlier)
-    tables.write_page(tables.read_results(plan.out), plan.page)
+    write_results(result, earlier)
+    tables.write_page(read_results(plan.out), plan.page)
     tables.write_short_photographs(result, plan.page.parent.parent / "README.md")
     return result
 

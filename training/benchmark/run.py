@@ -7,12 +7,10 @@ there for these weights is not made again. Several processes share the work:
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +23,8 @@ from faceedit import hub
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError
 from training.benchmark import tables
-from training.benchmark.contestants import MethodRow, Row, baselines, method_rows
+from training.benchmark.baselines import baselines
+from training.benchmark.contestants import MethodRow, method_rows
 from training.benchmark.cost import cost
 from training.benchmark.faces import (
     GRID_FACES,
@@ -40,16 +39,19 @@ from training.benchmark.faces import (
 )
 from training.benchmark.judges import Judges
 from training.benchmark.measuring import Measurer
+from training.benchmark.plan import _PATHS, Plan, _parser
 from training.benchmark.plots import write_plots
 from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
+from training.benchmark.results import read_results, results_file, write_csv, write_results
+from training.benchmark.row import Row
 from training.benchmark.sheets import sheet_name, write_sheet, write_target_sheet
 from training.benchmark.summary import brackets, flags, matched_on, summarize
 from training.config import ROOT, ConfigError
 from training.measures.networks import Setting
 from training.provenance import commit
 
-__all__ = ["Benchmark", "Plan", "main"]
+__all__ = ["Benchmark", "main"]
 
 RECORD_VERSION = "2"  # raised whenever a number of a record would be another one
 WAIT = timedelta(hours=12)  # that one process may take longer than another
@@ -79,33 +81,6 @@ SLOWEST_COUNT = 16  # edits, at most, of a row that starts anew for every streng
 SLOWEST_LINES = 2  # of the contact sheets of rows that start anew for every strength
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is measured, on what, and where it goes."""
-
-    set: str = "renders"
-    methods: str = "all"
-    count: int = 229  # edits of a quick row: the grid's, then five of every sentence
-    slow_count: int = 32  # edits of a row that descends for every face
-    slow_lines: int = GRID_FACES  # faces on the contact sheet of such a row
-    photos: Path | None = None
-    targets: bool = False  # also compare CLIP-PAE's targets
-    sheets: bool = True
-    costs: bool = True
-    compiled: bool = False
-    cpu: bool = False
-    data: Path = ROOT / ".data/world"
-    base: Path = ROOT / "hub_cards/portraits-128"
-    judges: Path = ROOT / "hub_cards/judges"
-    cache: Path = ROOT / ".data/benchmark"
-    work: Path = ROOT / ".runs/benchmark"
-    out: Path = ROOT / "hub_cards/benchmark"
-    page: Path = ROOT / "docs/benchmark.md"
-    plots: Path = ROOT / "docs/plots"
-    sheet_dir: Path = ROOT / "docs/sheets"
-    supersampling: int = field(default=2)  # of the renders; less is for tests
-
-
 def main(arguments: Sequence[str]) -> int:
     """Measure from command-line arguments; return the exit status (2: something to correct)."""
     typed = vars(_parser().parse_args(arguments))
@@ -121,40 +96,6 @@ def main(arguments: Sequence[str]) -> int:
     if benchmark.main_process:
         print("\n".join(benchmark.written))
     return 0
-
-
-_PATHS = (
-    "data",
-    "base",
-    "judges",
-    "cache",
-    "work",
-    "out",
-    "page",
-    "plots",
-    "sheet_dir",
-)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="evaluate", description=__doc__.split("\n")[0])
-    add, plan = parser.add_argument, Plan()
-    add("--set", choices=tables.SETS, default=plan.set, help="on which faces")
-    add("--methods", default=plan.methods, metavar="A,B", help="which methods; all is the default")
-    add("--count", type=int, default=plan.count, help="edits of a quick row")
-    add("--slow_count", type=int, default=plan.slow_count, help="edits of a row that descends")
-    add("--slow_lines", type=int, default=plan.slow_lines, help="faces on the sheet of such a row")
-    add("--photos", default="", metavar="DIR", help="the photos of --set photos")
-    add("--targets", action="store_true", help="also compare the targets of CLIP-PAE")
-    add("--no_sheets", dest="sheets", action="store_false", help="write no contact sheets")
-    add("--no_costs", dest="costs", action="store_false", help="measure no memory")
-    add("--compiled", action="store_true", help="render with torch.compile")
-    add("--cpu", action="store_true", help="use the CPU although an accelerator is present")
-    for name in _PATHS:
-        flag = "--data_dir" if name == "data" else "--results_dir" if name == "out" else f"--{name}"
-        default = getattr(plan, name).relative_to(ROOT)
-        add(flag, dest=name, default=str(default), help=f"default: {default}")
-    return parser
 
 
 class Benchmark:
@@ -320,12 +261,12 @@ class Benchmark:
         found = {row.name: self.records(row).read() for row in rows}
         result = self.result(rows, found)
         result["targets"] = self._lines(targets, {r.name: self.records(r).read() for r in targets})
-        path = tables.results_file(plan.out, plan.set)
-        tables.write_results(result, path)
-        tables.write_csv(found, plan.out / f"{plan.set}.csv.xz")
+        path = results_file(plan.out, plan.set)
+        write_results(result, path)
+        write_csv(found, plan.out / f"{plan.set}.csv.xz")
         self.written += [str(path), str(plan.out / f"{plan.set}.csv.xz")]
         self.written += write_plots(result["rows"], plan.plots, plan.set)
-        tables.write_page(tables.read_results(plan.out), plan.page, _relative(plan))
+        tables.write_page(read_results(plan.out), plan.page, _relative(plan))
         self.written.append(str(plan.page))
         readme = plan.page.parent.parent / "README.md"  # beside the docs; tests have none there
         if plan.set == "renders" and tables.write_short_table(result["rows"], readme):

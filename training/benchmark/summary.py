@@ -18,8 +18,8 @@ import torch
 from scipy.stats import spearmanr
 
 from faceedit.metrics.fid import kid
-from training.benchmark.contestants import STRENGTHS
 from training.benchmark.prompts import PROMPTS
+from training.benchmark.row import STRENGTHS
 
 __all__ = ["FLAGS", "Interval", "flags", "matched", "matched_on", "summarize"]
 

@@ -25,10 +25,10 @@ from faceedit.world import NOISE_DIM
 from faceedit.world.captions import STATEMENTS, Split, compose
 from faceedit.world.statements import INDEX
 from training.config import ConfigError
+from training.data.photographed import photograph
 from training.data.shards import WorldShards
 from training.data.true_edits import SHIFTS, TrueEdits
 from training.tasks.attribute_mapping import people_of_z
-from training.tasks.encoder import photograph
 
 __all__ = ["FaceBank", "SentenceBank", "encoded", "imagined", "kept", "sentences"]
 

@@ -39,7 +39,7 @@ from faceedit.world import (
     sample_attributes,
 )
 from training.config import ConfigError, TrainConfig
-from training.data.augment import Augmentation, augment, replace_region, some_rows
+from training.data.photographed import photograph
 from training.data.shards import WorldBatch, WorldShards
 from training.memory import keep_freed_memory
 from training.sheets import contact_sheet
@@ -59,21 +59,6 @@ from training.tasks.rate_groups import rate_groups
 
 __all__ = ["EncoderTask"]
 
-CAMERA = Augmentation(
-    color=0.5,
-    gray=0.05,
-    blur=1.4,
-    noise=0.1,
-    coarse=0.2,
-    rotation=5,
-    scale=0.08,
-    shift=0.04,
-    bend=0.025,
-    shade=0.15,
-    cover=0.15,
-)
-NEW_BACKGROUND = 0.6  # share of the camera_share pictures
-NEW_CLOTHES = 0.4
 POPULATION = 4096  # people who tell how far w spreads, and which values are rare
 RARE_POWER = 0.8  # a value's weight in what is read ~ (1 / frequency) ** RARE_POWER
 
@@ -214,28 +199,6 @@ def leveling(w: Tensor, power: float) -> Tensor:
     scale = (variance / variance.mean() + FLAT) ** (-power / 2)
     scale = scale / (variance * scale.square()).mean().sqrt()
     return (directions * scale) @ directions.T
-
-
-def photograph(batch: WorldBatch, share: float) -> tuple[Tensor, Tensor]:
-    """Change a share of the renders as a camera and a life would.
-
-    Args:
-        batch: Renders.
-        share: Of them that are changed.
-
-    Returns:
-        The pictures, and where their content was replaced and tells nothing: [n, 1, h, w].
-    """
-    rows = some_rows(batch.image, share)
-    unknown = torch.zeros_like(batch.image[:, :1])
-    if len(rows) == 0:
-        return batch.image, unknown
-    image, labels = batch.image[rows], batch.segmentation[rows]
-    image, background = replace_region(image, labels, REGIONS.index("background"), NEW_BACKGROUND)
-    image, clothes = replace_region(image, labels, REGIONS.index("cloth"), NEW_CLOTHES)
-    image = augment(image, CAMERA)
-    replaced = torch.maximum(background, clothes)
-    return batch.image.index_copy(0, rows, image), unknown.index_copy(0, rows, replaced)
 
 
 class EncoderTask(Task):

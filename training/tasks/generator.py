@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from faceedit.backbones.attributes import AttributeReader
 from faceedit.backbones.segmenter import Segmenter
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
-from faceedit.hub import load_network, save_network
+from faceedit.hub import save_network
 from faceedit.world import NOISE_DIM
 from training.config import ConfigError, TrainConfig
 from training.data.shards import WorldBatch, WorldShards
@@ -59,6 +59,7 @@ from training.tasks.generator_losses import (
     shrink,
     stretching,
 )
+from training.tasks.generator_start import _started
 from training.tasks.rate_groups import rate_groups
 
 __all__ = ["GeneratorOptions", "GeneratorTask"]
@@ -383,20 +384,3 @@ class GeneratorTask(Task):
         mapping = self.averaged_or_live("attribute_mapping")
         assert isinstance(mapping, AttributeMapping)
         save_attribute_mapping(mapping, folder)
-
-
-def _started(folder: Path, config: GeneratorConfig) -> Generator:
-    """Return the generator of a folder; a mapping network of another depth begins anew.
-
-    Raises:
-        ConfigError: If its synthesis network has another size.
-    """
-    generator: Generator = load_network(Generator, folder)
-    if generator.config == config:
-        return generator
-    if replace(generator.config, mapping_layers=config.mapping_layers) != config:
-        raise ConfigError(f"the generator in {folder} has another size")
-    fresh = Generator(config)
-    kept = {k: v for k, v in generator.state_dict().items() if not k.startswith("mapping.")}
-    fresh.load_state_dict(kept, strict=False)
-    return fresh

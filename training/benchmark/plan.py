@@ -1,0 +1,72 @@
+"""What a run of the benchmark is asked for on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from training.benchmark.faces import GRID_FACES
+from training.benchmark.results import SETS
+from training.config import ROOT
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, on what, and where it goes."""
+
+    set: str = "renders"
+    methods: str = "all"
+    count: int = 229  # edits of a quick row: the grid's, then five of every sentence
+    slow_count: int = 32  # edits of a row that descends for every face
+    slow_lines: int = GRID_FACES  # faces on the contact sheet of such a row
+    photos: Path | None = None
+    targets: bool = False  # also compare CLIP-PAE's targets
+    sheets: bool = True
+    costs: bool = True
+    compiled: bool = False
+    cpu: bool = False
+    data: Path = ROOT / ".data/world"
+    base: Path = ROOT / "hub_cards/portraits-128"
+    judges: Path = ROOT / "hub_cards/judges"
+    cache: Path = ROOT / ".data/benchmark"
+    work: Path = ROOT / ".runs/benchmark"
+    out: Path = ROOT / "hub_cards/benchmark"
+    page: Path = ROOT / "docs/benchmark.md"
+    plots: Path = ROOT / "docs/plots"
+    sheet_dir: Path = ROOT / "docs/sheets"
+    supersampling: int = field(default=2)  # of the renders; less is for tests
+
+
+_PATHS = (
+    "data",
+    "base",
+    "judges",
+    "cache",
+    "work",
+    "out",
+    "page",
+    "plots",
+    "sheet_dir",
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="evaluate", description=__doc__.split("\n")[0])
+    add, plan = parser.add_argument, Plan()
+    add("--set", choices=SETS, default=plan.set, help="on which faces")
+    add("--methods", default=plan.methods, metavar="A,B", help="which methods; all is the default")
+    add("--count", type=int, default=plan.count, help="edits of a quick row")
+    add("--slow_count", type=int, default=plan.slow_count, help="edits of a row that descends")
+    add("--slow_lines", type=int, default=plan.slow_lines, help="faces on the sheet of such a row")
+    add("--photos", default="", metavar="DIR", help="the photos of --set photos")
+    add("--targets", action="store_true", help="also compare the targets of CLIP-PAE")
+    add("--no_sheets", dest="sheets", action="store_false", help="write no contact sheets")
+    add("--no_costs", dest="costs", action="store_false", help="measure no memory")
+    add("--compiled", action="store_true", help="render with torch.compile")
+    add("--cpu", action="store_true", help="use the CPU although an accelerator is present")
+    for name in _PATHS:
+        flag = "--data_dir" if name == "data" else "--results_dir" if name == "out" else f"--{name}"
+        default = getattr(plan, name).relative_to(ROOT)
+        add(flag, dest=name, default=str(default), help=f"default: {default}")
+    return parser
