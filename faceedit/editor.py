@@ -265,7 +265,7 @@ class FaceEditor(Sharing):
             portrait, source, edited, self.backbones, sentence, request, output
         )
         understood = understand(request.prompt, clip, request.neutral)
-        doubts = _doubts(understood, source)
+        doubts = _doubts(understood, source, self.library.left_undone(request))
         notes = doubts + understood.remarks
         if portrait.photo is not None and self.backbones.encoder is None:
             notes += (SEARCHED,)
@@ -390,9 +390,9 @@ class FaceEditor(Sharing):
         return self
 
 
-def _doubts(understood: Understanding, source: Face) -> tuple[str, ...]:
-    """Return why an edit may not be what was asked for: words or a mask of little effect."""
-    found = [] if understood.warning is None else [understood.warning]
+def _doubts(understood: Understanding, source: Face, undone: str | None = None) -> tuple[str, ...]:
+    """Return why an edit may not be what was asked for: words, a variant, a mask of no effect."""
+    found = [said for said in (understood.warning, undone) if said is not None]
     if allows_nothing(source.mask):
         found.append("the mask allows no change on this face, so nothing was edited")
     return tuple(found)

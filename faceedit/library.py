@@ -20,6 +20,7 @@ from faceedit.errors import MissingBackboneError, PromptError, RepoError, Reques
 from faceedit.method import EditMethod
 from faceedit.method_repo import (
     find_variant,
+    left_undone,
     load_method,
     method_of,
     nearest_variant,
@@ -175,6 +176,15 @@ class Library:
             return None
         clip = self.backbones.require("clip", name)
         return nearest_variant(request.prompt, folder, clip)
+
+    def left_undone(self, request: EditRequest) -> str | None:
+        """Return what of a prompt the chosen variant of a method does not do; None if nothing."""
+        name = request.method or self.preferred()
+        folder = self._folder_of(method_class(name)) if request.variant else None
+        if request.variant is None or folder is None:
+            return None
+        clip = self.backbones.require("clip", name)
+        return left_undone(request.prompt, request.variant, folder, clip)
 
     def knows(self, name: str, prompt: str) -> bool:
         """Return whether a method can be asked for this prompt."""

@@ -8,7 +8,6 @@ subfolder is a method's folder of its own.
 
 from __future__ import annotations
 
-import logging
 import re
 import shutil
 import tempfile
@@ -27,12 +26,12 @@ from faceedit.method import EditMethod
 from faceedit.notes import short_card
 from faceedit.version import __version__
 from faceedit.words.sentence import NEUTRAL, clean, embed, plain
+from faceedit.words.wishes import wishes
 
 if TYPE_CHECKING:
     from faceedit.backbones import Backbones
     from faceedit.backbones.clip import Clip
 
-logger = logging.getLogger(__name__)
 
 # What the settings of a method that learned nothing depend on: scales of codes and of cosines.
 TUNED_ON = frozenset({"generator", "clip"})
@@ -237,7 +236,7 @@ def nearest_variant(prompt: str, folder: Path, clip: Clip) -> str | None:
     """Return the variant that learned what comes nearest to a prompt; None without variants.
 
     The prompt and every sentence are compared by how they differ from "a face", as CLIP reads
-    them. A warning tells where another sentence is used than was asked for.
+    them. `left_undone` tells where another sentence is used than was asked for.
 
     Raises:
         RequestError: If none comes near; the message lists the sentences that were learned.
@@ -259,9 +258,31 @@ def nearest_variant(prompt: str, folder: Path, clip: Clip) -> str | None:
             f"{folder.name} edits only what it has learned, and none of it is near {prompt!r}; "
             f"choose from {sentences}, or another method"
         )
-    if likeness[best] < SAME:
-        logger.warning("%s has not learned %r; using %r", folder.name, prompt, sentences[best])
     return variants[sentences[best]]
+
+
+def left_undone(prompt: str, variant: str, folder: Path, clip: Clip) -> str | None:
+    """Return what of a prompt a variant does not do, as a sentence for the user; None if nothing.
+
+    A variant makes the one change that it has learned. Of "red hair but no beard" the one for red
+    hair leaves the beard, and the one for old faces knows nothing of "a bearded man".
+    """
+    places = {place: sentence for sentence, place in read_variants(folder).items()}
+    learned, wanted = places.get(variant), plain(prompt, clip)
+    if learned is None or learned in (clean(prompt), wanted):
+        return None
+    parts = wishes(wanted)
+    vectors = embed([NEUTRAL, learned, *parts], clip)
+    changes = F.normalize(vectors[1:] - vectors[:1], dim=-1)
+    missed = [
+        part for part, alike in zip(parts, changes[1:] @ changes[0], strict=True) if alike < SAME
+    ]
+    if not missed:
+        return None
+    if len(missed) == len(parts):
+        return f"this method has not learned {wanted!r}; it did {learned!r}"
+    undone = " and ".join(repr(part) for part in missed)
+    return f"this method makes one change at a time: it did {learned!r}, not {undone}"
 
 
 def save_variants(

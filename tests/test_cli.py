@@ -58,10 +58,13 @@ def test_compare_writes_one_sheet(repo, photo, tmp_path, capsys):
 @pytest.mark.parametrize("command", ["edit", "compare", "batch"])
 def test_every_command_says_what_it_did_not_understand(command, repo, photo, tmp_path, capsys):
     given, output = (tmp_path, "out") if command == "batch" else (photo, "out.png")
-    arguments = [command, str(given), "galsses", "--repo", repo, "-o", str(tmp_path / output)]
+    said = "glassesss and red hiar"
+    arguments = [command, str(given), said, "--repo", repo, "-o", str(tmp_path / output)]
     arguments += ["--methods" if command == "compare" else "--method", "styleclip_global"]
     assert main(arguments) == 0
-    assert capsys.readouterr().out.count("did you mean: glasses?") == 1
+    told = capsys.readouterr().out
+    assert told.count("did you mean: glasses and red hair?") == 1
+    assert told.count("'hiar' is read as 'hair'") == 1
 
 
 def test_the_command_lines_defaults_are_those_of_python():

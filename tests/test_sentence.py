@@ -41,9 +41,26 @@ def of_the_web(clip):
 
 def test_clip_of_the_web_reads_the_users_own_words(backbones):
     clip = of_the_web(backbones.clip)
-    raw = clip.encode_text(["ginger hair", "no beard"])
-    assert torch.allclose(read(("ginger hair", "no beard"), "a face", clip).target, raw, atol=1e-6)
-    assert plain("no beard", clip) == "no beard" and plain("no beard", backbones.clip) != "no beard"
+    raw = clip.encode_text(["ginger hair", "Specs"])
+    assert torch.allclose(read(("ginger hair", "Specs"), "a face", clip).target, raw, atol=1e-6)
+    assert plain("Specs", clip) == "Specs" and plain("Specs", backbones.clip) == "glasses"
+
+
+def test_clip_of_the_web_is_led_from_what_is_denied_to_a_face_without_it(backbones):
+    clip = of_the_web(backbones.clip)
+    for prompt, wanted, there in (
+        ("no beard", "a clean-shaven face", "a face with a beard"),
+        ("Red hair without a hat", "red hair, a bare head", "a face with a hat"),
+        ("he isn't smiling", "a serious face", "a face with a smile"),
+        ("not old", "a young face", "a face"),
+        ("Auburn hair", "Auburn hair", "a face"),
+    ):
+        sentence = read(prompt, "a face", clip)
+        assert sentence.prompt == (wanted,)
+        assert torch.allclose(sentence.target, embed([wanted], clip))
+        assert torch.allclose(sentence.neutral_embedding, embed([there], clip)), prompt
+    both = read(["no hat", "red hair"], "a man", clip)
+    assert torch.allclose(both.neutral_embedding, embed(["a man with a hat", "a man"], clip))
 
 
 def test_sentences_of_the_web_are_read_once_in_each_frame(backbones):

@@ -31,6 +31,9 @@ OPPOSITES = {
     "lipstick": "no lipstick",
     "freckles": "no freckles",
     "fringe": "no fringe",
+    "eyeshadow": "no eyeshadow",
+    "goatee": "a clean-shaven face",
+    "cap": "no hat",
 }
 
 

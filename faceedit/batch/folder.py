@@ -274,7 +274,8 @@ def _settle(editor: FaceEditor, job: Job) -> tuple[Job, str, tuple[str, ...]]:
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     # Whether a mask leaves room for the edit depends on the photo, not on the drawn face.
     understood = understand(request.prompt, editor.backbones.clip, request.neutral)
-    doubts = () if understood.warning is None else (understood.warning,)
+    undone = editor.library.left_undone(request)
+    doubts = tuple(said for said in (understood.warning, undone) if said is not None)
     return replace(job, request=request), digest, doubts + understood.remarks
 
 

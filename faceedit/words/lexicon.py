@@ -8,6 +8,7 @@ __all__ = [
     "ANYONE",
     "PARTS",
     "THINGS",
+    "bare",
     "opposite_of",
     "other_end_of",
     "thing_absent_in",
@@ -145,6 +146,27 @@ _ABSENT = {
 def thing_absent_in(part: str) -> str | None:
     """Return what a part of a sentence says is not there: "no hat" -> "a hat"; None if nothing."""
     return _ABSENT.get(part.lower())
+
+
+# What a face without something shows, in words that deny nothing: for a CLIP that hears the thing
+# in its denial and has read more than captions.
+_BARE = {
+    "no moustache": "a clean-shaven upper lip",
+    "without glasses": "bare eyes",
+    "no hat": "a bare head",
+    "no earrings": "bare ears",
+    "no lipstick": "natural lips",
+    "no eyeshadow": "natural eyelids",
+    "no make-up": "a natural face",
+    "no freckles": "clear skin",
+    "no fringe": "a bare forehead",
+    "not smiling": "a serious face",
+}
+
+
+def bare(opposite: str) -> str:
+    """Return what `opposite_of` says without "no" in it: "no hat" -> "a bare head"."""
+    return _BARE.get(opposite, opposite)
 
 
 # Ends of a scale: a strength below 0 goes to the other one, and not only back to the middle.

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from faceedit.words.lexicon import ANYONE, PARTS, THINGS, opposite_of
+from faceedit.words.lexicon import ANYONE, PARTS, THINGS, bare, opposite_of, thing_absent_in
 
-__all__ = ["Wish", "denies", "read_wishes", "without_negations"]
+__all__ = ["Wish", "denies", "read_wishes", "turned", "without_negations"]
 
 # One letter each, of which no sentence is made: they stand for the words that deny something.
 NOT, GONE = "\ue000", "\ue001"
@@ -123,6 +123,28 @@ def without_negations(prompt: str) -> str:
     if NOT not in marked and GONE not in marked:
         return prompt if marked.split() == prompt.lower().split() else " ".join(marked.split())
     return ", ".join(dict.fromkeys(_said(wish) for wish in read_wishes(prompt))) or prompt
+
+
+def turned(prompt: str, shown: str) -> tuple[str, str]:
+    """Return a sentence with no "no" in it, and what there is, with what is to go.
+
+    For a CLIP that reads the user's own words: the way from "a face with a beard" to
+    "a clean-shaven face". What denies nothing stays as it is, to the letter.
+
+    Args:
+        prompt: What is wanted.
+        shown: What the photo shows already.
+    """
+    if not denies(prompt):
+        return prompt, shown
+    said, gone = [], []
+    for wish in read_wishes(prompt):
+        text = _said(wish)
+        said.append(text if wish.present else bare(text))
+        if not wish.present and (thing := thing_absent_in(text)):
+            gone.append(thing)
+    there = f"{shown} with {' and '.join(dict.fromkeys(gone))}" if gone else shown
+    return ", ".join(dict.fromkeys(said)) or prompt, there
 
 
 def read_wishes(prompt: str) -> list[Wish]:

@@ -19,7 +19,7 @@ from faceedit.types import Sentence
 from faceedit.words.everyday import in_plain_words
 from faceedit.words.frames import frames_of, has_read_the_web
 from faceedit.words.lexicon import other_end_of, thing_absent_in
-from faceedit.words.polarity import without_negations
+from faceedit.words.polarity import denies, turned, without_negations
 from faceedit.words.spelling import mended
 from faceedit.words.strangers import strangers, without
 from faceedit.words.vocabulary import knows
@@ -60,7 +60,11 @@ def read(
     wanted = tuple(plain(text, clip) for text in prompts)
     shown = clean(neutral, "neutral sentence")
     vectors = embed((*wanted, shown), clip, templates)
-    return Sentence(wanted, shown, vectors[:-1], vectors[-1:].expand(len(wanted), -1).contiguous())
+    there = vectors[-1:].expand(len(wanted), -1).contiguous()
+    if has_read_the_web(clip) and any(map(denies, prompts)):
+        # The way leads from what is to go: "a face with a beard" -> "a clean-shaven face".
+        there = embed([turned(clean(text), shown)[1] for text in prompts], clip, templates)
+    return Sentence(wanted, shown, vectors[:-1], there)
 
 
 def plain(prompt: str, clip: Clip) -> str:
@@ -68,7 +72,7 @@ def plain(prompt: str, clip: Clip) -> str:
 
     What is denied is said as its opposite, and words that CLIP has never read are said in others,
     or left out where they describe what it knows; a sentence without either stays as it is. A CLIP
-    that has read the web gets the words of the user, as in the papers.
+    that has read the web gets the words of the user, as in the papers, but for what is denied.
 
     Raises:
         PromptError: If there are no words in it.
@@ -99,7 +103,7 @@ def reworded(prompt: str, clip: Clip) -> Reworded:
         PromptError: If there are no words in it.
     """
     if has_read_the_web(clip):
-        return Reworded(clean(prompt))
+        return Reworded(turned(clean(prompt), NEUTRAL)[0])
 
     def known(word: str) -> bool:
         return knows(word, clip)

@@ -1,7 +1,6 @@
 """The latent mapper: official numbers, the paper's levels, and variants by sentence."""
 
 import json
-import logging
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from faceedit.inversion import to_space
 from faceedit.losses.pae import pae_sentence
 from faceedit.method_repo import (
     folder_name,
+    left_undone,
     load_method,
     nearest_variant,
     read_variants,
@@ -194,11 +194,19 @@ class Words:
         return torch.nn.functional.normalize(torch.tensor(rows), dim=-1)
 
 
-def test_prompt_in_other_words_takes_the_nearest_variant_with_a_warning(repo, caplog, monkeypatch):
+def test_prompt_in_other_words_takes_the_nearest_variant_and_says_so(repo, monkeypatch):
     monkeypatch.setattr("faceedit.method_repo.SAME", 1.0)
-    with caplog.at_level(logging.WARNING):
-        assert nearest_variant("ruddy hair", repo, Words()) == "red-hair"
-    assert "using 'red hair'" in caplog.text
+    assert nearest_variant("ruddy hair", repo, Words()) == "red-hair"
+    said = left_undone("ruddy hair", "red-hair", repo, Words())
+    assert said == "this method has not learned 'ruddy hair'; it did 'red hair'"
+
+
+def test_what_a_variant_leaves_undone_is_said(repo):
+    assert left_undone(" red  hair", "red-hair", repo, Words()) is None
+    said = left_undone("red hair but no beard", "red-hair", repo, Words())
+    assert said == (
+        "this method makes one change at a time: it did 'red hair', not 'a clean-shaven face'"
+    )
 
 
 def test_prompt_far_from_all_variants_lists_them(repo, monkeypatch):

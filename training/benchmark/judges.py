@@ -133,11 +133,10 @@ class Judges:
         return Scale.fit(self.reader.config.heads, *people)
 
     @torch.no_grad()
-    def look(self, image: Tensor) -> Look:
-        """Show pictures to the judges, [n, 3, h, w] in [-1, 1]."""
-        image = image.clamp(-1, 1)
+    def read(self, image: Tensor) -> tuple[FaceAttributes, dict[str, Tensor]]:
+        """Return the people in pictures, [n, 3, h, w] in [-1, 1], and the chances of values."""
         self._seen["maps"] = []
-        answers = self.reader(image)
+        answers = self.reader(image.clamp(-1, 1))
         values = torch.zeros(len(image), len(SPECS))
         chances = {}
         for head in self.reader.config.heads:
@@ -149,10 +148,16 @@ class Judges:
             else:
                 values[:, column] = answer.clamp(head.low, head.high)
         people = FaceAttributes(values)
+        return self.scale.apply(people) if self.scale is not None else people, chances
+
+    @torch.no_grad()
+    def look(self, image: Tensor) -> Look:
+        """Show pictures to the judges, [n, 3, h, w] in [-1, 1]."""
+        people, chances = self.read(image)
         return Look(
-            self.scale.apply(people) if self.scale is not None else people,
+            people,
             chances,
-            self.recognizer(image).cpu(),
+            self.recognizer(image.clamp(-1, 1)).cpu(),
             self._seen["pooled"].cpu(),
             self._seen["maps"],
         )

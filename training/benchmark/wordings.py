@@ -129,10 +129,13 @@ DENIED: tuple[tuple[str, str, str], ...] = (
     ("sunglasses", "sunglasses", "glasses=sunglasses"),
     ("hat", "a hat", "hat=any"),
     ("smile", "a smile", "smile=smile"),
-    ("earrings", "earrings", "earrings=hoops"),
+    ("earrings", "earrings", "earrings=any"),
     ("lipstick", "lipstick", "lipstick=lipstick"),
     ("freckles", "freckles", "freckles=freckles"),
     ("fringe", "a fringe", "fringe=fringe"),
+    ("eyeshadow", "eyeshadow", "eyeshadow=eyeshadow"),
+    ("goatee", "a goatee", "beard=goatee"),
+    ("cap", "a cap", "hat=cap"),
 )
 
 

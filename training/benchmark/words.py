@@ -11,9 +11,8 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +27,7 @@ from faceedit.words.polarity import without_negations
 from faceedit.words.sentence import NEUTRAL, read
 from faceedit.words.understanding import Understanding, nearest_statement, understand
 from faceedit.words.wishes import wishes
+from faceedit.world.attributes import attributes_from_noise
 from faceedit.world.captions import is_true
 from training.benchmark.judges import Judges
 from training.benchmark.wordings import (
@@ -44,9 +44,9 @@ from training.config import ROOT
 from training.measures.networks import Setting
 
 FAST = tuple(name for name, note in METHOD_NOTES.items() if note.speed == "fast")
-DRAWN = 50  # faces at a time
-MOST_DRAWN = 40  # times; what is rarer than that is measured on fewer faces
-FIRST_SEED = 1000
+POOL = 6000  # people of whom some are drawn; what is rare is measured on fewer faces
+MOST_DRAWN = 4  # times as many as are wanted
+SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def denials(
     editor: FaceEditor, judges: Judges, methods: Sequence[str], things: Sequence[str], faces: int
 ) -> Iterator[Denial]:
     """Yield what every method makes of every denial of some things."""
-    draw = functools.cache(functools.partial(_drawn, editor, judges))
+    faces_of = functools.cache(functools.partial(_faces, editor, judges, wanted=faces))
     turns: list[list[tuple[str, str, str]]] = [[] for _ in NOT]
     for bare, named, statement in DENIED:
         if things and bare not in things:
@@ -154,37 +154,34 @@ def denials(
             turn.append((bare, text, statement))
     # What most ways say comes first, for all things: a run that is stopped has seen them all.
     for bare, text, statement in itertools.chain(*turns):
-        having, lacking = _faces(draw, statement, faces)
+        having, lacking = faces_of(statement)
         for method in methods:
             yield _tried(editor, judges, bare, method, text, statement, having, lacking)
 
 
 @torch.no_grad()
-def _drawn(editor: FaceEditor, judges: Judges, number: int) -> tuple[Tensor, Any]:
-    """Return some codes and what the judges see in their faces."""
-    generator = editor.backbones.require("generator", "the measure of words")
-    source = torch.Generator().manual_seed(FIRST_SEED + number)
-    codes = generator.sample_w_plus(DRAWN, source, 1.0)
-    return codes, judges.look(generator.synthesis(codes)).people
-
-
 def _faces(
-    draw: Callable[[int], tuple[Tensor, Any]], statement: str, wanted: int
+    editor: FaceEditor, judges: Judges, statement: str, wanted: int
 ) -> tuple[Tensor, Tensor]:
-    """Draw codes of faces for which the judge says that a statement holds, and does not."""
-    found: dict[bool, list[Tensor]] = {True: [], False: []}
-    for number in range(MOST_DRAWN):
-        codes, people = draw(number)
-        holds = is_true(statement, people)
-        for has in (True, False):
-            found[has] += list(codes[holds == has])
-        if all(len(codes) >= wanted for codes in found.values()):
-            break
-    empty = draw(0)[0][:0]
-    having, lacking = (
-        torch.stack(found[has][:wanted]) if found[has] else empty for has in (True, False)
-    )
-    return having, lacking
+    """Draw codes of faces for which the judge says that a statement holds, and does not.
+
+    Whom a noise will show is known before anything is drawn, so few are drawn in vain.
+    """
+    generator = editor.backbones.require("generator", "the measure of words")
+    source = torch.Generator().manual_seed(SEED)
+    noise = torch.randn(POOL, generator.config.z_dim, generator=source)
+    holds = is_true(statement, attributes_from_noise(noise))
+    found = []
+    for has in (True, False):
+        codes: list[Tensor] = []
+        for some in noise[holds == has].split(wanted)[:MOST_DRAWN]:
+            drawn = generator.truncate(generator.mapping(some.to(generator.const)), 1.0)
+            seen = is_true(statement, judges.read(generator.synthesis(drawn))[0])
+            codes += list(drawn[seen == has])
+            if len(codes) >= wanted:
+                break
+        found.append(torch.stack(codes[:wanted]) if codes else drawn[:0])
+    return found[0], found[1]
 
 
 @torch.no_grad()
@@ -208,7 +205,7 @@ def _tried(
     source = to_space(Face(image, Latent(codes, Space.W_PLUS)), method.space, backbones)
     sentence = read([text] * len(codes), NEUTRAL, backbones.require("clip", name))
     edited = method.edit(source, sentence, backbones)
-    has = is_true(statement, judges.look(edited.image).people)
+    has = is_true(statement, judges.read(edited.image)[0])
     had, lacked = len(having), len(lacking)
     lost, gained = int((~has[:had]).sum()), int(has[had:].sum())
     return Denial(thing, name, text, had, lost, lacked, gained)
