@@ -116,7 +116,7 @@ def test_common_direction_is_the_mean_of_all_that_is_said_less_the_neutral(monke
 
 
 def text_corpus(rows):
-    from faceedit.losses.pae import EmbeddedCorpus
+    from faceedit.losses.projections import EmbeddedCorpus
 
     vectors = torch.tensor(rows)
     return EmbeddedCorpus(vectors[:1], vectors[1:], torch.zeros(0, 3))

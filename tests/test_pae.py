@@ -9,7 +9,18 @@ import torch.nn.functional as F
 
 from faceedit.inversion import to_space
 from faceedit.losses import pae
-from faceedit.losses.pae import EmbeddedCorpus, PaeSettings, Projection
+from faceedit.losses.pae import PaeSettings
+from faceedit.losses.projections import (
+    EmbeddedCorpus,
+    Projection,
+    coefficients,
+    gram_schmidt,
+    make_basis,
+    principal,
+    project,
+    span,
+    symmetric,
+)
 from faceedit.methods import METHODS
 from faceedit.types import Face, Latent, Sentence, Space
 from faceedit.words.corpora import CORPORA
@@ -58,14 +69,14 @@ def powers(golden) -> list[tuple[float, str]]:
 
 
 def test_gram_schmidt_matches_official_numbers(golden, prompts):
-    check(golden, "gram_schmidt_emotion", pae.gram_schmidt(prompts[ROWS["emotion"]]))
+    check(golden, "gram_schmidt_emotion", gram_schmidt(prompts[ROWS["emotion"]]))
 
 
 def test_pca_finds_the_official_components_and_explains_more(golden):
     """The official one is randomized, so on a flat spectrum it comes near, not to the digit."""
     corpus = golden.input("corpus_embeddings") + golden.input("text_common")
     whitened = (corpus - corpus.mean(dim=0)) / corpus.std(dim=0, correction=0)
-    mine = pae.principal(whitened, golden.parameters["components"])
+    mine = principal(whitened, golden.parameters["components"])
     wanted = torch.from_numpy(golden.values["pca_basis_5__val"])
     assert ((mine * wanted).sum(dim=-1).abs() > 0.85).all()
     assert (whitened @ mine.T).var() >= (whitened @ wanted.T).var()
@@ -85,7 +96,7 @@ def test_plain_form_matches_official_numbers(golden, images, texts):
 
 @pytest.mark.parametrize("attribute", list(ROWS))
 def test_gram_schmidt_target_matches_official_numbers(attribute, golden, images, texts, prompts):
-    basis = pae.gram_schmidt(prompts[ROWS[attribute]])
+    basis = gram_schmidt(prompts[ROWS[attribute]])
     for power, name in powers(golden):
         if f"paeGS+_{attribute}_{name}" in golden.about["outputs"]:
             mine = pae.augment(images, basis, power, texts, pae.mass(texts, basis))
@@ -103,14 +114,14 @@ def test_target_of_raw_prompts_matches_official_numbers(attribute, golden, image
 def test_pca_target_matches_official_numbers(golden, images, texts):
     basis = torch.from_numpy(golden.values["pca_basis_5__val"]).reshape(5, -1)
     for power, name in powers(golden):
-        mass = pae.coefficients(texts, basis).sum(dim=-1)  # not guarded, as in the official code
+        mass = coefficients(texts, basis).sum(dim=-1)  # not guarded, as in the official code
         mine = pae.augment(images, basis, power, texts, mass)
         check(golden, f"paePCA+_emotion_{name}", mine)
 
 
 def test_direct_projection_matches_official_numbers(golden, texts, prompts):
-    basis = pae.gram_schmidt(prompts[ROWS["emotion"]])
-    check(golden, "dpeGS_emotion_p8", pae.coefficients(texts, basis))
+    basis = gram_schmidt(prompts[ROWS["emotion"]])
+    check(golden, "dpeGS_emotion_p8", coefficients(texts, basis))
 
 
 # Formulas -----------------------------------------------------------------------------------------
@@ -124,49 +135,49 @@ def corpus() -> EmbeddedCorpus:
 
 @pytest.mark.parametrize("projection", BASES)
 def test_basis_is_orthonormal(projection, corpus):
-    basis = pae.make_basis([corpus], projection, 3)
+    basis = make_basis([corpus], projection, 3)
     assert torch.allclose(basis @ basis.T, torch.eye(len(basis)), atol=1e-5)
 
 
 @pytest.mark.parametrize("projection", BASES)
 def test_projection_removes_what_is_outside_the_subspace(projection, corpus):
-    basis = pae.make_basis([corpus], projection, 3)
+    basis = make_basis([corpus], projection, 3)
     vectors = torch.randn(4, 32)
-    inside = pae.project(vectors, basis)
+    inside = project(vectors, basis)
     rank = torch.linalg.matrix_rank(torch.cat([corpus.prompts, inside]))
     assert rank == len(corpus.prompts)
-    assert torch.allclose(pae.project(inside, basis), inside, atol=1e-5)
+    assert torch.allclose(project(inside, basis), inside, atol=1e-5)
     assert torch.allclose((vectors - inside) @ basis.T, torch.zeros(4, len(basis)), atol=1e-5)
 
 
 @pytest.mark.parametrize("projection", ["span", "gram_schmidt", "symmetric"])
 def test_bases_of_all_prompts_span_the_same_subspace(projection, corpus):
-    basis = pae.make_basis([corpus], Projection(projection), 3)
-    assert torch.allclose(pae.project(corpus.prompts, basis), corpus.prompts, atol=1e-5)
+    basis = make_basis([corpus], Projection(projection), 3)
+    assert torch.allclose(project(corpus.prompts, basis), corpus.prompts, atol=1e-5)
 
 
 @pytest.mark.parametrize("projection", ["span", "gram_schmidt", "symmetric"])
 def test_dependent_prompts_do_no_harm(projection):
     rows = F.normalize(torch.randn(3, 32), dim=-1)
     twice = EmbeddedCorpus(rows[[0, 1, 0]], rows[[2, 1]], rows[:1])
-    basis = pae.make_basis([twice], Projection(projection), 3)
-    assert torch.allclose(pae.project(rows, basis), rows, atol=1e-5)
+    basis = make_basis([twice], Projection(projection), 3)
+    assert torch.allclose(project(rows, basis), rows, atol=1e-5)
 
 
 @pytest.mark.parametrize("projection", ["pca", "contrast"])
 def test_a_basis_has_at_most_a_third_of_the_prompts_as_rows(projection, corpus):
     assert len(corpus.prompts) == 9
-    assert len(pae.make_basis([corpus], Projection(projection), 10)) == 3
-    assert len(pae.make_basis([corpus], Projection(projection), 2)) == 2
+    assert len(make_basis([corpus], Projection(projection), 10)) == 3
+    assert len(make_basis([corpus], Projection(projection), 2)) == 2
     two = EmbeddedCorpus(corpus.positive[:1], corpus.negative[:1], corpus.neutral)
-    assert len(pae.make_basis([two], Projection(projection), 10)) == 1
+    assert len(make_basis([two], Projection(projection), 10)) == 1
 
 
 def test_principal_components_are_those_around_the_mean(corpus):
     shift = 5 * F.normalize(torch.randn(32), dim=-1)
     moved = EmbeddedCorpus(corpus.positive + shift, corpus.negative + shift, corpus.neutral)
-    a, b = (pae.make_basis([c], Projection.PCA, 3) for c in (corpus, moved))
-    assert torch.allclose(pae.project(torch.eye(32), a), pae.project(torch.eye(32), b), atol=1e-3)
+    a, b = (make_basis([c], Projection.PCA, 3) for c in (corpus, moved))
+    assert torch.allclose(project(torch.eye(32), a), project(torch.eye(32), b), atol=1e-3)
 
 
 # Numbers worked out by hand: W is the plane of the first two axes of four.
@@ -176,7 +187,7 @@ IMAGE, TEXT = torch.tensor([[0.6, -0.2, 0.5, 0.1]]), torch.tensor([[0.3, 0.1, 0.
 
 def test_numbers_of_the_papers_augmentation():
     """c = (0.6, -0.2), d = (0.3, 0.1): what is received is alpha (0.8 / 0.4) (0.3, 0.1)."""
-    along, mass = pae.project(TEXT, PLANE), pae.mass(TEXT, PLANE)
+    along, mass = project(TEXT, PLANE), pae.mass(TEXT, PLANE)
     assert mass.item() == pytest.approx(0.4)
     found = pae.augment(IMAGE, PLANE, 0.5, along, mass)[0].tolist()
     assert found == pytest.approx([0.6 - 0.3 + 0.3, -0.2 - 0.1 + 0.1, 0.5, 0.1])
@@ -186,7 +197,7 @@ def test_numbers_of_the_papers_augmentation():
 
 def test_numbers_of_the_augmentation_of_axes():
     """They have no side of their own, so both are weakened by what they hold."""
-    found = pae.augment_axes(IMAGE, PLANE, 0.5, pae.project(TEXT, PLANE), TEXT)[0].tolist()
+    found = pae.augment_axes(IMAGE, PLANE, 0.5, project(TEXT, PLANE), TEXT)[0].tolist()
     assert found == pytest.approx([0.6 - 0.3 + 0.3, -0.2 + 0.1 + 0.1, 0.5, 0.1])
 
 
@@ -225,10 +236,10 @@ def test_mass_of_a_text_is_the_sum_unless_the_signs_nearly_cancel(text, mass):
 
 def test_numbers_of_bases():
     rows = torch.tensor([[2.0, 0.0, 0.0], [3.0, 4.0, 0.0], [5.0, 0.0, 0.0]])
-    assert pae.gram_schmidt(rows).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert gram_schmidt(rows).tolist() == [[1, 0, 0], [0, 1, 0]]
     strong = torch.tensor([[0.0, 3.0, 0.0], [1.0, 0.0, 0.0], [0.0, -3.0, 0.0]])
-    assert pae.span(strong).abs().tolist() == [[0, 1, 0], [1, 0, 0]]
-    turned = pae.symmetric(torch.tensor([[1.0, 0.2], [0.2, 1.0]]))
+    assert span(strong).abs().tolist() == [[0, 1, 0], [1, 0, 0]]
+    turned = symmetric(torch.tensor([[1.0, 0.2], [0.2, 1.0]]))
     assert turned.abs().tolist() == [[1, 0], [0, 1]] or torch.allclose(
         turned, torch.eye(2), atol=1e-5
     )
@@ -248,8 +259,8 @@ def test_numbers_of_consistency_and_diversity():
 def test_symmetric_basis_does_not_depend_on_the_order(corpus):
     order = torch.randperm(9)
     rows = corpus.prompts
-    assert torch.allclose(pae.symmetric(rows)[order], pae.symmetric(rows[order]), atol=1e-4)
-    assert not torch.allclose(pae.gram_schmidt(rows)[order], pae.gram_schmidt(rows[order]))
+    assert torch.allclose(symmetric(rows)[order], symmetric(rows[order]), atol=1e-4)
+    assert not torch.allclose(gram_schmidt(rows)[order], gram_schmidt(rows[order]))
 
 
 def test_contrast_ignores_what_both_ends_share(corpus):
@@ -258,22 +269,22 @@ def test_contrast_ignores_what_both_ends_share(corpus):
         EmbeddedCorpus(corpus.positive + x, corpus.negative + x, corpus.neutral)
         for x in (0.0, 5 * shared)
     )
-    a, b = (pae.make_basis([c], Projection.CONTRAST, 2) for c in (plain, moved))
-    assert torch.allclose(pae.project(torch.eye(32), a), pae.project(torch.eye(32), b), atol=1e-4)
+    a, b = (make_basis([c], Projection.CONTRAST, 2) for c in (plain, moved))
+    assert torch.allclose(project(torch.eye(32), a), project(torch.eye(32), b), atol=1e-4)
 
 
 @pytest.mark.parametrize("projection", BASES)
 def test_target_keeps_what_is_outside_the_subspace(projection, corpus):
-    basis = pae.make_basis([corpus], projection, 3)
+    basis = make_basis([corpus], projection, 3)
     image, text = (F.normalize(torch.randn(2, 32), dim=-1) for _ in range(2))
     for alpha in (0.5, 4.0):
-        target = pae.augment(image, basis, alpha, pae.project(text, basis), pae.mass(text, basis))
-        kept = target - pae.project(target, basis)
-        assert torch.allclose(kept, image - pae.project(image, basis), atol=1e-4)
+        target = pae.augment(image, basis, alpha, project(text, basis), pae.mass(text, basis))
+        kept = target - project(target, basis)
+        assert torch.allclose(kept, image - project(image, basis), atol=1e-4)
 
 
 def test_augmentation_with_power_zero_gives_the_image_back(corpus):
-    basis = pae.make_basis([corpus], Projection.SPAN, 3)
+    basis = make_basis([corpus], Projection.SPAN, 3)
     image, text = torch.randn(2, 32), torch.randn(2, 32)
     assert torch.equal(pae.augment(image, basis, 0.0, text, 1.0), image)
 
@@ -281,10 +292,10 @@ def test_augmentation_with_power_zero_gives_the_image_back(corpus):
 @pytest.mark.parametrize("projection", ["span", "pca"])
 def test_power_turns_what_is_inside_the_subspace_into_the_text(projection, corpus):
     settings = [PaeSettings(Projection(projection), alpha=x) for x in (0.0, 0.25, 0.5, 1.0)]
-    basis = pae.make_basis([corpus], settings[0].projection, 3)
+    basis = make_basis([corpus], settings[0].projection, 3)
     image, text = F.normalize(torch.randn(1, 32), dim=-1), corpus.prompts[:1]
     targets = [pae.pae_target(image, text, text, basis, x) for x in settings]
-    inside = [F.normalize(pae.project(x, basis), dim=-1) for x in (*targets, text)]
+    inside = [F.normalize(project(x, basis), dim=-1) for x in (*targets, text)]
     cosines = [(x * inside[-1]).sum().item() for x in inside[:-1]]
     assert cosines == sorted(cosines)
     assert cosines[-1] == pytest.approx(1, abs=1e-4)
@@ -292,7 +303,7 @@ def test_power_turns_what_is_inside_the_subspace_into_the_text(projection, corpu
 
 def test_contrast_moves_towards_the_end_that_is_asked_for(corpus):
     settings = PaeSettings(Projection.CONTRAST)
-    basis = pae.make_basis([corpus], settings.projection, 3)
+    basis = make_basis([corpus], settings.projection, 3)
     image, neutral = (F.normalize(torch.randn(1, 32), dim=-1) for _ in range(2))
     ends = (corpus.positive.mean(0, keepdim=True), corpus.negative.mean(0, keepdim=True))
     high, low = (pae.pae_target(image, end, neutral, basis, settings) for end in ends)
@@ -304,7 +315,7 @@ def test_a_normalized_direction_moves_a_weak_sentence_as_far_as_a_strong_one(
     corpus, normalize_text_direction
 ):
     settings = PaeSettings(Projection.CONTRAST, normalize_text_direction=normalize_text_direction)
-    basis = pae.make_basis([corpus], settings.projection, 3)
+    basis = make_basis([corpus], settings.projection, 3)
     image, neutral = (F.normalize(torch.randn(1, 32), dim=-1) for _ in range(2))
     strong = corpus.positive.mean(0, keepdim=True)
     weak = neutral + 0.3 * (strong - neutral)

@@ -50,7 +50,8 @@ def run(arguments: Sequence[str]) -> int:
     make_task = task_class(config.task)
     from faceedit.optimization.effort import Effort, within
     from training.loop.checkpoint import SaveError
-    from training.loop.loop import DivergenceError, Loop
+    from training.loop.log import DivergenceError
+    from training.loop.loop import Loop
 
     try:
         with within(Effort(memory=config.memory)):

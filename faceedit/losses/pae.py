@@ -27,7 +27,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from enum import StrEnum
 from typing import Any, Literal, Self
 from weakref import WeakKeyDictionary
 
@@ -36,6 +35,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from faceedit.backbones.clip import Clip
+from faceedit.losses.projections import (
+    EmbeddedCorpus,
+    Projection,
+    coefficients,
+    make_basis,
+    project,
+)
 from faceedit.types import Sentence
 from faceedit.words.corpora import CORPORA, Corpus
 from faceedit.words.sentence import embed
@@ -45,22 +51,9 @@ logger = logging.getLogger(__name__)
 IMAGE_NORM = 10.0  # length of ViT-B/32's image embeddings: what the plain form's alpha refers to
 SMALLEST_MASS = 0.2  # share of sum |d_k| below which sum d_k is no measure of the text's mass
 FIT = 0.35  # cosine to the nearest prompt below which no characteristic fits a sentence
-RANK_TOLERANCE = 1e-3  # of the largest singular value
 
 
 # ------------------------------------------------------------------------------ corpora
-@dataclass(frozen=True)
-class EmbeddedCorpus:
-    """A corpus as CLIP sees it: unit embeddings, one a row."""
-
-    positive: Tensor  # [p, d]
-    negative: Tensor  # [q, d]
-    neutral: Tensor  # [r, d]
-
-    @property
-    def prompts(self) -> Tensor:
-        """Everything that spans the subspace, [p + q, d]."""
-        return torch.cat([self.positive, self.negative])
 
 
 _READ: WeakKeyDictionary[Clip, dict[str, EmbeddedCorpus]] = WeakKeyDictionary()
@@ -143,89 +136,6 @@ def _words(text: str) -> set[str]:
 
 
 # ------------------------------------------------------------------------------ projections
-class Projection(StrEnum):
-    """How prompts become the basis of a subspace."""
-
-    SPAN = "span"  # principal axes of the span of all prompts (SVD); no order, every prompt counts
-    GRAM_SCHMIDT = "gram_schmidt"  # the paper's semantic basis: prompts made orthogonal in order
-    SYMMETRIC = "symmetric"  # Loewdin: the orthonormal basis that is nearest to the prompts
-    PCA = "pca"  # principal components of the prompts around their mean
-    CONTRAST = "contrast"  # principal axes of positive minus negative: only what tells them apart
-    NONE = "none"  # no subspace: e_I + alpha e_T
-
-
-def make_basis(
-    corpora: Sequence[EmbeddedCorpus], projection: Projection, components: int
-) -> Tensor:
-    """Return an orthonormal basis of the subspace that corpora span together, [k, d].
-
-    Args:
-        corpora: At least one.
-        projection: How; not NONE, which has no basis.
-        components: How many rows at most, for PCA and CONTRAST; never more than a third of the
-            prompts, which a basis would merely memorise.
-    """
-    prompts = torch.cat([corpus.prompts for corpus in corpora])
-    components = max(1, min(components, len(prompts) // 3))
-    if projection is Projection.SPAN:
-        return span(prompts)
-    if projection is Projection.GRAM_SCHMIDT:
-        return gram_schmidt(prompts)
-    if projection is Projection.SYMMETRIC:
-        return symmetric(prompts)
-    if projection is Projection.PCA:
-        return principal(prompts - prompts.mean(dim=0), components)
-    if projection is Projection.CONTRAST:
-        gaps = [(c.positive[:, None] - c.negative[None]).flatten(0, 1) for c in corpora]
-        return principal(torch.cat(gaps), components)
-    raise ValueError(f"projection {projection.value!r} has no basis")
-
-
-def span(vectors: Tensor) -> Tensor:
-    """Return an orthonormal basis of the span of the rows, [rank, d], strongest axis first."""
-    _, singular, axes = torch.linalg.svd(vectors, full_matrices=False)
-    return axes[singular > RANK_TOLERANCE * singular.max()]
-
-
-def principal(vectors: Tensor, components: int) -> Tensor:
-    """Return the first principal axes of the rows around 0, [at most components, d]."""
-    return span(vectors)[:components]
-
-
-def gram_schmidt(vectors: Tensor) -> Tensor:
-    """Return the rows made orthonormal one after the other, [rank, d].
-
-    The first keeps everything that it shares with the others; rows that add nothing are left out.
-    """
-    rows: list[Tensor] = []
-    for vector in F.normalize(vectors, dim=-1):
-        rest = vector
-        for row in rows:
-            rest = rest - (rest @ row) * row
-        if rest.norm() > RANK_TOLERANCE:
-            rows.append(rest / rest.norm())
-    return torch.stack(rows)
-
-
-def symmetric(vectors: Tensor) -> Tensor:
-    """Return the orthonormal rows nearest to the given ones, [n, d]: (V V^T)^(-1/2) V (Loewdin).
-
-    No row is preferred, whatever the order. Where the rows depend on one another, the result is
-    the tight frame of the same subspace: `project` is still the exact projection.
-    """
-    left, singular, axes = torch.linalg.svd(F.normalize(vectors, dim=-1), full_matrices=False)
-    kept = singular > RANK_TOLERANCE * singular.max()
-    return left[:, kept] @ axes[kept]
-
-
-def coefficients(vectors: Tensor, basis: Tensor) -> Tensor:
-    """Return the coefficients [..., k] of vectors [..., d] in a basis [k, d]."""
-    return vectors @ basis.T
-
-
-def project(vectors: Tensor, basis: Tensor) -> Tensor:
-    """Return P_W of vectors [..., d], for an orthonormal basis [k, d] of W."""
-    return coefficients(vectors, basis) @ basis
 
 
 # ------------------------------------------------------------------------------ augmentation

@@ -58,7 +58,7 @@ class ClipPaeConfig(MethodConfig):
     embed_dim: int = 512  # of CLIP
     # The paper's
     target: Literal["pae", "text"] = "pae"  # "text": the sentence itself, the paper's baseline
-    projection: str = "span"  # a `pae.Projection`
+    projection: str = "span"  # a `projections.Projection`
     alpha: float = 2.0  # augmenting power
     components: int = 10  # of a PCA or contrast basis, at most
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words

@@ -75,7 +75,7 @@ class ClipPaeDiffusionConfig(MethodConfig):
     resolution: int | None = None  # px to denoise at; None = what the network was trained with
     # The paper's: the target
     target: Target = "pae"  # "text": the sentence itself; "directional": its difference to neutral
-    projection: str = "contrast"  # a `pae.Projection`
+    projection: str = "contrast"  # a `projections.Projection`
     alpha: float = 4.0  # augmenting power
     components: int = 10  # of a PCA or contrast basis, at most
     characteristics: tuple[str, ...] | None = None  # names in CORPORA; None = chosen by the words

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from faceedit.additions import Additions
-from faceedit.losses import pae
+from faceedit.losses import pae, projections
 from faceedit.methods.clip_pae import ClipPae
 from faceedit.types import Face, Latent, Space
 from faceedit.words.sentence import read
@@ -26,7 +26,7 @@ def test_target_asks_nothing_of_what_the_sentence_is_not_about(
         )
         # Three axes only: the tiny CLIP's whole space is not larger than a corpus.
         goal = method.goal(face, sentence, backbones)
-        bases = [pae.symmetric(basis[:3]) for basis in goal.bases]
+        bases = [projections.symmetric(basis[:3]) for basis in goal.bases]
         aim = goal.sentence.target.expand(2, -1)
         if target == "pae":
             texts = (sentence.target, sentence.neutral_embedding)

@@ -16,7 +16,7 @@ from faceedit.method_repo import save_method
 from faceedit.methods import METHODS
 from faceedit.notes import METHOD_NOTES, SPEED_WORDS
 from training.config import ROOT
-from training.publish import cards
+from training.publish import card_commands, cards
 from training.publish.card_numbers import LABELS, Cell, read_rows, shown
 from training.publish.card_rules import check_card, check_space, python_blocks
 
@@ -158,11 +158,11 @@ def test_command_repeats_what_differs_from_the_recipe():
     task = "styleclip_global"
     plain = {"settings": {"task": task, "recipe": "", "seed": 0}}
     start = f"accelerate launch training/train.py --task {task}"
-    assert cards.reproduce_command(plain, "nothing") == start
+    assert card_commands.reproduce_command(plain, "nothing") == start
     changed = {"seed": 3, "channels_last": True, "options": {"samples": 7}}
-    command = cards.reproduce_command({"settings": {"task": task, **changed}}, "nothing")
+    command = card_commands.reproduce_command({"settings": {"task": task, **changed}}, "nothing")
     assert command == f"{start} --seed 3 --channels_last --set samples=7"
-    assert cards.reproduce_command({}, "nothing") == "nothing"
+    assert card_commands.reproduce_command({}, "nothing") == "nothing"
 
 
 def test_settings_that_were_changed_after_training_are_told(shelf):

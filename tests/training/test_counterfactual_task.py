@@ -20,7 +20,8 @@ from training.tasks.attribute_mapping import (
     AttributeMappingConfig,
     save_attribute_mapping,
 )
-from training.tasks.counterfactual import CounterfactualTask, ThroughCamera
+from training.tasks.counterfactual import CounterfactualTask
+from training.tasks.counterfactual_step import ThroughCamera
 from training.tasks.edit_banks import sentences
 
 from .shards import write_shard

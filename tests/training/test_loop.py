@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from training.config import ConfigError, TrainConfig
 from training.loop.checkpoint import find_checkpoint, list_checkpoints, remove_checkpoints
-from training.loop.loop import DivergenceError, Loop
+from training.loop.log import DivergenceError
+from training.loop.loop import Loop
 from training.loop.schedule import phase_at, rate_factor, schedule
 from training.task import Phase
 

@@ -10,7 +10,8 @@ from tests.training.shards import write_shard
 from training.config import TrainConfig
 from training.data.shards import WorldShards
 from training.loop.checkpoint import list_checkpoints
-from training.loop.loop import Loop, follow
+from training.loop.loop import Loop
+from training.loop.players import follow
 from training.loop.schedule import rate_factor
 from training.task import Phase, Task, Turn
 

@@ -10,6 +10,7 @@ any moment leaves either the old state or the new one, and rests that the next s
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.config import ConfigError, TrainConfig
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "Checkpoint",
@@ -229,3 +232,12 @@ def _restore_optimizers(
                 raise KeyError(f"{path} is {list(value.shape)}, not {list(parameter.shape)}")
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)
         optimizers[name].state[parameter][key] = value.to(parameter.device)
+
+
+def report_changes(before: dict[str, Any], config: TrainConfig) -> None:
+    """Say which settings differ from the checkpoint's; the result will differ too."""
+    harmless = {"resume_from_checkpoint", "max_minutes", "overwrite", "output_dir", "eval_only"}
+    now = json.loads(json.dumps(config.as_dict()))
+    for name in sorted(set(now) - harmless):
+        if now[name] != before.get(name):
+            logger.warning("%s was %r, is now %r", name, before.get(name), now[name])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-__all__ = ["MetricsLog"]
+__all__ = ["DivergenceError", "MetricsLog", "refuse_nan"]
+
+
+class DivergenceError(RuntimeError):
+    """A loss became infinite or NaN; the last checkpoint is from before that was seen."""
 
 
 class MetricsLog:
@@ -75,3 +81,13 @@ def _keep_lines(path: Path, step: int) -> None:
     draft = path.with_name(f".{path.name}")
     draft.write_text("".join(kept), encoding="utf-8")
     draft.replace(path)  # a kill leaves the old lines or the new ones
+
+
+def refuse_nan(means: Mapping[str, float], step: int) -> None:
+    """Raise DivergenceError if a mean is infinite or NaN."""
+    wrong = [name for name, value in means.items() if not math.isfinite(value)]
+    if wrong:
+        raise DivergenceError(
+            f"{', '.join(wrong)} became infinite or NaN before step {step}; lower "
+            "--learning_rate or set --max_grad_norm 1, then --resume_from_checkpoint latest"
+        )

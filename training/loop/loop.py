@@ -11,20 +11,18 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import math
 import os
 import platform
 import signal
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from training import STARTED
@@ -32,28 +30,27 @@ from training.config import TrainConfig
 from training.data.shards import mix
 from training.fingerprint import fingerprint
 from training.loop.checkpoint import (
+    Checkpoint,
     find_checkpoint,
     load_checkpoint,
     remove_checkpoints,
+    report_changes,
     save_checkpoint,
     sweep,
 )
 from training.loop.lock import FolderLock
-from training.loop.log import MetricsLog
+from training.loop.log import MetricsLog, refuse_nan
+from training.loop.players import Player, exchange, follow, ready, to_device
+from training.loop.quiet import Resting, settle
 from training.loop.schedule import phase_at, rate_factor, schedule
-from training.memory import keep_freed_memory
 from training.provenance import register_component, write_training_args
 from training.sheets import save_sheet
-from training.task import Phase, Task, Turn, total_loss
+from training.task import Phase, Task
 
-__all__ = ["DivergenceError", "Loop", "Outcome"]
+__all__ = ["Loop", "Outcome"]
 
 logger = logging.getLogger(__name__)
 TaskFactory = Callable[[TrainConfig, torch.device], Task]
-
-
-class DivergenceError(RuntimeError):
-    """A loss became infinite or NaN; the last checkpoint is from before that was seen."""
 
 
 @dataclass(frozen=True)
@@ -63,29 +60,6 @@ class Outcome:
     reason: str  # "complete", "time" or "signal"
     step: int
     scores: dict[str, float]
-
-
-class Scored(nn.Module):
-    """A turn's step as one forward pass to a scalar loss, the shape DDP and autocast wrap."""
-
-    def __init__(self, step: nn.Module) -> None:
-        super().__init__()
-        self.step = step
-
-    def forward(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its detached terms."""
-        terms = self.step(*batch) if isinstance(batch, tuple) else self.step(batch)
-        return total_loss(terms), {name: value.detach() for name, value in terms.items()}
-
-
-@dataclass(frozen=True)
-class Player:
-    """A turn made ready: its wrapped module, its parameters and their optimizer."""
-
-    turn: Turn
-    module: nn.Module
-    parameters: list[nn.Parameter]
-    optimizer: torch.optim.Optimizer
 
 
 class Loop:
@@ -104,7 +78,7 @@ class Loop:
             # A progressive generator leaves its finest layers without gradient for a while.
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
-        _settle(self.accelerator.device)
+        settle(self.accelerator.device)
         self.lock = FolderLock(config.output_path) if self.accelerator.is_main_process else None
         checkpoint = find_checkpoint(config)
         self.fingerprint = _fingerprint(config)  # now: the code may change while it trains
@@ -112,22 +86,14 @@ class Loop:
         self.task = make_task(config, self.accelerator.device)
         self.modules = {name: m.to(self.accelerator.device) for name, m in self._modules().items()}
         self.task.averages = self._averages()
-        self.players = {turn.name: self._player(turn) for turn in self.task.turns()}
+        self.players = {
+            turn.name: ready(turn, config, self.accelerator) for turn in self.task.turns()
+        }
         self.schedule = schedule(self.task.phases(), config.max_train_steps)
         self.step = 0  # updates made
         self.position = 0  # samples taken from the data, over all processes
         self.trained_seconds = 0.0  # in earlier processes
-        recorded = None
-        if checkpoint is not None:
-            load_checkpoint(checkpoint.folder, *self._stateful())
-            self.step = checkpoint.state["step"]
-            self.position = checkpoint.state["position"]
-            self.trained_seconds = checkpoint.state["trained_seconds"]
-            recorded = None if config.refresh_data else checkpoint.state["data"]
-            self._report_changes(checkpoint.state["config"])
-        elif config.resume_from_checkpoint:
-            logger.warning("no checkpoint in %s; starting a new run", config.output_path)
-        self.data_state = self.task.open_data(recorded)
+        self.data_state = self.task.open_data(self._restore(checkpoint))
         self.log = MetricsLog(
             config.output_path, self.step, self.position, self.accelerator.is_main_process
         )
@@ -139,6 +105,19 @@ class Loop:
         self.begun = self.last_save = self.last_sheet = time.monotonic()
         self.saved_step = self.step
         self.reserve = 0.0  # seconds that saving and drawing took at most, kept free at the end
+
+    def _restore(self, checkpoint: Checkpoint | None) -> dict[str, Any] | None:
+        """Go on from a checkpoint; return which data it learned from, where those are kept to."""
+        if checkpoint is None:
+            if self.config.resume_from_checkpoint:
+                logger.warning("no checkpoint in %s; starting a new run", self.config.output_path)
+            return None
+        load_checkpoint(checkpoint.folder, *self._stateful())
+        self.step = checkpoint.state["step"]
+        self.position = checkpoint.state["position"]
+        self.trained_seconds = checkpoint.state["trained_seconds"]
+        report_changes(checkpoint.state["config"], self.config)
+        return None if self.config.refresh_data else checkpoint.state["data"]
 
     # The run ------------------------------------------------------------------------------
 
@@ -232,7 +211,7 @@ class Loop:
         player.optimizer.zero_grad(set_to_none=True)
         for round_, batch in enumerate(batches):
             last = round_ == len(batches) - 1
-            with _exchange(self.accelerator, player.module, last):
+            with exchange(self.accelerator, player.module, last):
                 loss, terms = player.module(batch)
                 self.accelerator.backward(loss / len(batches))
             self.log.add(self._prefix(player), {"loss": loss.detach(), **terms})
@@ -302,21 +281,13 @@ class Loop:
             "learning_rate": rate_factor(self.config, self.step - 1) * self.config.learning_rate,
         }
         means = self.log.write(self.step, extra)
-        self._refuse_nan(means)
+        refuse_nan(means, self.step)
         losses = {name: f"{value:.4g}" for name, value in means.items() if name.endswith("loss")}
         return {"phase": self.task.phase.name, **losses}
 
-    def _refuse_nan(self, means: dict[str, float]) -> None:
-        wrong = [name for name, value in means.items() if not math.isfinite(value)]
-        if wrong:
-            raise DivergenceError(
-                f"{', '.join(wrong)} became infinite or NaN before step {self.step}; lower "
-                "--learning_rate or set --max_grad_norm 1, then --resume_from_checkpoint latest"
-            )
-
     def save(self) -> None:
         """Write a checkpoint of this moment."""
-        self._refuse_nan(self.log.means())  # never replace a sound checkpoint by a broken one
+        refuse_nan(self.log.means(), self.step)  # never replace a sound checkpoint by a broken one
         begun = time.monotonic()
         state = {
             "step": self.step,
@@ -346,8 +317,8 @@ class Loop:
             save_sheet(sheet, self.config.output_path / "samples" / f"step-{self.step:07d}.jpg")
         self.reserve = max(self.reserve, time.monotonic() - self.last_sheet)
 
-    def _resting(self) -> _Resting:
-        return _Resting(list(self.modules.values()))
+    def _resting(self) -> Resting:
+        return Resting(list(self.modules.values()))
 
     def _finish(self, reason: str) -> Outcome:
         """Save; unless a signal asks for haste, draw and export; evaluate a complete run."""
@@ -406,51 +377,12 @@ class Loop:
             for name in self.task.averaged
         }
 
-    def _player(self, turn: Turn) -> Player:
-        config = self.config
-        parameters = [p for p in turn.step.parameters() if p.requires_grad]
-        groups = turn.groups() if turn.groups else [{"params": parameters}]
-        optimizer = torch.optim.AdamW(
-            [{"lr_scale": 1.0, **group} for group in groups],
-            lr=turn.learning_rate or config.learning_rate,
-            betas=turn.betas or (config.adam_beta1, config.adam_beta2),
-            eps=config.adam_epsilon,
-            weight_decay=config.adam_weight_decay,
-            fused=True,
-        )
-        module = self.accelerator.prepare(Scored(turn.step))
-        return Player(turn, module, parameters, optimizer)
-
     def _stateful(self) -> tuple[dict[str, nn.Module], dict[str, nn.Module], dict[str, Any]]:
         optimizers = {name: player.optimizer for name, player in self.players.items()}
         return self.modules, self.task.averages, optimizers
 
     def _seconds(self) -> float:
         return self.trained_seconds + time.monotonic() - self.begun
-
-    def _report_changes(self, before: dict[str, Any]) -> None:
-        """Say which settings differ from the checkpoint's; the result will differ too."""
-        harmless = {"resume_from_checkpoint", "max_minutes", "overwrite", "output_dir", "eval_only"}
-        now = json.loads(json.dumps(self.config.as_dict()))
-        for name in sorted(set(now) - harmless):
-            if now[name] != before.get(name):
-                logger.warning("%s was %r, is now %r", name, before.get(name), now[name])
-
-
-class _Resting:
-    """Puts modules into evaluation mode for a while, then back into training mode."""
-
-    def __init__(self, modules: list[nn.Module]) -> None:
-        self.modules = [part for module in modules for part in module.modules()]
-        self.modes = [part.training for part in self.modules]
-
-    def __enter__(self) -> None:
-        for part in self.modules:
-            part.training = False
-
-    def __exit__(self, *_: object) -> None:
-        for part, mode in zip(self.modules, self.modes, strict=True):
-            part.training = mode
 
 
 def _fingerprint(config: TrainConfig) -> dict[str, Any]:
@@ -459,40 +391,3 @@ def _fingerprint(config: TrainConfig) -> dict[str, Any]:
         return fingerprint(config)
     except (ValueError, KeyError):
         return {}
-
-
-def _settle(device: torch.device) -> None:
-    """Give a CPU process one thread: two processes of one thread beat one of two, by far."""
-    torch.set_flush_denormal(True)
-    if device.type == "cpu":
-        keep_freed_memory()
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
-    else:
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
-
-
-def _exchange(accelerator: Accelerator, module: nn.Module, last: bool) -> Any:
-    """Exchange gradients between processes only in the last accumulation round."""
-    return nullcontext() if last else accelerator.no_sync(module)
-
-
-@torch.no_grad()
-def follow(average: nn.Module, live: nn.Module, decay: float) -> None:
-    """Move averaged weights towards live ones; buffers are copied."""
-    pairs = list(zip(average.parameters(), live.parameters(), strict=True))
-    torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], 1 - decay)
-    for a, b in zip(average.buffers(), live.buffers(), strict=True):
-        a.copy_(b)
-
-
-def to_device(batch: Any, device: torch.device) -> Any:
-    """Move tensors, and what has `.to`, alone or in tuples, lists and dicts."""
-    if isinstance(batch, tuple):
-        return tuple(to_device(item, device) for item in batch)
-    if isinstance(batch, list):
-        return [to_device(item, device) for item in batch]
-    if isinstance(batch, dict):
-        return {name: to_device(item, device) for name, item in batch.items()}
-    return batch.to(device) if hasattr(batch, "to") else batch
