@@ -20,14 +20,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import accelerate  # noqa: F401 (a copy of this process then has it)
+import torch
+from safetensors import safe_open
 
 from tests.conftest import make_backbones, save_base
 from tests.training.shards import write_shard
 from tests.training.test_generator_task import SIZE
 from tests.training.test_generator_task import TINY as GENERATOR
 from tests.training.test_loop import descendants, is_alive
+from training import train
 from training.loop.checkpoint import FILES, list_checkpoints
 
 TINY: dict[str, list[str]] = {
@@ -51,7 +56,8 @@ class Counted:
     while_saving: int = 0
     survivors: int = 0
     runs: int = 0  # that came to their end after their kills
-    equal: bool = True
+    files: int = 0  # that were compared after each of these
+    unequal: list[str] = field(default_factory=list)
 
 
 def main() -> int:
@@ -62,13 +68,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--flags", default="", help="more flags of every run, like --data_dir X")
     typed = parser.parse_args()
+    torch.set_num_threads(1)  # a copy of this process has its threads no more
     wrong = 0
     for task in typed.tasks.split(","):
         for count in map(int, typed.processes.split(",")):
             with tempfile.TemporaryDirectory(prefix="faceedit-kills-") as folder:
                 told = _compare(task, count, Path(folder), typed)
             print(json.dumps({"task": task, "processes": count, **asdict(told)}), flush=True)
-            wrong += not told.equal or bool(told.survivors)
+            wrong += bool(told.unequal) or bool(told.survivors) or not told.files
     return 1 if wrong else 0
 
 
@@ -81,7 +88,8 @@ def _compare(task: str, count: int, folder: Path, typed: argparse.Namespace) -> 
     begun = time.monotonic()
     _finish(_command(task, count, folder / "whole", typed))
     took = time.monotonic() - begun
-    whole, told = _prints(folder / "whole"), Counted()
+    whole = _prints(folder / "whole")
+    told = Counted(files=len(whole))
     while told.kills < typed.kills:
         output = folder / f"killed-{told.runs}"
         ended = False
@@ -90,7 +98,8 @@ def _compare(task: str, count: int, folder: Path, typed: argparse.Namespace) -> 
             ended = not _killed(_command(task, count, output, typed), output, moment, told)
         _finish(_command(task, count, output, typed))
         told.runs += 1
-        told.equal &= _prints(output) == whole and bool(whole)
+        made = _prints(output)
+        told.unequal += sorted(n for n in made.keys() | whole.keys() if made.get(n) != whole.get(n))
     return told
 
 
@@ -121,7 +130,7 @@ def _moment(
 def _killed(command: list[str], output: Path, due: Callable[[float], bool], told: Counted) -> bool:
     """Start a run and kill its launcher when it is time; False if it ended before."""
     begun = time.monotonic()
-    process = subprocess.Popen(command, env=_env(), stderr=subprocess.DEVNULL)
+    process = _start(command)
     workers: set[int] = set()
     looked = 0.0
     while process.poll() is None and not due(time.monotonic() - begun):
@@ -149,7 +158,48 @@ def _saved(output: Path) -> int:
 
 
 def _finish(command: list[str]) -> None:
-    subprocess.run(command, check=True, env=_env())
+    """Run to the end."""
+    process = _start(command, quiet=False)
+    while process.poll() is None:
+        time.sleep(0.02)
+    if process.poll() != 0:
+        raise SystemExit(f"a run that nobody killed ended with {process.poll()}")
+
+
+class Forked:
+    """A run of one process that need not import everything again."""
+
+    def __init__(self, arguments: list[str], quiet: bool) -> None:
+        self.code: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                if quiet:
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+                code = train.main(arguments)
+            finally:
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self) -> None:
+        while self.poll() is None:
+            time.sleep(0.01)
+
+
+def _start(command: list[str], quiet: bool = True) -> Forked | subprocess.Popen[bytes]:
+    """Start a run: by its command, or in a copy of this process if it is but one."""
+    if command[command.index("--num_processes") + 1] == "1":
+        return Forked(command[command.index("training/train.py") + 1 :], quiet)
+    return subprocess.Popen(command, env=_env(), stderr=subprocess.DEVNULL if quiet else None)
 
 
 def _ended(workers: set[int]) -> bool:
@@ -181,7 +231,18 @@ def _prints(output: Path) -> dict[str, str]:
     last = list_checkpoints(output)[-1:]
     paths = [folder / name for folder in last for name in FILES[:3]]
     paths += sorted((output / "export").glob("**/*.safetensors"))
-    return {str(p.relative_to(output)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    return {str(p.relative_to(output)): _print(p) for p in paths}
+
+
+def _print(path: Path) -> str:
+    """Return a hash of a file's tensors and notes; safetensors writes its notes in any order."""
+    found = hashlib.sha256()
+    with safe_open(path, "numpy") as opened:
+        found.update(repr(sorted((opened.metadata() or {}).items())).encode())
+        for name in sorted(opened.keys()):
+            tensor = opened.get_tensor(name)
+            found.update(f"{name} {tensor.dtype} {tensor.shape}".encode() + tensor.tobytes())
+    return found.hexdigest()
 
 
 if __name__ == "__main__":
