@@ -21,7 +21,7 @@ from starlette.middleware import Middleware
 
 from demo import compare, compose, examples, guide, stage
 from demo.doors import Doors, NothingFetched, refuse_unfit
-from demo.files import KEPT, ResultFiles
+from demo.files import ResultFiles
 from demo.inputs import PHOTOGRAPHIC, PRIVATE, REGIONS, Inputs
 from demo.loading import Loader
 from demo.menu import MethodMenu
@@ -54,7 +54,7 @@ class App:
         self.menu = MethodMenu(self.settings.repo)
         self.loader = loader or Loader(self.settings.repo, self.settings.device, self.warm_up)
         self.subjects = Subjects(self.loader)
-        self.files = ResultFiles(self.settings.labelled)
+        self.files = ResultFiles(self.settings.labelled, self.settings.kept)
         self._looking = threading.Lock()
         self._found_methods = False
 
@@ -145,7 +145,8 @@ class App:
 
     def build(self) -> gr.Blocks:
         """Return the page, ready to launch."""
-        with gr.Blocks(title=TITLE, delete_cache=(KEPT, KEPT)) as page:
+        kept = self.settings.kept
+        with gr.Blocks(title=TITLE, delete_cache=(kept, kept)) as page:
             methods = "Fourteen methods" if self.settings.world else "All methods of this base"
             gr.Markdown(INTRO.format(methods=methods), elem_id="intro")
             inputs = Inputs(self.subjects, self.files)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from demo.doors import new_place
 from demo.measures import Tile
+from demo.settings import KEPT
 from faceedit import __version__
 from faceedit.photo import provenance
 from faceedit.photo.provenance import Provenance
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-KEPT = 3600  # seconds after which uploads and results are deleted
 PREFIX = "faceedit-results-"
 
 
@@ -83,7 +83,7 @@ class ResultFiles:
         return str(path)
 
     def sweep(self, now: float | None = None) -> int:
-        """Delete results that are older than an hour; returns how many folders went."""
+        """Delete results that are old; returns how many folders went."""
         now = time.time() if now is None else now
         gone = 0
         for files in self.folder.parent.glob(f"{PREFIX}*"):

@@ -20,6 +20,18 @@ from it within two hours; nothing is collected."""
 LABELLED = "Saved pictures say in their metadata that networks changed them, and which ones."
 
 
+KEPT = 3600  # seconds; the notice on consent promises that it is no longer
+
+
+def _kept(text: str) -> int:
+    """Return the seconds that a variable says, within limits."""
+    if not text.strip().isdecimal():
+        if text:
+            logger.warning("FACEEDIT_KEPT is %r; a number of seconds is meant", text)
+        return KEPT
+    return min(max(int(text), 60), KEPT)
+
+
 def draws_the_world(repo: str) -> bool:
     """Whether a base draws the portrait world, as its folder says; repos elsewhere are taken to."""
     try:
@@ -38,12 +50,14 @@ class Settings:
         consent: Whether the notice on consent is shown (FACEEDIT_CONSENT_NOTICE).
         labelled: Whether saved pictures say what they are (FACEEDIT_PROVENANCE).
         device: Where to compute (FACEEDIT_DEVICE): "cpu", "cuda", or "auto".
+        kept: Seconds after which uploads and results are deleted (FACEEDIT_KEPT), 60 to 3600.
     """
 
     repo: str = "faceedit/portraits-128"
     consent: bool = True
     labelled: bool = True
     device: str = "auto"
+    kept: int = KEPT
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -54,6 +68,7 @@ class Settings:
             consent=given.get(CONSENT_SWITCH, "on").strip().lower() not in provenance.OFF,
             labelled=provenance.switched_on(given),
             device=given.get("FACEEDIT_DEVICE", cls.device),
+            kept=_kept(given.get("FACEEDIT_KEPT", "")),
         )
         if not settings.consent:
             logger.warning("%s is off: the page shows no notice on consent", CONSENT_SWITCH)

@@ -20,10 +20,10 @@ from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
 
 import app
-from demo import files, menu, subject
+from demo import menu, subject
 from demo.loading import GPU, Loader
 from demo.people import Person
-from demo.settings import Settings
+from demo.settings import KEPT, Settings
 from demo.subject import Subject, Subjects
 from demo.words import sentence
 from faceedit.errors import NoFaceError, PromptError, RepoError, RequestError
@@ -412,7 +412,7 @@ def test_the_api_is_described(client):
 
 def test_the_page_keeps_no_history_and_no_uploads(space):
     page = space.build()
-    assert page.delete_cache == (files.KEPT, files.KEPT)
+    assert page.delete_cache == (KEPT, KEPT)
     assert re.search(r"run_history=False", Path(app.__file__).read_text())
     kinds = gr.Image | gr.ImageSlider | gr.Gallery
     images = [block for block in page.blocks.values() if isinstance(block, kinds)]
@@ -487,10 +487,17 @@ def test_the_notice_on_consent_is_on_the_page(space):
     assert any("who have agreed" in str(value) for value in words)
 
 
+def test_the_operator_says_how_long_files_are_kept_but_never_longer_than_promised():
+    for said, kept in (("", 3600), ("90", 90), ("5", 60), ("99999", 3600), ("soon", 3600)):
+        settings = Settings.from_environment({"FACEEDIT_KEPT": said})
+        assert settings.kept == kept
+    assert app.App(Settings(kept=90), loader=ReadyLoader(FakeEditor())).files.kept == 90
+
+
 def test_old_results_are_deleted(space):
     path = Path(space.files.picture(Image.new("RGB", (8, 8)), "x", None))
     assert space.files.sweep() == 0 and path.is_file()
-    assert space.files.sweep(time.time() + files.KEPT + 60) > 0
+    assert space.files.sweep(time.time() + KEPT + 60) > 0
     assert not path.exists()
 
 

@@ -197,7 +197,7 @@ class Forked:
 
 def _start(command: list[str], quiet: bool = True) -> Forked | subprocess.Popen[bytes]:
     """Start a run: by its command, or in a copy of this process if it is but one."""
-    if command[command.index("--num_processes") + 1] == "1":
+    if command[command.index("--nproc_per_node") + 1] == "1":
         return Forked(command[command.index("training/train.py") + 1 :], quiet)
     return subprocess.Popen(command, env=_env(), stderr=subprocess.DEVNULL if quiet else None)
 
@@ -212,14 +212,16 @@ def _ended(workers: set[int]) -> bool:
 
 
 def _command(task: str, count: int, output: Path, typed: argparse.Namespace) -> list[str]:
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(count)]
+    # What accelerate's launcher becomes on a CPU (`faceedit.launchers`), without its own start.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc_per_node", str(count)]
     flags = ["--task", task, "--cpu", "--output_dir", str(output), *TINY[task]]
     flags += ["--data_dir", str(output.parent / "world")]
     flags += ["--base", str(output.parent / ("" if task == "generator" else "base"))]
     flags += ["--export_dir", str(output / "export"), "--checkpointing_steps", str(EVERY)]
     flags += ["--no-evaluate", "--sample_minutes", "0", *typed.flags.split()]
     resume = ["--resume_from_checkpoint", "latest"] if list_checkpoints(output) else ["--overwrite"]
-    return [*launch, "--cpu", "training/train.py", *flags, *resume]
+    return [*launch, "training/train.py", *flags, *resume]
 
 
 def _env() -> dict[str, str]:

@@ -29,6 +29,9 @@ SLOW = ("styleclip_optimization", "tedigan")
 PROMPTS = ("red hair", "a smiling woman", "round glasses", "an old person", "curly blond hair")
 STARTING = 900  # seconds
 LEVEL = 0.05  # by which memory may rise over the last half
+KEPT = 60  # seconds that the page keeps files, so that their level shows within minutes
+FILES_LEVEL = 0.25  # by which they may rise over the last half: what visitors do comes in waves
+FAST = 5.0  # seconds, of the 95th percentile of quick edits
 THINKING = (1.0, 6.0)  # seconds between a visitor's edits
 
 
@@ -46,8 +49,9 @@ class Seen:
 class Visitor(threading.Thread):
     """Comes, edits until the end, and leaves."""
 
-    def __init__(self, url: str, number: int, until: float, seen: Seen) -> None:
+    def __init__(self, url: str, number: int, until: float, seen: Seen, slow: float = 0.05) -> None:
         super().__init__(daemon=True)
+        self.slow = slow  # the share of slow edits
         self.draws, self.until, self.seen = random.Random(number), until, seen
         self.http = httpx.Client(base_url=f"{url}/gradio_api", timeout=httpx.Timeout(600))
         self.person: Any = -1
@@ -71,7 +75,7 @@ class Visitor(threading.Thread):
             if answer is None:
                 return
             self.person = answer[1]
-        slow = self.draws.random() < 0.05
+        slow = self.draws.random() < self.slow
         method = self.draws.choice(SLOW if slow else QUICK)
         begun = time.monotonic()
         given = {"person": self.person, "prompt": self.draws.choice(PROMPTS), "method": method}
@@ -111,12 +115,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__.split("\n")[0])
     parser.add_argument("--visitors", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--slow", type=int, help="visitors who do slow work only; the others none")
     typed = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="faceedit-soak-") as folder:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": folder}
+        environment["FACEEDIT_KEPT"] = str(KEPT)
         log = open(Path(folder) / "log.txt", "w")  # noqa: SIM115
         server = subprocess.Popen(
             [sys.executable, "app.py"], env=environment, stderr=log, stdout=log
@@ -135,7 +141,8 @@ def _soak(url: str, pid: int, folder: Path, typed: argparse.Namespace) -> dict[s
     """Let the visitors come; measure the server every second."""
     _wait_until_ready(url)
     seen, until = Seen(), time.monotonic() + 60 * typed.minutes
-    visitors = [Visitor(url, number, until, seen) for number in range(typed.visitors)]
+    shares = [0.05 if typed.slow is None else float(n < typed.slow) for n in range(typed.visitors)]
+    visitors = [Visitor(url, n, until, seen, share) for n, share in enumerate(shares)]
     for visitor in visitors:
         visitor.start()
     memory, files = [], []
@@ -145,11 +152,10 @@ def _soak(url: str, pid: int, folder: Path, typed: argparse.Namespace) -> dict[s
         files.append(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6)
     for visitor in visitors:
         visitor.join(timeout=600)
-    half = memory[len(memory) // 2 :]
-    early, late = half[: len(half) // 3 or 1], half[-(len(half) // 3 or 1) :]
-    rise = statistics.mean(late) / statistics.mean(early) - 1
+    rise, more = _rise(memory), _rise(files)
     report = {
         "visitors": typed.visitors,
+        "of_whom_slow": typed.slow,
         "minutes": typed.minutes,
         "quick_edits": len(seen.quick),
         "quick_median_s": _share(seen.quick, 0.5),
@@ -162,9 +168,19 @@ def _soak(url: str, pid: int, folder: Path, typed: argparse.Namespace) -> dict[s
         "memory_mb": [round(memory[0]), round(max(memory)), round(memory[-1])],
         "rise_over_the_last_half": round(rise, 3),
         "files_mb": [round(files[0], 1), round(max(files), 1), round(files[-1], 1)],
+        "files_rise_over_the_last_half": round(more, 3),
     }
-    report["sound"] = not seen.failures and rise <= LEVEL and bool(seen.quick)
+    slowest = _share(seen.quick, 0.95) or 1e9
+    level = rise <= LEVEL and more <= FILES_LEVEL
+    report["sound"] = not seen.failures and level and (typed.slow is None or slowest < FAST)
     return report
+
+
+def _rise(values: list[float]) -> float:
+    """Return by which share the last sixth of the values is more than the fourth."""
+    half = values[len(values) // 2 :]
+    third = len(half) // 3 or 1
+    return statistics.mean(half[-third:]) / max(statistics.mean(half[:third]), 1e-9) - 1
 
 
 def _wait_until_ready(url: str) -> None:
