@@ -22,7 +22,7 @@ from faceedit.portrait import Portrait, pasted
 from faceedit.transfer import Asked, Readers, Scene, View, carry, read_scene
 from faceedit.transfer.readers import readers_of, remembering
 from faceedit.types import EditRequest, Face, Output, Sentence
-from faceedit.words.worn import named_parts, speaks_of_parts_only, topics
+from faceedit.words.worn import named_parts, speaks_of_known_things, speaks_of_parts_only, topics
 
 BEGINS = 0.2  # strength from which a state that the sentence names is made up for
 SHOWN = 0.5  # strength from which an edit shows what its sentence names in full
@@ -113,7 +113,8 @@ class Photographs:
         before, after = np.asarray(source.to_pil()), np.asarray(edited.to_pil())
         share = float(np.clip((strength - BEGINS) / (1 - BEGINS), 0, 1))
         only = speaks_of_parts_only(prompt)
-        asked = Asked(named_parts(prompt), only, topics(prompt), strength >= SHOWN, share)
+        known, about = speaks_of_known_things(prompt), topics(prompt)
+        asked = Asked(named_parts(prompt), only, known, about, strength >= SHOWN, share)
         result = carry(scene, before, after, readers, limit=limit, allowed=allowed, asked=asked)
         changed = Image.fromarray(result.changed.astype(np.uint8) * 255)
         notes = result.notes if result.changed.any() or result.notes else (UNCHANGED,)

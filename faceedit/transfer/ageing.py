@@ -16,6 +16,7 @@ AGED, LEAST = (
     72.0,
     0.8,
 )  # whom the sentence calls old and is not yet, becomes it by so much at least
+YOUNGER, ADULT = 2.0, 38.0  # years: a step to youth at least; until then a face is young
 THINNER = 0.22  # of the lips, share that an old face lacks
 CORNERS, BROWS, HOODED = 0.03, 0.025, 0.10  # sinking of the mouth's corners and of the brows; lids
 JOWL = np.array([0.035, 0.04])  # of the jaw's corner: outward, down
@@ -29,11 +30,19 @@ def ageing(before: View, after: View) -> float:
     years = after.traits["age"] - before.traits["age"]
     asked = after.asked.reaches("age", "old")
     least = LEAST * asked if before.traits["age"] < AGED <= after.traits["age"] + 20 else 0.0
+    if after.asked.reaches("age", "young") and (years < -YOUNGER or after.traits["age"] < ADULT):
+        return -_rejuvenated(before.traits["age"], years) * after.asked.reaches("age", "young")
     most = MOST
     if years > 0:
         most = min(MOST, max(SHARE * (OLDEST - before.traits["age"]), FEWEST))
     amount = float(np.sign(years)) * float(np.clip((abs(years) - FEWEST) / most, 0, 1))
     return max(amount, least) if least else amount
+
+
+def _rejuvenated(age: float, years: float) -> float:
+    """Return how much younger a face gets that is to be young: as much as it has aged."""
+    told = float(np.clip((-years - FEWEST) / MOST, 0, 1))
+    return max(told, float(np.clip((age - ADULT) / (AGED - ADULT), 0, 1)))
 
 
 def aged(movement: Movement, face: Curves, amount: float) -> Movement:

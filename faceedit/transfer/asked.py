@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+WORN = ("glasses", "hat", "earrings")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -18,6 +20,7 @@ class Asked:
         kinds: Part ("beard", "hair", "glasses", "hat", "earrings", "lips", "mouth", "eyes", "age")
             -> the kinds that are asked for; "" is whichever, "none" that it is gone.
         only: Whether the sentence is about parts of the face alone. Then other parts stay.
+        known: Whether all of it is understood. Then nothing is put on that it does not name.
         about: Its topics, see `faceedit.words.worn.topics`.
         fully: Whether the edit is strong enough to show what it names in full.
         share: How much of a state that is named has to be reached, in [0, 1], by its strength.
@@ -25,13 +28,14 @@ class Asked:
 
     kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     only: bool = False
+    known: bool = False
     about: frozenset[str] = frozenset()
     fully: bool = True
     share: float = 1.0
 
     def may(self, part: str) -> bool:
         """Return whether the edit may put on, take off or replace a part."""
-        return part in self.kinds or not self.only
+        return part in self.kinds or not (self.only or (self.known and part in WORN))
 
     def speaks_of(self, *topics: str) -> bool:
         """Return whether an edit may change what belongs to any of some topics."""

@@ -12,6 +12,7 @@ from faceedit.transfer.apply import apply
 from faceedit.transfer.asked import ANYTHING, Asked
 from faceedit.transfer.frame import Frame, frame_around
 from faceedit.transfer.layers import Layers
+from faceedit.transfer.makeup import make_up
 from faceedit.transfer.recolour import recolour
 from faceedit.transfer.replace import replace_parts
 from faceedit.transfer.reshade import reshade
@@ -22,7 +23,7 @@ Operator = Callable[[View, View, View], Layers]
 
 # Each sees the photograph as those before it left it. What moves goes first; what is laid on top
 # goes last, so that a hat covers hair that has its new colour.
-OPERATORS: tuple[Operator, ...] = (reshape, reshade, recolour, replace_parts)
+OPERATORS: tuple[Operator, ...] = (reshape, reshade, recolour, make_up, replace_parts)
 
 WIDE = 1.0  # the wide cut that is parsed around the square reaches this far, in its sides
 SEAM = 0.08  # sides of the square over which its own regions turn into those of the wide cut

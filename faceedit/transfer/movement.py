@@ -37,6 +37,8 @@ OPENS, CLOSED, LIFTS, LIFT_AT_REST = 0.5, 0.12, 0.14, 0.02
 SHUTS = 0.8  # share of the openness that is left, by the reader, below which eyes are closing
 SMILE_LIFT, LAUGH_GAP = 0.12, 0.2  # states that a sentence asks for (unit: eye distance)
 SHOWS_SMILE, SHOWS_OPEN, NEARLY_SHUT = 0.2, 0.3, 0.45  # what the reader says of drawn ones
+SHOWS_FROWN, FROWN_DROP = -0.3, 0.09  # the same of a frown, and how far its corners hang
+KNIT = np.array([0.045, 0.035])  # of the brows' inner ends in a frown: inward, down
 SMILES = 0.03  # lift of the corners above which a mouth smiles, below minus this it frowns
 
 
@@ -127,6 +129,9 @@ def find_movement(
         lids = {side: min(factor, 1 - shut) for side, factor in lids.items()}
     if "brows" not in hidden:
         shifts |= _brow_shifts(before, after)
+        frowns = asked.reaches("mouth", "frowning") * (told[1].get("smile", 0.0) < SHOWS_FROWN)
+        if frowns > 0:
+            shifts |= _knit(photo, shifts, frowns)
     for name, noise, largest in (("nose", NOSE, 0.1), ("outline", OUTLINE, LARGEST_OUTLINE)):
         if name not in hidden:
             shifts |= _symmetric_shift(name, before, after, noise, largest)
@@ -188,6 +193,10 @@ def _asked_mouth(change: MouthChange, photo: Mouth, told: Traits, asked: Asked) 
     opens = max(laughs, asked.reaches("mouth", "open") * open_enough)
     raised = max(laughs, asked.reaches("mouth", "smiling") * smiles)
     lift, gap = change.lift, change.gap
+    frowns = asked.reaches("mouth", "frowning") * (told.get("smile", 0.0) < SHOWS_FROWN)
+    if frowns > 0:
+        most = -frowns * np.clip(photo.lift + FROWN_DROP, 0, LARGEST_LIFT)
+        lift, gap = np.minimum(lift, most), min(gap, -frowns * photo.gap)
     if raised > 0:
         least = raised * np.clip(SMILE_LIFT - photo.lift, 0, LARGEST_LIFT)
         lift = np.maximum(lift, least)
@@ -260,6 +269,17 @@ def _brow_shifts(before: Curves, after: Curves) -> dict[str, np.ndarray]:
         change = np.asarray(saturated(change.T * (0.5, 1.4), LARGEST_BROW))
         if meant:
             found |= dict.fromkeys(edges, change * meant)
+    return found
+
+
+def _knit(face: Curves, shifts: Mapping[str, np.ndarray], amount: float) -> dict[str, np.ndarray]:
+    """Return how the brows move that are knit, too: their inner ends come down and together."""
+    found: dict[str, np.ndarray] = {}
+    for side in SIDES:
+        for edge in (f"brow_{side}", f"brow_lower_{side}"):
+            inner = np.linspace(0, 1, len(face[edge]))[:: 1 if side == "left" else -1]
+            way = KNIT * (1.0 if side == "left" else -1.0, 1.0)
+            found[edge] = shifts.get(edge, 0.0) + amount * inner[:, None] ** 1.5 * way
     return found
 
 

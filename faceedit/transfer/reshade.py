@@ -17,14 +17,15 @@ from faceedit.transfer.folds import (
     smile_folds,
 )
 from faceedit.transfer.layers import Layers
-from faceedit.transfer.movement import SMILES, read_mouth
+from faceedit.transfer.movement import SHOWS_FROWN, SMILES, read_mouth
 from faceedit.transfer.points import SIDES, Curves, curves_of, own_frame, upright
 from faceedit.transfer.spline import Box
 from faceedit.transfer.view import View
 
 FINE, COARSE = 0.014, 0.05  # the band of the photograph's own folds (unit: eye distance)
 DEPTH = 1.7  # of the folds of the oldest
-DEEPER, SMOOTHER = 1.6, 0.75  # how much an old face's band gains, a young one's loses
+COARSEST, LARGEST_SMOOTHED = 0.075, 0.28  # the same band where a face gets younger
+DEEPER, SMOOTHER = 1.6, 0.8  # how much an old face's band gains, a young one's loses
 EXPRESSIVE = 0.55  # depth of an expression's folds over those of old age
 MOTTLED = 0.05  # depth of the spots of the oldest, a logarithm
 LARGEST_SHADE, LARGEST_OWN = 0.55, 0.13  # logarithms
@@ -47,12 +48,17 @@ def reshade(photo: View, before: View, after: View) -> Layers:
     older = ageing(before, after)
     folds = [(fold, DEPTH * older) for fold in age_folds(face) if older > 0]
     folds += expression_folds(face, drawn, edited)
+    if frowns := shown_frown(after):
+        folds += [(fold, EXPRESSIVE * frowns) for fold in knit_folds(face)]
     if abs(older) < 0.02 and not folds:
         return Layers()
     to_own = upright(faces[0])
     unit = 1 / float(np.hypot(*to_own[:, 0]))
     box = face_box(faces[0], unit, photo.shape)
-    shade = own_folds(photo.image[box], unit) * (DEEPER if older > 0 else SMOOTHER) * older
+    if older > 0:
+        shade = DEEPER * older * own_folds(photo.image[box], unit)
+    else:
+        shade = SMOOTHER * older * own_folds(photo.image[box], unit, COARSEST, LARGEST_SMOOTHED)
     if folds:
         shade = shade + fold_shade(folds, face, to_own, box, photo.pixel / unit)
     if older > 0:
@@ -61,6 +67,12 @@ def reshade(photo: View, before: View, after: View) -> Layers:
     gain = np.ones((*photo.shape, 3), np.float32)
     gain[box] = np.exp(shade[..., None] * REDDER)
     return Layers(gain=gain)
+
+
+def shown_frown(after: View) -> float:
+    """Return how much of a frown that the sentence names the drawn face shows."""
+    frowns = after.traits.get("smile", 0.0) < SHOWS_FROWN
+    return after.asked.reaches("mouth", "frowning") * frowns
 
 
 def expression_folds(face: Curves, before: Curves, after: Curves) -> list[tuple[Fold, float]]:
@@ -83,14 +95,14 @@ def expression_folds(face: Curves, before: Curves, after: Curves) -> list[tuple[
     return found
 
 
-def own_folds(image: np.ndarray, unit: float) -> np.ndarray:
+def own_folds(
+    image: np.ndarray, unit: float, coarse: float = COARSE, largest: float = LARGEST_OWN
+) -> np.ndarray:
     """Return the photograph's own folds: its logarithm of brightness in a band, [h, w] float32."""
     grey = cv2.cvtColor(np.clip(image, 0, 255).astype(np.float32), cv2.COLOR_RGB2GRAY)
     bright = np.log(grey + 8)
     fine = cv2.GaussianBlur(bright, (0, 0), max(FINE * unit, 0.6))
-    return np.clip(
-        fine - cv2.GaussianBlur(bright, (0, 0), COARSE * unit), -LARGEST_OWN, LARGEST_OWN
-    )
+    return np.clip(fine - cv2.GaussianBlur(bright, (0, 0), coarse * unit), -largest, largest)
 
 
 def face_box(face: Curves, unit: float, shape: tuple[int, int]) -> Box:

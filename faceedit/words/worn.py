@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from faceedit.words.lexicon import ANYONE
 from faceedit.words.wishes import category, wishes
 
-__all__ = ["named_parts", "speaks_of_parts_only", "topics"]
+__all__ = ["named_parts", "speaks_of_known_things", "speaks_of_parts_only", "topics"]
 
 # Part -> its kinds and the words for them, in the order in which they are looked for. "" is
 # whichever kind, "none" that it is gone.
@@ -69,9 +69,24 @@ _KINDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("laughing", r"laugh(?:s|ing)?"),
         ("smiling", r"smil(?:e|es|ing)|grin(?:s|ning)?|happy"),
         ("open", r"open mouth|mouth open|surprised?"),
+        ("frowning", r"frown(?:s|ing)?|sad|unhappy|grumpy|sulking"),
     ),
     "eyes": (("closed", r"closed eyes|eyes closed|asleep|sleeping"),),
-    "age": (("old", r"old(?:er)?|elderly|wrinkles|wrinkled"),),
+    "age": (
+        ("old", r"old(?:er)?|elderly|wrinkles|wrinkled"),
+        ("young", r"young(?:er)?|youthful"),
+    ),
+    "skin": (
+        ("none", r"(?:no|without) (?:freckles|blush)|clear skin|pale cheeks"),
+        ("freckles", r"freckles|freckled"),
+        ("blush", r"rosy cheeks|rosy|blush(?:ing|es)?"),
+    ),
+    "eyeshadow": (
+        ("none", r"(?:no|without) (?:eyeshadow|make-?up)"),
+        *((c, rf"{c} eyeshadow") for c in ("blue", "green", "purple", "pink", "gold", "brown")),
+        ("dark", r"(?:dark|black|smoky) eyeshadow"),
+        ("", r"eyeshadow"),
+    ),
     "earrings": (
         ("none", r"(?:no|without) (?:hoop |stud )?earrings|bare ears"),
         ("hoops", r"hoops?(?: earrings)?"),
@@ -116,8 +131,21 @@ def speaks_of_parts_only(prompt: str) -> bool:
     Then what it does not name should stay: "red hair" puts no hat on. "An old man" or a word that
     nobody listed may change anything.
     """
-    named = [category(wish) for wish in wishes(prompt) if wish.lower() not in ANYONE]
+    named = _categories(prompt)
     return bool(named) and all(name not in (None, "face") for name in named)
+
+
+def speaks_of_known_things(prompt: str) -> bool:
+    """Return whether a plain sentence is understood: each of its wishes is about something known.
+
+    "An old man" is; then hats and glasses that it does not name stay away. "A pirate" is not.
+    """
+    named = _categories(prompt)
+    return bool(named) and None not in named
+
+
+def _categories(prompt: str) -> list[str | None]:
+    return [category(wish) for wish in wishes(prompt) if wish.lower() not in ANYONE]
 
 
 def topics(prompt: str) -> frozenset[str]:

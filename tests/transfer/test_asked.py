@@ -9,7 +9,7 @@ from faceedit.transfer import Asked
 from faceedit.transfer.own_hair import own_hair
 from faceedit.transfer.replace import replace_parts
 from faceedit.transfer.shifts import shifted_fill
-from faceedit.words.worn import named_parts, speaks_of_parts_only, topics
+from faceedit.words.worn import named_parts, speaks_of_known_things, speaks_of_parts_only, topics
 from faceedit.world.attributes import GLASSES, HATS
 from tests.transfer.test_replace import SIZE, _overlap, _person
 
@@ -30,6 +30,10 @@ FULL = Asked({"beard": frozenset({"full"})}, only=True)
         ("red lipstick and closed eyes", {"lips": {"painted"}, "eyes": {"closed"}}),
         ("an older face", {"age": {"old"}}),
         ("a narrow face", {}),
+        ("a young man with freckles", {"age": {"young"}, "skin": {"freckles"}}),
+        ("blue eyeshadow and rosy cheeks", {"eyeshadow": {"blue"}, "skin": {"blush"}}),
+        ("no freckles", {"skin": {"none"}}),
+        ("a frown", {"mouth": {"frowning"}}),
     ],
 )
 def test_a_sentence_names_what_is_worn_or_grown(sentence, parts):
@@ -54,6 +58,14 @@ def test_colours_are_told_apart_from_what_moves(sentence, about):
 def test_only_sentences_about_parts_keep_the_rest():
     assert all(map(speaks_of_parts_only, ("red hair", "a laughing face", "a full beard")))
     assert not any(map(speaks_of_parts_only, ("an old face", "a pirate", "a young man")))
+
+
+def test_an_age_puts_on_nothing_that_it_does_not_name_and_a_strange_word_may():
+    assert all(map(speaks_of_known_things, ("an old face", "red hair", "a young man")))
+    assert not speaks_of_known_things("a pirate")
+    aged = Asked({"age": frozenset({"old"})}, known=True)
+    assert not aged.may("earrings")
+    assert aged.may("hair") and Asked().may("earrings")
 
 
 def test_what_the_sentence_does_not_name_is_not_put_on():

@@ -194,3 +194,13 @@ def test_a_sentence_about_hair_moves_nothing(photo):
     about = Asked(only=True, about=frozenset({"hair"}))
     assert reshape(photo.view, before, after).extent() is not None
     assert reshape(photo.view, before, replace(after, asked=about)).extent() is None
+
+
+def test_a_frown_that_the_drawn_face_had_already_is_reached_if_the_sentence_names_it(photo):
+    sad, about = {"smile": -0.8, "mouth_open": 0.0}, frozenset({"mouth"})
+    assert _asked(photo, sad, about=about).extent() is None
+    found = _asked(photo, sad, kinds={"mouth": frozenset({"frowning"})}, about=about)
+    x, y = curves_of(photo.view)["outer_upper_lip"][0].round().astype(int)
+    assert found.move[y, x, 1] < -0.5  # the corner's pixels come from above it: it went down
+    inner = curves_of(photo.view)["brow_left"][-1].round().astype(int)
+    assert found.move[inner[1], inner[0], 1] < -0.2

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from faceedit.transfer import Asked
 from faceedit.transfer.ageing import aged, ageing
 from faceedit.transfer.folds import Fold, fold_shade
 from faceedit.transfer.movement import find_movement, read_mouth
@@ -88,3 +89,16 @@ def test_years_thin_the_lips_and_lower_the_brows(photo, face):
     assert older.shifts["brow_left"][:, 1].min() > 0
     assert aged(still, own, 0.0) == still
     assert read_mouth(own).upper > 0
+
+
+def test_youth_that_the_sentence_names_takes_back_what_years_did(face):
+    asked = Asked({"age": frozenset({"young"})}, known=True)
+
+    def rejuvenated(age: float, years: float) -> float:
+        before = replace(face, traits={"age": age})
+        return ageing(before, replace(before, traits={"age": age + years}, asked=asked))
+
+    assert rejuvenated(75.0, -4.0) == -1.0
+    assert -0.6 < rejuvenated(55.0, -4.0) < -0.3
+    assert rejuvenated(30.0, 0.0) == 0.0
+    assert rejuvenated(75.0, 0.0) == 0.0  # the method did not mean it
