@@ -25,6 +25,7 @@ from faceedit.hub.checks import drafting, problem, read_json, short, told
 from faceedit.regular_files import IrregularFileError, naming, open_regular
 
 FORMAT_VERSION = 2  # of the folders; raised when an older faceedit could not read a newer folder
+DRAFT = ".writing-"  # begins the names of folders in which files are only being written
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 FULL_HALF = torch.finfo(torch.float16).max
@@ -280,7 +281,7 @@ def write_folder(
     """
     stored = {name: _storable(name, tensor, half) for name, tensor in (tensors or {}).items()}
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as beside:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=DRAFT) as beside:
         draft = Path(beside)
         if tensors is not None:
             with naming(folder / WEIGHTS):

@@ -113,7 +113,8 @@ def _moment(
     """
     had, random_time = _saved(output), draws.uniform(0.2, took)
     if told.kills % 3 == 2:
-        return lambda _: bool(_drafts(output))
+        left = _drafts(output)
+        return lambda _: bool(_drafts(output) - left)
     if told.kills % 5 == 1 or not list_checkpoints(output.parent / "whole"):
         return lambda seconds: seconds > random_time
     further = had + draws.uniform(0, 2 * max(CHECKPOINTS - had, 0) / (to_come + 1))
@@ -129,7 +130,7 @@ def _moment(
 
 def _killed(command: list[str], output: Path, due: Callable[[float], bool], told: Counted) -> bool:
     """Start a run and kill its launcher when it is time; False if it ended before."""
-    begun = time.monotonic()
+    begun, left = time.monotonic(), _drafts(output)
     process = _start(command)
     workers: set[int] = set()
     looked = 0.0
@@ -139,7 +140,7 @@ def _killed(command: list[str], output: Path, due: Callable[[float], bool], told
         time.sleep(0.002)
     if process.poll() is not None:
         return False
-    told.while_saving += bool(_drafts(output))
+    told.while_saving += bool(_drafts(output) - left)
     process.send_signal(signal.SIGKILL)
     process.wait()
     told.kills += 1
@@ -147,9 +148,9 @@ def _killed(command: list[str], output: Path, due: Callable[[float], bool], told
     return True
 
 
-def _drafts(output: Path) -> list[Path]:
+def _drafts(output: Path) -> set[Path]:
     """Return what is only being written."""
-    return [*output.glob(".checkpoint-*"), *output.glob("export/**/.*")]
+    return {*output.glob(".checkpoint-*"), *output.glob("export/**/.*")}
 
 
 def _saved(output: Path) -> int:

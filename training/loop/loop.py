@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from tqdm import tqdm
 
+from faceedit.hub.folders import DRAFT
 from training import STARTED
 from training.config import TrainConfig
 from training.data.shards import mix
@@ -337,6 +339,8 @@ class Loop:
     def _export(self) -> None:
         """Write the weights, how they were made, and their place in the base's index."""
         folder = self.config.export_path
+        for rest in folder.glob(f"**/{DRAFT}*"):  # of a run that was killed while it exported
+            shutil.rmtree(rest, ignore_errors=True)
         with torch.no_grad(), self._resting():
             torch.manual_seed(self.config.seed)
             self.task.export(folder)
