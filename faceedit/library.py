@@ -17,6 +17,7 @@ from faceedit.backbones import (
     with_photograph_readers,
 )
 from faceedit.errors import MissingBackboneError, PromptError, RepoError, RequestError
+from faceedit.memory import keep_freed_memory
 from faceedit.method import EditMethod
 from faceedit.method_repo import (
     find_variant,
@@ -37,6 +38,9 @@ from faceedit.types import EditRequest
 
 logger = logging.getLogger(__name__)
 FROM_THE_HUB = "styleclip_global"  # what is fetched where no method of a downloaded base is here
+
+
+LARGE = 512  # px of pictures from which on clearing memory takes as long as drawing
 
 
 class Library:
@@ -102,6 +106,7 @@ class Library:
             framing = Framing.FFHQ if ffhq else Framing.WORLD
             backbones = load_backbones(base_folder)
             backbones = with_photograph_readers(backbones, base_folder).to(device or "cpu")
+            _prepare(backbones)
             library = cls(backbones, framing=framing, base_folder=base_folder, download=others)
         else:
             shared.require_sharing(folder if is_base else None, device)
@@ -333,3 +338,12 @@ class Library:
         name = self.preferred()
         source = self._repos[name] if name in self._repos else self.method(name)
         write_repo(folder, source, self.backbones, self.base_folder)
+
+
+def _prepare(backbones: Backbones) -> None:
+    """Let the process keep the memory that large pictures take, where they are drawn on a CPU."""
+    generator = backbones.generator
+    if generator is None or generator.w_avg.device.type != "cpu":
+        return
+    if generator.config.resolution >= LARGE:
+        keep_freed_memory()

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit import hub
+from faceedit.backbones.clip_frames import Beginnings, encode_framed
 from faceedit.backbones.clip_tokenizer import TOKENIZER, ClipTokenizer
 from faceedit.backbones.clip_towers import ClipTowers
 from faceedit.backbones.resample import bicubic, box, foveal_columns, foveal_rows, resample
@@ -145,6 +146,7 @@ class Clip(nn.Module):
         self.tokenizer = tokenizer
         self.model = ClipTowers(config)
         self._told: set[str] = set()  # sentences whose cut has been reported
+        self._beginnings = Beginnings()
         self._fed: dict[str, Clip] = {}  # see `fed`; plain, so that none is a part of another
 
     @property
@@ -197,7 +199,15 @@ class Clip(nn.Module):
         return F.normalize(self.model.image_features(self.pixels(image)), dim=-1)
 
     def tokenize(self, sentences: Sequence[str]) -> Tensor:
-        """Return token ids, [n, longest], padded with the end token.
+        """Return token ids, [n, longest], padded with the end token; see `token_rows`."""
+        rows = self.token_rows(sentences)
+        longest = max(map(len, rows), default=2)
+        padded = [row + [self.config.end_token] * (longest - len(row)) for row in rows]
+        ids = torch.tensor(padded, dtype=torch.long, device=self.model.logit_scale.device)
+        return ids.reshape(len(rows), longest)
+
+    def token_rows(self, sentences: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each sentence, its start and end included.
 
         A sentence that is too long is cut, and the first time a warning says what is left.
 
@@ -206,38 +216,32 @@ class Clip(nn.Module):
         """
         if self.tokenizer is None:
             raise RuntimeError("this CLIP has no tokenizer; load it with Clip.from_folder")
-        if not sentences:
-            return torch.zeros(0, 2, dtype=torch.long, device=self.model.logit_scale.device)
         limit = self.config.context_length - 2  # the start and the end take one place each
-        encoded = self.tokenizer.encode(sentences)
+        encoded = self.tokenizer.encode(sentences) if sentences else []
         for sentence, ids in zip(sentences, encoded, strict=True):
             if len(ids) > limit and sentence not in self._told:
                 self._told.add(sentence)
                 read = self.tokenizer.decode(ids[:limit])
                 logger.warning("the sentence is too long for CLIP; it reads only: %r", read)
-        rows = [[self.config.start_token, *ids[:limit], self.config.end_token] for ids in encoded]
-        longest = max(map(len, rows), default=2)
-        padded = [row + [self.config.end_token] * (longest - len(row)) for row in rows]
-        return torch.tensor(padded, dtype=torch.long, device=self.model.logit_scale.device)
+        return [[self.config.start_token, *ids[:limit], self.config.end_token] for ids in encoded]
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Return unit embeddings [n, embed_dim] of token ids [n, length].
-
-        OpenAI's CLIP reads sentences of one length together: the 79 frames of a sentence differ in
-        length by half, and nothing that stands after an end token has a part in the result.
-        """
-        if self.config.wording != "web" or torch.is_grad_enabled():
-            return F.normalize(self.model.text_features(tokens), dim=-1)
-        ends = (tokens == self.config.end_token).int().argmax(dim=1)
-        rows = tokens.new_empty(len(tokens), self.embed_dim, dtype=self.model.logit_scale.dtype)
-        for end in ends.unique().tolist():
-            chosen = ends == end
-            rows[chosen] = self.model.text_features(tokens[chosen, : end + 1]).to(rows)
-        return F.normalize(rows, dim=-1)
+        """Return unit embeddings [n, embed_dim] of token ids [n, length]."""
+        return F.normalize(self.model.text_features(tokens), dim=-1)
 
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
         """Return unit embeddings [n, embed_dim] of sentences; see `tokenize` for long ones."""
         return self.encode_tokens(self.tokenize(sentences))
+
+    def encode_framed(self, texts: Sequence[str], frames: Sequence[str]) -> Tensor:
+        """Return unit embeddings of texts in frames ("a photo of {}"), [texts, frames, embed_dim].
+
+        Those of a CLIP of the web are read as in `clip_frames`: the same, but for roundings.
+        """
+        if self.config.wording == "web" and texts and not torch.is_grad_enabled():
+            return encode_framed(self, texts, frames, self._beginnings)
+        framed = [frame.format(text) for text in texts for frame in frames]
+        return self.encode_text(framed).unflatten(0, (len(texts), len(frames)))
 
     @classmethod
     def from_folder(cls, folder: Path | str) -> Clip:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClipTowers"]
 
+KeysValues = list[tuple[Tensor, Tensor]]  # a pair [n, heads, length, width / heads] a layer
 LOGIT_SCALE = math.log(1 / 0.07)  # section 2.5: the temperature that training starts from
 
 
@@ -40,17 +41,32 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, causal: bool) -> Tensor:
-        """Return [n, length, width]; causal: a token sees itself and those before it."""
-        query, key, value = (
-            project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        if self.fused:
+    def forward(self, x: Tensor, causal: bool, past: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Return [n, length, width]; causal: a token sees itself and those before it.
+
+        Args:
+            x: [n, length, width].
+            causal: See above.
+            past: Keys and values of tokens that stand before these, which all of them see.
+        """
+        query, (key, value) = self._heads(x, self.q_proj), self.keys_values(x)
+        if past is not None:
+            key, value = (torch.cat(pair, dim=2) for pair in zip(past, (key, value), strict=True))
+            seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=x.device)
+            seen = seen.tril(key.shape[2] - query.shape[2])
+            y = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        elif self.fused:
             y = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
         else:
             y = _plain_attention(query, key, value, causal)
         return self.out_proj(y.transpose(1, 2).flatten(2))
+
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and values of tokens [n, length, width]."""
+        return self._heads(x, self.k_proj), self._heads(x, self.v_proj)
+
+    def _heads(self, x: Tensor, project: nn.Linear) -> Tensor:
+        return project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 def _plain_attention(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
@@ -86,9 +102,9 @@ class Layer(nn.Module):
         self.mlp = Mlp(width)
         self.layer_norm2 = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, causal: bool) -> Tensor:
-        """Return [n, length, width]."""
-        x = x + self.self_attn(self.layer_norm1(x), causal)
+    def forward(self, x: Tensor, causal: bool, past: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Return [n, length, width]; see `Attention`."""
+        x = x + self.self_attn(self.layer_norm1(x), causal, past)
         return x + self.mlp(self.layer_norm2(x))
 
 
@@ -99,11 +115,20 @@ class Encoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer(width, heads) for _ in range(depth))
 
-    def forward(self, x: Tensor, causal: bool) -> Tensor:
-        """Return [n, length, width]."""
-        for layer in self.layers:
-            x = layer(x, causal)
+    def forward(self, x: Tensor, causal: bool, past: KeysValues | None = None) -> Tensor:
+        """Return [n, length, width]; see `Attention`."""
+        for index, layer in enumerate(self.layers):
+            x = layer(x, causal, None if past is None else past[index])
         return x
+
+    def keys_values(self, x: Tensor) -> KeysValues:
+        """Return what causal layers know of tokens [n, length, width], for those that follow."""
+        known = []
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            known.append(layer.self_attn.keys_values(layer.layer_norm1(x)))
+            x = layer(x, True)
+        return known
 
 
 class VisionEmbeddings(nn.Module):
@@ -159,9 +184,10 @@ class TextEmbeddings(nn.Module):
         self.token_embedding = nn.Embedding(config.vocab_size, config.text_width)
         self.position_embedding = nn.Embedding(config.context_length, config.text_width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return [n, length, text_width] for token ids [n, length]."""
-        return self.token_embedding(tokens) + self.position_embedding.weight[: tokens.shape[1]]
+    def forward(self, tokens: Tensor, first: int = 0) -> Tensor:
+        """Return [n, length, text_width] for token ids [n, length], the first at place `first`."""
+        places = self.position_embedding.weight[first : first + tokens.shape[1]]
+        return self.token_embedding(tokens) + places
 
 
 class TextTower(nn.Module):
@@ -174,9 +200,20 @@ class TextTower(nn.Module):
         self.encoder = Encoder(config.text_width, config.text_heads, config.text_layers)
         self.final_layer_norm = nn.LayerNorm(config.text_width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return [n, text_width] for token ids [n, length], each row with an end token."""
-        x = self.final_layer_norm(self.encoder(self.embeddings(tokens), causal=True))
+    def keys_values(self, tokens: Tensor) -> KeysValues:
+        """Return what the layers know of the beginnings of sentences, token ids [n, length]."""
+        return self.encoder.keys_values(self.embeddings(tokens))
+
+    def forward(self, tokens: Tensor, past: KeysValues | None = None) -> Tensor:
+        """Return [n, text_width] for token ids [n, length], each row with an end token.
+
+        Args:
+            tokens: Whole sentences, or what follows their beginnings.
+            past: What is known of the beginnings, see `keys_values`.
+        """
+        first = 0 if past is None else past[0][0].shape[2]
+        x = self.encoder(self.embeddings(tokens, first), causal=True, past=past)
+        x = self.final_layer_norm(x)
         first_end = (tokens == self.end_token).int().argmax(dim=1)
         return x[torch.arange(len(tokens), device=tokens.device), first_end]
 
@@ -198,9 +235,9 @@ class ClipTowers(nn.Module):
         """Return embeddings [n, embed_dim] of normalised pictures, not of unit length."""
         return self.visual_projection(self.vision_model(pixels))
 
-    def text_features(self, tokens: Tensor) -> Tensor:
-        """Return embeddings [n, embed_dim] of token ids [n, length], not of unit length."""
-        return self.text_projection(self.text_model(tokens))
+    def text_features(self, tokens: Tensor, past: KeysValues | None = None) -> Tensor:
+        """Return embeddings [n, embed_dim] of token ids [n, length]; see `TextTower`."""
+        return self.text_projection(self.text_model(tokens, past))
 
     def fuse_attention(self, fused: bool) -> None:
         """Choose how attention is computed; see `Attention.fused`."""

@@ -133,9 +133,7 @@ def embed(texts: Sequence[str], clip: Clip, templates: Sequence[str] | None = No
 
 def _embedded(texts: Sequence[str], clip: Clip, templates: Sequence[str]) -> Tensor:
     """Return unit embeddings, read now."""
-    framed = [template.format(text) for text in texts for template in templates]
-    vectors = clip.encode_text(framed).unflatten(0, (len(texts), len(templates)))
-    return F.normalize(vectors.mean(dim=1), dim=-1)
+    return F.normalize(clip.encode_framed(texts, templates).mean(dim=1), dim=-1)
 
 
 def wish_sequence(

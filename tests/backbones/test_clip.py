@@ -55,16 +55,26 @@ def test_embeddings_match_official_numbers(name):
 
 
 @torch.no_grad()
-def test_clip_of_the_web_reads_sentences_of_one_length_together_and_the_same():
+def test_frames_of_the_web_are_read_once_and_sentences_in_them_the_same():
     house = make_clip().eval()
     web = make_clip().eval()
     web.config = dataclasses.replace(web.config, wording="web")
-    texts = ["a", "red hair", "an old face", "a", "a photo of the red"]
-    seen = []
-    web.model.text_model.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
-    assert torch.allclose(web.encode_text(texts), house.encode_text(texts), atol=1e-6)
-    lengths = [len(ids) + 2 for ids in web.tokenizer.encode(texts)]
-    assert sorted(seen) == sorted((lengths.count(n), n) for n in set(lengths))
+    frames = ("{}", "a bad photo of a {}.", "the {} in a toy.", "a sad photo of a {}.")
+    texts = ["red", "an old face", "hat"]
+    shapes = []
+    web.model.text_model.encoder.layers[0].register_forward_pre_hook(
+        lambda _, given: shapes.append(tuple(given[0].shape[:2]))
+    )
+    first = web.encode_framed(texts, frames)
+    assert torch.allclose(first, house.encode_framed(texts, frames), atol=1e-5)
+    assert not torch.allclose(first[0, 0], first[0, 1], atol=1e-3)
+    shapes.clear()
+    again = web.encode_framed(["red hat", "hat"], frames)
+    assert torch.allclose(again, house.encode_framed(["red hat", "hat"], frames), atol=1e-5)
+    own = [f"{text}{rest}" for text in ("red hat", "hat") for rest in ("", ".", " in a toy.")]
+    lengths = {len(row) - 1 for row in web.token_rows(own)}
+    assert {length for _, length in shapes} == lengths  # nothing of a frame's beginning
+    assert sum(rows for rows, _ in shapes) == 2 * len(frames)
 
 
 @pytest.mark.parametrize(

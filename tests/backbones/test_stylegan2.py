@@ -182,6 +182,24 @@ def test_a_batch_equals_its_images_one_by_one(generator, w_plus):
     assert torch.allclose(generator(w_plus), alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("clamp", [None, 0.6])
+def test_one_large_picture_is_the_one_of_a_batch_and_of_a_training(clamp):
+    """One picture of 256 px and more is drawn by scaled kernels, without gradients."""
+    sizes = {"resolution": 256, "channel_base": 1024, "channel_max": 8, "conv_clamp": clamp}
+    generator = Generator(dataclasses.replace(TINY, **sizes)).eval()
+    for name, parameter in generator.named_parameters():
+        if name.endswith(("noise_strength", "bias")) and "affine" not in name:
+            parameter.normal_()
+    codes = torch.randn(2, generator.num_ws, TINY.w_dim)
+    alone = torch.cat([generator(code[None]) for code in codes])
+    assert torch.allclose(generator(codes), alone, rtol=1e-4, atol=1e-4)
+    with torch.enable_grad():
+        assert torch.allclose(generator(codes[:1]), alone[:1], rtol=1e-4, atol=1e-4)
+    for mode in ("none", "const"):
+        both = generator.synthesis(codes, noise_mode=mode)
+        assert torch.allclose(generator.synthesis(codes[:1], noise_mode=mode), both[:1], atol=1e-3)
+
+
 def test_truncated_synthesis_returns_the_smaller_image(generator, w_plus):
     image = generator.synthesis(w_plus, resolution=16)
     assert image.shape == (3, 3, 16, 16)

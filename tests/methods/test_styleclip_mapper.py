@@ -193,6 +193,10 @@ class Words:
         rows = [[float(text.count(letter)) for letter in "abcdefghijklmnopqrst "] for text in texts]
         return torch.nn.functional.normalize(torch.tensor(rows), dim=-1)
 
+    def encode_framed(self, texts, frames):
+        framed = [frame.format(text) for text in texts for frame in frames]
+        return self.encode_text(framed).unflatten(0, (len(texts), len(frames)))
+
 
 def test_prompt_in_other_words_takes_the_nearest_variant_and_says_so(repo, monkeypatch):
     monkeypatch.setattr("faceedit.method_repo.SAME", 1.0)
