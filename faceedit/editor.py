@@ -11,6 +11,7 @@ from typing import Self
 import torch
 
 from faceedit import arguments, hub
+from faceedit.absence import SHOWN_ALREADY, is_unchanged, not_gone
 from faceedit.backbones import Backbones
 from faceedit.computing import computing, precision, seeded
 from faceedit.errors import RequestError, UnknownMethodError
@@ -265,8 +266,10 @@ class FaceEditor(Sharing):
             portrait, source, edited, self.backbones, sentence, request, output
         )
         understood = understand(request.prompt, clip, request.neutral)
-        doubts = _doubts(understood, source, self.library.left_undone(request))
+        stayed = not_gone(edited, sentence, self.backbones.attributes, request.strength)
+        doubts = _doubts(understood, source, self.library.left_undone(request), stayed)
         notes = doubts + understood.remarks
+        notes += (SHOWN_ALREADY,) if outcome is None and is_unchanged(source, edited) else ()
         if portrait.photo is not None and self.backbones.encoder is None:
             notes += (SEARCHED,)
         return EditResult(
@@ -390,9 +393,9 @@ class FaceEditor(Sharing):
         return self
 
 
-def _doubts(understood: Understanding, source: Face, undone: str | None = None) -> tuple[str, ...]:
-    """Return why an edit may not be what was asked for: words, a variant, a mask of no effect."""
-    found = [said for said in (understood.warning, undone) if said is not None]
+def _doubts(understood: Understanding, source: Face, *others: str | None) -> tuple[str, ...]:
+    """Return why an edit may not be what was asked for: words, what it left, a useless mask."""
+    found = [said for said in (understood.warning, *others) if said is not None]
     if allows_nothing(source.mask):
         found.append("the mask allows no change on this face, so nothing was edited")
     return tuple(found)

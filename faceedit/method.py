@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.absence import edit_where_shown
 from faceedit.additions import Additions
 from faceedit.backbones import Backbones
 from faceedit.backbones.clip import Clip, Pixels
 from faceedit.errors import RequestError
 from faceedit.types import Face, Latent, Sentence, Space
-from faceedit.words.frames import RAW
+from faceedit.words.frames import RAW, frames_of
 
 # Networks that describe faces: a method that learns reads them while it learns, not in an edit.
 OBSERVERS = frozenset({"identity", "segmenter", "attributes"})
@@ -159,7 +160,18 @@ class EditMethod(nn.Module, ABC):
             backbones.require(network, self.name)
         if strength == 0:
             return source
-        edited = self(source, sentence, backbones, strength * self.config.strength_scale)
+
+        def act(face: Face, words: Sentence) -> Face:
+            return self(face, words, backbones, strength * self.config.strength_scale)
+
+        if strength < 0:
+            edited = act(source, sentence)
+        else:
+            frames = frames_of(backbones.clip, self.frames)
+            until_gone = strength >= 1 and self.kind != "optimized"
+            edited = edit_where_shown(
+                source, sentence, backbones, act, frames, until_gone=until_gone
+            )
         if layers is not None:
             edited = keep_other_layers(source, edited, layers, backbones)
         return keep_outside_mask(source, edited)

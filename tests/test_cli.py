@@ -102,6 +102,7 @@ def test_info_lists_networks_and_methods(repo, capsys):
         ({"--repo": "somebody/missing"}, "hf download somebody/missing"),
         ({"--device": "abacus"}, "cannot be used here; use 'cpu'"),
         ({"--device": "vulkan"}, "cannot be used here; use 'cpu'"),
+        ({"--device": "privateuseone"}, "cannot be used here; use 'cpu'"),
         ({"--device": "meta"}, "computes nothing; use 'cpu'"),
         ({"photo": "data:image/png;base64," + "A" * 5000}, "this is a data URL"),
         ({"photo": "nowhere.png"}, "nowhere.png"),
@@ -157,8 +158,11 @@ def test_what_costs_little_is_checked_before_the_networks_are_loaded(monkeypatch
         ["compare", "nowhere.png", "red hair"],
         ["compare", photo, "red hair", "--device", "meta"],
         ["sample", "--seed", "-1"],
+        ["edit", photo, "red hair", "-o", "/proc/out.png"],  # where not even root may write
+        ["compare", photo, "red hair", "-o", str(tmp_path / "none" / "out.png")],
+        ["sample", "-o", "/proc/out.png"],
     ):
-        assert main([*wrong, "-o", out]) == 2, wrong
+        assert main(wrong if "-o" in wrong else [*wrong, "-o", out]) == 2, wrong
     assert main(["batch", str(tmp_path / "none"), "red hair"]) == 2
 
 

@@ -152,6 +152,14 @@ def test_edit_inside_a_mask_leaves_the_rest_of_the_photo_alone(editor, drawing):
     assert result.mask is not None
 
 
+def test_nothing_outside_a_transparent_mask_changes(editor, drawing):
+    white = np.full((64, 64, 4), 255, dtype=np.uint8)
+    white[:, 24:, 3] = 0  # where it is transparent, it is white below
+    result = editor.edit(drawing, "red hair", strength=5, mask=Image.fromarray(white))
+    kept = np.asarray(result.image)[:, 32:]
+    assert np.array_equal(kept, np.asarray(drawing.convert("RGB"))[:, 32:])
+
+
 def test_edit_refuses_a_mask_of_another_size(editor, drawing):
     with pytest.raises(RequestError, match="20 x 20 px and the photo 64 x 64"):
         editor.edit(drawing, "red hair", mask=np.full((20, 20), 255, dtype=np.uint8))

@@ -228,6 +228,11 @@ def test_gated_repo(stocked, repo):
         load(f"org/{OPTIMIZED}")
 
 
+def test_a_folder_has_no_revisions(shelf):
+    with pytest.raises(RepoError, match=r"is a folder, which has no revisions; leave `revision`"):
+        load(shelf / OPTIMIZED, revision="v1")
+
+
 def test_bad_revision(stocked):
     with pytest.raises(RepoError, match=rf"'org/{OPTIMIZED}' has no revision 'v9'"):
         load(f"org/{OPTIMIZED}", revision="v9")
