@@ -50,6 +50,9 @@ NEUTRAL = (
     "faceedit/world/render.py",
     "faceedit/world/sdf.py",
     "faceedit/world/geometry.py",
+    "faceedit/world/hair_shape.py",
+    "faceedit/world/worn_shape.py",
+    "faceedit/world/skin_color.py",
     "faceedit/world/shading.py",
     "faceedit/world/parameters.py",
 )
@@ -58,7 +61,7 @@ IRRELEVANT = {
     *("recipe", "stage", "output_dir", "export_dir", "data_dir", "base", "max_minutes"),
     *("checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"),
     *("resume_from_checkpoint", "overwrite", "refresh_data", "logging_steps", "sample_minutes"),
-    *("evaluate", "eval_only", "cpu", "dry_run"),
+    *("evaluate", "eval_only", "cpu", "memory", "dry_run"),
 }
 COMPONENT_FILES = {"generator": "stylegan2"}  # where the file has another name than the network
 DIGITS = 12  # of a hash; a mistake is excluded for all practical purposes

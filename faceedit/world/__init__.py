@@ -1,14 +1,6 @@
 """The portrait world: a procedural renderer of animated-film portraits with exact ground truth."""
 
-from faceedit.world.attributes import (
-    NOISE_DIM,
-    SPECS,
-    WORLD_VERSION,
-    AttributeSpec,
-    FaceAttributes,
-    attributes_from_noise,
-    sample_attributes,
-)
+from faceedit.world.attributes import SPECS, WORLD_VERSION, AttributeSpec, FaceAttributes
 from faceedit.world.landmarks import (
     LANDMARKS,
     MESH,
@@ -16,6 +8,7 @@ from faceedit.world.landmarks import (
     landmarks,
     mirrored_landmarks,
 )
+from faceedit.world.population import NOISE_DIM, attributes_from_noise, sample_attributes
 from faceedit.world.render import Render, can_compile, counterfactual, render
 from faceedit.world.shading import REGIONS
 

@@ -1,4 +1,4 @@
-"""The shape of a portrait: signed distances of head, hair, eyes, mouth, glasses, hat and clothes.
+"""The shape of a portrait: signed distances of the head, the body and all that is on them.
 
 Every function takes the parameters of `parameters.prepare` and points in head space, [n, k] per
 coordinate. `ax` is |x| with a rounded valley, so that the two halves of a face join smoothly.
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from faceedit.world.hair_shape import hair
 from faceedit.world.parameters import PIVOT, Parameters
 from faceedit.world.sdf import (
     FAR,
@@ -25,6 +26,7 @@ from faceedit.world.sdf import (
     step,
     wobble,
 )
+from faceedit.world.worn_shape import earrings, glasses, hat
 
 # The parts that `scene` can tell apart, in the order of their labels in shading.
 PARTS = ("skin", "eye", "cloth", "hair", "hat", "glasses", "teeth", "tongue", "earring")
@@ -248,166 +250,9 @@ def head(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, fine: bool)
 
 
 # --------------------------------------------------------------------------------------- hair
-def meridian(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Angle about the hair's pole, and the slow sway of its strands."""
-    cx, cy, cz = x, y - 0.32, z + 0.10
-
-    def axis(v: Tensor) -> Tensor:
-        return cx * v[:, 0:1] + cy * v[:, 1:2] + cz * v[:, 2:3]
-
-    angle = torch.atan2(axis(p.meridian_1), axis(p.meridian_2))
-    return angle, torch.sin(3.1 * y + p.phase) + torch.sin(2.3 * z + 1.7 * y)
-
-
-def curls(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Height field of curly hair, about -1..1: ridges of two sizes."""
-    warp = 1.3 * torch.sin(5.0 * (x + z) + p.phase)
-
-    def weave(f: float) -> Tensor:
-        return torch.sin(f * x + warp) + torch.sin(f * y - warp) + torch.sin(f * z + 1.7 * warp)
-
-    return 1 - 0.50 * weave(15.0).abs() - 0.24 * weave(31.0).abs()
-
-
-def face_window(
-    p: Parameters, x: Tensor, y: Tensor, z: Tensor, locks: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Where hair is cut away before the face: (distance, its frontal outline)."""
-    slant = x + 0.24 * p.part * (y - 0.2).clamp(min=0)
-    ragged = (0.020 + 0.55 * p.cut_lump) * (locks - 0.5)
-    line = p.cut_line + 0.05 * p.cut_peak - 0.28 * p.part * x * (1 - p.cut_peak) + ragged
-    half = p.cut_half - 0.20 * step(-0.2, -1.0, y) * p.cut_long
-    top = (y - line + 0.62).clamp(min=0)
-    px = slant - 0.30 * p.part * p.cut_peak
-    power = 2.4 - 0.85 * p.cut_peak
-    outline = ((px / half).abs() + 1e-4) ** power + (
-        (top + 1e-4) / (0.62 + 0.10 * p.cut_peak)
-    ) ** power
-    outline = (outline ** (1 / power) - 1) * 0.52
-    front = (p.cut_front - 0.55 * step(-0.35, -1.0, y) - z) * 0.9
-    return torch.maximum(outline, front), outline
-
-
-def long_hair(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, locks: Tensor) -> Tensor:
-    """The curtain of hair beside and behind the face."""
-    wave = p.cut_wave * torch.sin(7.0 * y + p.phase + 1.3 * torch.sin(2 * z))
-    bulk = 1 + 0.10 * p.hair_volume
-    width = (0.80 + 0.25 * p.cut_wave) * bulk
-    height = 1.12 + 0.35 * (-p.cut_end - 1).clamp(min=0)
-    d = ellipsoid(
-        ax + wave,
-        y + 0.30 + 0.10 * (p.cut_end + 1.2).clamp(max=0),
-        z + 0.22,
-        width,
-        height,
-        0.60,
-    )
-    d = smooth_max(d, p.cut_end + 0.05 * locks - y, 0.16)
-    return d + (1 - p.cut_long) * FAR
-
-
-def ponytail(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """A tail from high on the back of the head, swinging to one side."""
-    s = p.side
-    knot = (s * 0.26, 0.86, -0.62)
-    bend = (s * 0.86, 0.42, -0.52)
-    d = capsule(x, y, z, knot, bend, 0.10, 0.19)
-    fall = capsule(x, y, z, bend, (s * 0.88, -0.30, -0.34), 0.19, 0.18)
-    d = smooth_min(d, fall, 0.10)
-    d = smooth_min(
-        d, capsule(x, y, z, (s * 0.88, -0.30, -0.34), (s * 0.74, -1.0, -0.20), 0.18, 0.04), 0.10
-    )
-    return d - 0.012 * torch.sin(9 * torch.atan2(x - s * 0.8, z + 0.45) + 3 * y + p.phase)
-
-
-def mohawk(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """A crest over the middle of the skull."""
-    arc = length2(y - 0.30, z + 0.12)
-    spikes = torch.sin(torch.atan2(z + 0.12, y - 0.3) * 13 + p.phase).abs()
-    height = (0.76 + 0.24 * (0.75 + 0.25 * spikes)) * step(-1.2, 0.5, y + 0.5 * z)
-    d = torch.maximum(arc - height, x.abs() - 0.15 + 0.10 * step(0.75, 1.1, arc))
-    return torch.maximum(d, -(y - 0.45 + 0.5 * (z - 0.55).clamp(min=0))) * 0.8
-
-
-def hair(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, fine: bool) -> Tensor:
-    """Distance to the hair of the head."""
-    angle, sway = meridian(p, x, y, z)
-    locks = torch.sin(torch.round(p.cut_locks * 0.5) * angle + 0.55 * sway).abs()
-    small = torch.sin(torch.round(p.cut_locks * 1.2) * angle + 1.1 * sway + p.phase).abs()
-    d = ellipsoid(x, y - 0.34, z + 0.10, 0.69 + p.cut_side, 0.70 + p.cut_top, 0.79 + p.cut_back)
-    quiff = ellipsoid(x - 0.10 * p.side, y - 0.93, z - 0.30, 0.46, 0.20 * p.cut_quiff + 0.05, 0.36)
-    d = torch.where(p.cut_quiff > 0, smooth_min(d, quiff, 0.22), d)
-    window, outline = face_window(p, x, y, z, 0.6 * locks + 0.4 * small)
-    nape = p.cut_nape + 0.30 * step(-0.35, 0.15, z) * (1 - p.cut_long) - y
-    d = smooth_max(d, nape * 0.9, 0.06)
-    d = smooth_min(d, long_hair(p, x, ax, y, z, locks), 0.12)
-    d = d - p.cut_lump * (locks * 0.9 + small * 0.5 - 0.75)
-    d = d + p.cut_taper * p.cut_top * (1 - step(0.0, 0.34, outline)) * step(-0.25, 0.25, z)
-    d = d - p.cut_curl * p.cut_curly * curls(p, x, y, z)
-    d = smooth_max(d, -window, p.cut_edge)
-    d = torch.where(p.cut_crest > 0, smooth_min(d, mohawk(p, x, y, z), 0.03), d)
-    twist = 0.02 * torch.sin(6 * torch.atan2(x, z + 0.28) + 5 * y).abs()
-    bun = length3(x, y - 1.06, z + 0.30) - 0.25 - twist
-    d = torch.where(p.cut_bun > 0, smooth_min(d, bun, 0.05), d)
-    d = torch.where(p.cut_tail > 0, torch.minimum(d, ponytail(p, x, y, z)), d)
-    if fine:
-        strands = torch.sin(torch.round(p.cut_locks * 4.0) * angle + 3.0 * sway)
-        strands = strands + 0.8 * torch.sin(torch.round(p.cut_locks * 7.3) * angle + 5.0 * sway + 1)
-        d = d - 0.004 * p.cut_strands * strands
-        d = d - 0.010 * p.cut_curly * wobble(x, y, z, 48.0, p.phase)
-    d = torch.where(p.hatted > 0, smooth_max(d, y + 0.08 * z - 0.44, 0.03), d)
-    return d + p.cut_none * FAR
 
 
 # ------------------------------------------------------------------------------- things to wear
-def hat(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Distance to the hat, FAR where there is none."""
-    cy, cz = y - 0.32, z + 0.10
-    tilt = y + 0.08 * z + 0.06
-    rib = 0.008 * torch.sin(46 * torch.atan2(x, cz)).abs()
-    cuff = ellipsoid(x, cy - 0.02, cz, 0.845, 0.90, 0.935) - rib
-    cuff = smooth_max(cuff, (tilt - 0.53).abs() - 0.13, 0.06)
-    beanie = smooth_max(ellipsoid(x, cy - 0.03, cz, 0.79, 0.82, 0.88), 0.40 - tilt, 0.04)
-    d = torch.minimum(beanie, cuff) + (1 - p.hat_beanie) * FAR
-    grow = 0.025 + 1.0 * p.cut_lump + 0.75 * p.cut_curl * p.cut_curly
-    side, top, back = (c.clamp(min=0) + grow for c in (p.cut_side, p.cut_top, p.cut_back))
-    band = ellipsoid(x, y - 0.34, cz, 0.69 + side, 0.70 + top, 0.79 + back)
-    band = smooth_max(band, (y + 0.42 * z - 0.77).abs() - 0.085, 0.04)
-    d = torch.minimum(d, band + (1 - p.hat_headband) * FAR)
-    dome = smooth_max(ellipsoid(x, cy - 0.02, cz, 0.79, 0.83, 0.88), 0.44 - tilt, 0.04)
-    sheet = (y - 0.56 + 0.50 * (z - 0.70) + 0.34 * x * x).abs() - 0.024
-    visor = smooth_max((length2(x / 0.62, (z - 0.55) / 0.80) - 1) * 0.6, sheet * 0.85, 0.02)
-    visor = smooth_max(visor, 0.35 - z, 0.05)
-    button = length3(x, y - 1.16, cz) - 0.055
-    cap = torch.minimum(torch.minimum(dome, visor * 0.85), button)
-    d = torch.minimum(d, cap + (1 - p.hat_cap) * FAR)
-    crown = smooth_max(ellipsoid(x, cy - 0.06, cz, 0.77, 0.66, 0.84), 0.42 - tilt, 0.04)
-    r = length2(x, cz)
-    brim = (y - 0.86 + 0.42 * r - 0.10 * z + 0.02 * torch.sin(3 * torch.atan2(x, cz))).abs() - 0.026
-    brim = smooth_max(brim * 0.8, torch.maximum(r - 1.22, 0.60 - r), 0.03)
-    sun = torch.minimum(crown, brim) + (1 - p.hat_sun_hat) * FAR
-    return torch.minimum(d, sun)
-
-
-def lens_outline(p: Parameters, ax: Tensor, y: Tensor) -> Tensor:
-    """Distance to the edge of a lens in its plane, negative inside: round or a rounded square."""
-    lx, ly = ax - 0.315, y + 0.015
-    circle = length2(lx, ly * 1.04) - 0.225
-    bx, by = lx.abs() - 0.130, (ly + 0.01).abs() - 0.085
-    square = length2(bx.clamp(min=0), by.clamp(min=0)) + torch.maximum(bx, by).clamp(max=0) - 0.095
-    return torch.where(p.glasses_round > 0, circle, square)
-
-
-def glasses(p: Parameters, x: Tensor, ax: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Distance to frame, bridge, temples and dark lenses, FAR where there are none."""
-    outline = lens_outline(p, ax, y)
-    depth = z - (0.80 - 0.28 * ax * ax)
-    rim = length2(outline, depth) - (0.017 + 0.010 * (1 - p.glasses_round))
-    dark = torch.minimum(rim, torch.maximum(outline, depth.abs() - 0.012))
-    d = torch.where(p.glasses_sunglasses > 0, dark, rim)
-    bridge = capsule(x, y, z, (-0.09, 0.035, 0.80), (0.09, 0.035, 0.80), 0.018, 0.018)
-    temple = capsule(ax, y, z, (0.55, 0.05, 0.71), (0.73, 0.06, -0.10), 0.018, 0.018)
-    return torch.minimum(torch.minimum(d, bridge), temple) + (1 - p.specs_on) * FAR
 
 
 def to_torso(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -455,15 +300,6 @@ def body(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor
     cord = capsule(ax, y, z, (0.16, -1.36, 0.30), (0.18, -1.85, 0.30), 0.020, 0.020)
     d = torch.where(p.clothing_hoodie > 0, torch.minimum(hoodie, cord), d)
     return skin, d
-
-
-def earrings(p: Parameters, ax: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Distance to studs or hoops, FAR where there are none."""
-    low = 0.185 * (p.ear - 1)
-    stud = length3(ax - 0.72, y + 0.225 + low, z + 0.03) - 0.042
-    hoop = length2(length2(ax - 0.725, y + 0.35 + low) - 0.095, z + 0.03) - 0.018
-    d = torch.where(p.earrings_hoops > 0, torch.minimum(hoop, stud + 0.02), stud)
-    return d + p.earrings_none * FAR
 
 
 def inner_mouth(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faceedit.world import geometry
+from faceedit.world import geometry, hair_shape, worn_shape
 from faceedit.world.parameters import Parameters
 from faceedit.world.sdf import bump, step
 from faceedit.world.walks import (
@@ -117,7 +117,7 @@ def _hairline(p: Parameters, x: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
     """Where the hair begins above the brows, on its own surface; high up on a bald head."""
 
     def hair(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        return geometry.hair(unhatted, x, torch.sqrt(x * x + 4e-4), y, z, fine=False)
+        return hair_shape.hair(unhatted, x, torch.sqrt(x * x + 4e-4), y, z, fine=False)
 
     unhatted = SimpleNamespace(**vars(p))
     unhatted.hatted = torch.zeros_like(p.age)
@@ -132,7 +132,7 @@ def _brim(p: Parameters, x: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
     """The lower edge of a hat over the face; on the forehead where none is worn."""
 
     def hat(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        return geometry.hat(p, x, y, z)
+        return worn_shape.hat(p, x, y, z)
 
     z, heights = scan(p, hat, x, THIN_STEPS)
     y = lowest(z, heights, 0.5)
@@ -255,7 +255,7 @@ def _crown(x: float, p: Parameters) -> Spot:
     t = 2.0 * up
     for _ in range(STEPS):
         at = (x * t, 0.55 * up, -0.1 * up) if x else (0 * up, t, -0.1 * up)
-        wide = torch.minimum(geometry.hat(p, *at), geometry.skull(p, at[0], at[0].abs(), *at[1:]))
+        wide = torch.minimum(worn_shape.hat(p, *at), geometry.skull(p, at[0], at[0].abs(), *at[1:]))
         t = t - wide.clamp(max=0.3) * PACE
     x_, y_ = to_space(p, x * t, 0.55 * up) if x else to_space(p, 0 * up, t)
     return x_, y_, -0.1

@@ -21,7 +21,7 @@ from faceedit.world import geometry, shading
 from faceedit.world.attributes import FaceAttributes
 from faceedit.world.parameters import PIVOT, Parameters, prepare
 from faceedit.world.sdf import dot, length2, step, unit
-from faceedit.world.shading import Color, Point
+from faceedit.world.skin_color import Color, Point
 
 CAMERA_DISTANCE = 9.0  # from the picture plane, in units of head space
 VIEW_WIDTH = 2.74  # units that a picture is wide

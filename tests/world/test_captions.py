@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from faceedit.world.attributes import SPECS, FaceAttributes, sample_attributes
+from faceedit.world.attributes import SPECS, FaceAttributes
 from faceedit.world.captions import (
     FALSE,
     SHAPES,
@@ -24,6 +24,7 @@ from faceedit.world.captions import (
     value_prompts,
     visible,
 )
+from faceedit.world.population import sample_attributes
 from faceedit.world.statements import NEUTRAL, VIEWS
 
 

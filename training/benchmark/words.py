@@ -27,8 +27,8 @@ from faceedit.words.polarity import without_negations
 from faceedit.words.sentence import NEUTRAL, read
 from faceedit.words.understanding import Understanding, nearest_statement, understand
 from faceedit.words.wishes import wishes
-from faceedit.world.attributes import attributes_from_noise
 from faceedit.world.captions import is_true
+from faceedit.world.population import attributes_from_noise
 from training.benchmark.judges import Judges
 from training.benchmark.wordings import (
     CAPTIONS,
