@@ -24,6 +24,7 @@ from torch import Tensor
 from faceedit.backbones import Backbones
 from faceedit.inversion import pixel_distance
 from faceedit.progress import report
+from faceedit.regular_files import cache_folder
 
 STEPS = 60
 REFINE_STEPS = 30  # of the pivot, before
@@ -34,7 +35,6 @@ WEIGHT_LOCAL = 0.1  # lambda_R
 REACH = 1.33  # alpha of 30 over 512 entries: root mean square distance of w_r from the pivot
 LOCAL_EVERY = 3  # steps: the regularisation costs a second picture
 LARGEST = 256 * 2**20  # bytes of a difference that is read back
-CACHE = "FACEEDIT_CACHE"  # environment variable: the folder that differences are kept in
 
 Difference = Mapping[str, Tensor]  # "NAME.left", "NAME.right" of low rank, or NAME itself
 
@@ -131,17 +131,13 @@ def _near(generator: Any, w_plus: Tensor, unit: Tensor, draws: torch.Generator) 
 def place_of(face: Tensor, generator: Any, steps: int = STEPS) -> Path:
     """Return where the difference of a face is kept: named by the face, the generator, the steps.
 
-    The folder is FACEEDIT_CACHE, else faceedit in the user's cache. What lies there is derived from
-    photographs; it can be deleted at any time.
+    What lies in that folder is derived from photographs; it can be deleted at any time.
     """
-    named = os.environ.get(CACHE, "").strip()
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faceedit"
     told = hashlib.blake2b(digest_size=16)
     for tensor in (face, generator.w_avg, next(generator.blocks.parameters())):
         told.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
     told.update(f"{STEPS},{RANK},{RATE},{steps}".encode())
-    folder = Path(named).expanduser() if named else usual
-    return folder / "tuned" / f"{told.hexdigest()}.safetensors"
+    return cache_folder() / "tuned" / f"{told.hexdigest()}.safetensors"
 
 
 def save(difference: Difference, path: Path) -> None:

@@ -22,7 +22,15 @@ KINDS = (
     (stat.S_ISCHR, "is a device"),
     (stat.S_ISBLK, "is a device"),
 )
+CACHE = "FACEEDIT_CACHE"  # environment variable: the folder for what can be made again
 MAX_TEXT = 16 * 2**20  # bytes of a settings file; the largest tokenizer has 4 MB
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: FACEEDIT_CACHE, else in the user's cache."""
+    named = os.environ.get(CACHE, "").strip()
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faceedit"
+    return Path(named).expanduser() if named else usual
 
 
 class IrregularFileError(OSError):

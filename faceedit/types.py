@@ -7,7 +7,7 @@ Every type is frozen; make a changed copy with `dataclasses.replace`. Images are
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ class EditResult:
     )
     doubts: tuple[str, ...] = ()  # why it may not be what was asked for: words, an empty mask
     notes: tuple[str, ...] = ()  # plain sentences: what is not as it was asked for
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)  # measured when they are first read
     seconds: float = 0.0
     step: Any = field(default=None, repr=False, compare=False)  # where the next edit goes on from
 

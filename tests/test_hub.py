@@ -1,4 +1,6 @@
+import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 
@@ -10,6 +12,8 @@ from torch import nn
 from faceedit import hub
 from faceedit.backbones import load_backbones
 from faceedit.errors import RepoError
+from faceedit.hub import fingerprints
+from faceedit.regular_files import CACHE, open_regular
 
 
 @dataclass(frozen=True)
@@ -251,3 +255,48 @@ def test_fingerprint_accepts_its_own_base_and_refuses_another(base_folder, tmp_p
     save_file(tensors, other / "generator" / hub.WEIGHTS)
     with pytest.raises(RepoError, match="made for another generator"):
         hub.check_fingerprint(method, other)
+
+
+# ------------------------------------------------------------------------- hashes of large files
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """A file that counts as large, and how many hashes were made of files."""
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprints, "LARGE", 1000)
+    path, made = tmp_path / "weights", []
+    path.write_bytes(b"x" * 2000)
+    monkeypatch.setattr(fingerprints, "open_regular", lambda p: made.append(p) or open_regular(p))
+    return path, made
+
+
+def fresh_digest(path):
+    """Return a file's digest as the next start of the program would."""
+    fingerprints._digest.cache_clear()
+    return fingerprints.digest(path)
+
+
+def test_hash_of_a_large_file_is_made_once_for_all_starts(large):
+    path, made = large
+    first = fresh_digest(path)
+    assert first == "sha256:" + hashlib.sha256(b"x" * 2000).hexdigest()
+    assert fresh_digest(path) == first and len(made) == 1
+    path.write_bytes(b"y" * 2000)  # as large, and later
+    os.utime(path, ns=(1, 1))
+    assert fresh_digest(path) != first and len(made) == 2
+
+
+@pytest.mark.parametrize("damage", ["", "[", '{"a": 3}', '{"%s": "sha256:forged"}'])
+def test_kept_hashes_that_are_damaged_are_made_anew(large, damage):
+    path, made = large
+    first = fresh_digest(path)
+    kept = fingerprints._place()
+    key = next(iter(json.loads(kept.read_text())))
+    kept.write_text(damage % key if "%s" in damage else damage)
+    assert fresh_digest(path) == first and len(made) == 2
+
+
+def test_small_files_leave_nothing_behind(large, tmp_path):
+    small = tmp_path / "small"
+    small.write_bytes(b"x")
+    fresh_digest(small)
+    assert not (tmp_path / "cache").exists()

@@ -13,6 +13,7 @@ from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from faceedit.editor import FaceEditor
 from faceedit.errors import RequestError
 from faceedit.inversion import to_tensor
+from faceedit.regular_files import CACHE
 from faceedit.types import Output
 from training.config import ROOT
 
@@ -23,7 +24,7 @@ def psnr(image, wanted):
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    monkeypatch.setenv(pivotal.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     return tmp_path / "cache/tuned"
 
 

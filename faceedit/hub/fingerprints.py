@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+import os
+import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
 from faceedit.errors import RepoError
-from faceedit.hub.checks import short
+from faceedit.hub.checks import read_json, short
 from faceedit.hub.folders import CONFIG, WEIGHTS, read_base, read_config
 from faceedit.hub.remote import cached_id
-from faceedit.regular_files import IrregularFileError, open_regular
+from faceedit.regular_files import IrregularFileError, cache_folder, open_regular
+
+LARGE = 64 * 2**20  # bytes of files whose hashes are kept; an official base has three
+KEPT = 64  # hashes, the latest
 
 
 def fingerprint(base: Path, names: Collection[str] | None = None) -> dict[str, str]:
@@ -46,9 +53,47 @@ def digest(path: Path) -> str:
 
 @cache
 def _digest(path: Path, size: int, changed: int) -> str:
-    """Return a file's hash; `size` and `changed` (ns) tell its states apart in the cache."""
+    """Return a file's hash; `size` and `changed` (ns) tell its states apart in the cache.
+
+    Hashes of large files are kept for the next start, which would read hundreds of megabytes again.
+    """
+    key = f"{path}|{size}|{changed}"
+    if size >= LARGE and (known := _kept().get(key)):
+        return known
     with open_regular(path) as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    if size >= LARGE:
+        _keep(key, found)
+    return found
+
+
+def _place() -> Path:
+    """Return the file of known hashes, in FACEEDIT_CACHE or the user's cache."""
+    return cache_folder() / "fingerprints.json"
+
+
+def _kept() -> dict[str, str]:
+    """Return the hashes of earlier starts; a file that cannot be read holds none."""
+    try:
+        known = read_json(_place())
+    except (OSError, RepoError):
+        return {}
+    return {key: value for key, value in known.items() if _sound(value)}
+
+
+def _sound(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", value) is not None
+
+
+def _keep(key: str, found: str) -> None:
+    """Add a hash to the file, whole or not at all; where that cannot be, it is made again."""
+    path = _place()
+    latest = dict(list(_kept().items())[1 - KEPT :]) | {key: found}
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(latest), encoding="utf-8")
+        draft.replace(path)
 
 
 def _recorded(method: Path) -> dict[str, str]:
