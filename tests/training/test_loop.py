@@ -300,11 +300,13 @@ def test_half_a_checkpoint_is_never_taken_for_one_and_is_swept(tmp_path, monkeyp
         patch.setattr("training.loop.checkpoint.shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             remove_checkpoints(tmp_path)
+    (tmp_path / "export" / ".writing-x").mkdir(parents=True)  # by a run killed while it exported
     (tmp_path / "checkpoint-7").mkdir()  # as an older version could leave it
     (tmp_path / "checkpoint-7" / "state.json").write_text('{"step": 7}')
     assert [p.name for p in list_checkpoints(tmp_path)] == ["checkpoint-10"]
     train(tmp_path, max_train_steps=10, resume_from_checkpoint="latest")
     assert sorted(p.name for p in tmp_path.glob("*checkpoint-*")) == ["checkpoint-10"]
+    assert not (tmp_path / "export" / ".writing-x").exists()
 
 
 def test_a_full_disk_ends_a_run_with_words_and_leaves_the_last_checkpoint(tmp_path, capsys):
