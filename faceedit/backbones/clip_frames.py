@@ -33,30 +33,33 @@ class Beginnings:
         self.place: torch.device | None = None  # where they are
 
     def of(self, ids: Sequence[Ids], clip: Clip) -> KeysValues:
-        """Return keys and values of sequences of one length, a pair [n, heads, length, d] a layer.
+        """Return keys and values of sequences, a pair [n, heads, longest, d] a layer.
 
         Args:
-            ids: n sequences.
+            ids: n sequences; shorter ones are padded.
             clip: Who reads them.
         """
         place = clip.model.logit_scale.device
-        if len(self.known) > REMEMBERED or any(
-            kv[0][0].device != place for kv in self.known.values()
-        ):
+        if len(self.known) > REMEMBERED or self.place != place:
             self.known.clear()
-        new = [row for row in dict.fromkeys(ids) if row not in self.known]
-        if new:
-            layers = clip.model.text_model.keys_values(torch.tensor(new, device=place))
-            for index, row in enumerate(new):
+            self.place = place
+        new = sorted({row for row in ids if row not in self.known}, key=len)
+        for _, group in groupby(new, key=len):
+            rows = list(group)
+            layers = clip.model.text_model.keys_values(torch.tensor(rows, device=place))
+            for index, row in enumerate(rows):
                 self.known[row] = [(key[index], value[index]) for key, value in layers]
-        rows = [self.known[row] for row in ids]
+        longest = max(map(len, ids))
+        layered = zip(*(self.known[row] for row in ids), strict=True)
         return [
-            (
-                torch.stack([row[layer][0] for row in rows]),
-                torch.stack([row[layer][1] for row in rows]),
-            )
-            for layer in range(len(rows[0]))
+            (_stacked(keys, longest), _stacked(values, longest))
+            for keys, values in (zip(*pairs, strict=True) for pairs in layered)
         ]
+
+
+def _stacked(rows: Sequence[Tensor], longest: int) -> Tensor:
+    """Return tensors [heads, length, d] as one, [n, heads, longest, d], with zeros behind."""
+    return torch.stack([F.pad(row, (0, 0, 0, longest - row.shape[1])) for row in rows])
 
 
 @torch.no_grad()
@@ -75,12 +78,15 @@ def encode_framed(
     starts = clip.token_rows([frame.partition("{}")[0].strip() for frame in frames])
     shared = [_shared(row, starts[index % len(frames)]) for index, row in enumerate(rows)]
     found = torch.empty(len(rows), clip.embed_dim, device=clip.model.logit_scale.device)
-    order = sorted(range(len(rows)), key=lambda i: (shared[i], len(rows[i])))
-    for (before, _), group in groupby(order, key=lambda i: (shared[i], len(rows[i]))):
+    rest = [row[count:] for row, count in zip(rows, shared, strict=True)]
+    order = sorted(range(len(rows)), key=lambda i: len(rest[i]))
+    for _, group in groupby(order, key=lambda i: len(rest[i])):
         chosen = list(group)
-        ids = torch.tensor([rows[i][before:] for i in chosen], device=found.device)
-        past = beginnings.of([rows[i][:before] for i in chosen], clip)
-        found[chosen] = clip.model.text_features(ids, past).float()
+        past = beginnings.of([rows[i][: shared[i]] for i in chosen], clip)
+        ids, lengths = (
+            torch.tensor([of[i] for i in chosen], device=found.device) for of in (rest, shared)
+        )
+        found[chosen] = clip.model.text_features(ids, past, lengths).float()
     return F.normalize(found, dim=-1).unflatten(0, (len(texts), len(frames)))
 
 

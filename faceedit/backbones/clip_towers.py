@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ClipTowers"]
 
 KeysValues = list[tuple[Tensor, Tensor]]  # a pair [n, heads, length, width / heads] a layer
+Seen = tuple[Tensor, Tensor, Tensor]  # keys, values, and who sees what, [n, 1, length, all]
 LOGIT_SCALE = math.log(1 / 0.07)  # section 2.5: the temperature that training starts from
 
 
@@ -41,20 +42,18 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, causal: bool, past: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def forward(self, x: Tensor, causal: bool, past: Seen | None = None) -> Tensor:
         """Return [n, length, width]; causal: a token sees itself and those before it.
 
         Args:
             x: [n, length, width].
             causal: See above.
-            past: Keys and values of tokens that stand before these, which all of them see.
+            past: Keys and values of tokens that stand before these, and what of all is seen.
         """
         query, (key, value) = self._heads(x, self.q_proj), self.keys_values(x)
         if past is not None:
-            key, value = (torch.cat(pair, dim=2) for pair in zip(past, (key, value), strict=True))
-            seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=x.device)
-            seen = seen.tril(key.shape[2] - query.shape[2])
-            y = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
+            y = F.scaled_dot_product_attention(query, key, value, attn_mask=past[2])
         elif self.fused:
             y = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
         else:
@@ -102,7 +101,7 @@ class Layer(nn.Module):
         self.mlp = Mlp(width)
         self.layer_norm2 = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, causal: bool, past: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def forward(self, x: Tensor, causal: bool, past: Seen | None = None) -> Tensor:
         """Return [n, length, width]; see `Attention`."""
         x = x + self.self_attn(self.layer_norm1(x), causal, past)
         return x + self.mlp(self.layer_norm2(x))
@@ -115,7 +114,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer(width, heads) for _ in range(depth))
 
-    def forward(self, x: Tensor, causal: bool, past: KeysValues | None = None) -> Tensor:
+    def forward(self, x: Tensor, causal: bool, past: list[Seen] | None = None) -> Tensor:
         """Return [n, length, width]; see `Attention`."""
         for index, layer in enumerate(self.layers):
             x = layer(x, causal, None if past is None else past[index])
@@ -123,11 +122,12 @@ class Encoder(nn.Module):
 
     def keys_values(self, x: Tensor) -> KeysValues:
         """Return what causal layers know of tokens [n, length, width], for those that follow."""
-        known = []
-        for layer in self.layers:
+        known: KeysValues = []
+        for index, layer in enumerate(self.layers):
             assert isinstance(layer, Layer)
             known.append(layer.self_attn.keys_values(layer.layer_norm1(x)))
-            x = layer(x, True)
+            if index + 1 < len(self.layers):
+                x = layer(x, True)
         return known
 
 
@@ -184,9 +184,18 @@ class TextEmbeddings(nn.Module):
         self.token_embedding = nn.Embedding(config.vocab_size, config.text_width)
         self.position_embedding = nn.Embedding(config.context_length, config.text_width)
 
-    def forward(self, tokens: Tensor, first: int = 0) -> Tensor:
-        """Return [n, length, text_width] for token ids [n, length], the first at place `first`."""
-        places = self.position_embedding.weight[first : first + tokens.shape[1]]
+    def forward(self, tokens: Tensor, first: Tensor | None = None) -> Tensor:
+        """Return [n, length, text_width] for token ids [n, length].
+
+        Args:
+            tokens: The ids.
+            first: Where each row begins, [n]; None is at the start.
+        """
+        if first is None:
+            places = self.position_embedding.weight[: tokens.shape[1]]
+        else:
+            along = torch.arange(tokens.shape[1], device=tokens.device)
+            places = self.position_embedding(first[:, None] + along)
         return self.token_embedding(tokens) + places
 
 
@@ -204,15 +213,24 @@ class TextTower(nn.Module):
         """Return what the layers know of the beginnings of sentences, token ids [n, length]."""
         return self.encoder.keys_values(self.embeddings(tokens))
 
-    def forward(self, tokens: Tensor, past: KeysValues | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, past: KeysValues | None = None, lengths: Tensor | None = None
+    ) -> Tensor:
         """Return [n, text_width] for token ids [n, length], each row with an end token.
 
         Args:
             tokens: Whole sentences, or what follows their beginnings.
-            past: What is known of the beginnings, see `keys_values`.
+            past: What is known of the beginnings, see `keys_values`; shorter ones are padded.
+            lengths: How many tokens each beginning has, [n].
         """
-        first = 0 if past is None else past[0][0].shape[2]
-        x = self.encoder(self.embeddings(tokens, first), causal=True, past=past)
+        seen = None
+        if past is not None and lengths is not None:
+            own = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool).to(tokens.device)
+            places = torch.arange(past[0][0].shape[2], device=tokens.device)
+            before = (places < lengths[:, None])[:, None].expand(-1, tokens.shape[1], -1)
+            all_ = torch.cat([before, own.tril().expand(len(tokens), -1, -1)], dim=2)[:, None]
+            seen = [(key, value, all_) for key, value in past]
+        x = self.encoder(self.embeddings(tokens, lengths), causal=True, past=seen)
         x = self.final_layer_norm(x)
         first_end = (tokens == self.end_token).int().argmax(dim=1)
         return x[torch.arange(len(tokens), device=tokens.device), first_end]
@@ -235,9 +253,11 @@ class ClipTowers(nn.Module):
         """Return embeddings [n, embed_dim] of normalised pictures, not of unit length."""
         return self.visual_projection(self.vision_model(pixels))
 
-    def text_features(self, tokens: Tensor, past: KeysValues | None = None) -> Tensor:
+    def text_features(
+        self, tokens: Tensor, past: KeysValues | None = None, lengths: Tensor | None = None
+    ) -> Tensor:
         """Return embeddings [n, embed_dim] of token ids [n, length]; see `TextTower`."""
-        return self.text_projection(self.text_model(tokens, past))
+        return self.text_projection(self.text_model(tokens, past, lengths))
 
     def fuse_attention(self, fused: bool) -> None:
         """Choose how attention is computed; see `Attention.fused`."""
