@@ -259,7 +259,12 @@ def read_recipe(name: str, explicit: bool = True) -> dict[str, Any]:
     return content
 
 
-BESIDE = ("stages", "minutes", "needs")  # of a recipe: for training.reproduce, not for a run
+BESIDE = (
+    "stages",
+    "minutes",
+    "needs",
+    "given",
+)  # of a recipe: for training.reproduce, not for a run
 
 
 def at_stage(recipe: dict[str, Any], stage: int) -> dict[str, Any]:

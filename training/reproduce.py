@@ -4,7 +4,8 @@ Every recipe whose `export_dir` is a published folder (`hub_cards/...`) is a run
 per stage, each going on from the weights of the one before, the last one writing the published
 folder. Runs are ordered by what they read, and those whose code, recipe, inputs and world are as
 they were when their weights were made are skipped. An interrupted run is continued.
-`--dry_run` lists what would run, in order, with its cost.
+`--dry_run` lists what would run, in order, with its cost. A run that learns from what does not come
+with the checkout is left out unless it is given: --only photo_encoder --set photographs=FOLDER.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Run:
     stages: tuple[TrainConfig, ...] = ()  # what is run before; `config` is the last stage
     minutes: float | None = None  # of all stages together on one core, where it is known
     needs: tuple[str, ...] = ()  # recipes whose weights it reads beside the base's networks
+    given: tuple[str, ...] = ()  # options that nobody but the user can give, like a folder
 
     @property
     def component(self) -> str:
@@ -97,8 +99,8 @@ def read_run(path: Path, task: str) -> Run:
     known = [float(cost) for cost in costs if cost is not None]
     minutes = sum(known) if len(known) == len(costs) else None
     configs = configs or [parse_config(typed)]
-    needs = tuple(recipe.get("needs") or ())
-    return Run(path.stem, configs[-1], tuple(configs[:-1]), minutes, needs)
+    needs, given = tuple(recipe.get("needs") or ()), tuple(recipe.get("given") or ())
+    return Run(path.stem, configs[-1], tuple(configs[:-1]), minutes, needs, given)
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
@@ -194,22 +196,35 @@ def reproduce(typed: argparse.Namespace, extra: list[str]) -> int:
             raise unknown("run", name, (run.recipe for run in runs))
     runs = [run for run in runs if not typed.only or run.recipe in typed.only]
     if typed.list:
-        for run in runs:
-            reasons = run.stale()
-            print(f"{run.recipe:24} {'stale: ' + ', '.join(reasons) if reasons else 'up to date'}")
-        return 0
+        return _list(runs)
     if not typed.only and any(typed.force or run.stale() for run in runs):
         for words in world_commands(runs):
             _execute(words, typed.dry_run)
-    made: set[str] = set()  # what would be new by now; known in a dry run only so
+    made: dict[str, Run] = {}  # what would be new by now; known in a dry run only so
     for run in runs:
-        read = {*reads(run.config.task), *run.needs}
-        if not (typed.force or run.stale() or made & read):
+        if not (typed.force or run.stale() or made.keys() & {*reads(run.config.task), *run.needs}):
             print(f"{run.recipe}: up to date")
-            continue
-        _make(run, extra, typed.dry_run)
-        made.add(run.component or run.recipe)
+        elif options := _lacking(run, extra):
+            print(f"{run.recipe}: left out; for it, --only {run.recipe} --set {options}")
+        else:
+            _make(run, extra, typed.dry_run)
+            made[run.component or run.recipe] = run
+    if typed.dry_run:
+        print(total(made.values()))
     return 0
+
+
+def _list(runs: Sequence[Run]) -> int:
+    for run in runs:
+        reasons = run.stale()
+        print(f"{run.recipe:24} {'stale: ' + ', '.join(reasons) if reasons else 'up to date'}")
+    return 0
+
+
+def _lacking(run: Run, extra: Sequence[str]) -> str:
+    """Return the options that a run needs and the words for `train.py` do not give."""
+    typed = {word.removeprefix("--set=").split("=")[0] for word in extra}
+    return " ".join(f"{name}=..." for name in run.given if name not in typed)
 
 
 def _make(run: Run, extra: list[str], dry_run: bool) -> None:
@@ -225,7 +240,17 @@ def cost(run: Run) -> str:
     stages = f"{len(run.stages) + 1} stages" if run.stages else "one training"
     if run.minutes is None:
         return f"{stages}, cost not measured"
-    return f"{stages}, about {run.minutes:g} minutes of one core"
+    unit = "minute" if run.minutes == 1 else "minutes"
+    return f"{stages}, about {run.minutes:g} {unit} of one core"
+
+
+def total(runs: Iterable[Run]) -> str:
+    """Say how long runs take together, and how many of them nobody has measured."""
+    costs = [run.minutes for run in runs]
+    known = [minutes for minutes in costs if minutes is not None]
+    text = f"# in all: about {sum(known) / 60:.1f} hours of one core"
+    unknown_costs = len(costs) - len(known)
+    return f"{text}, and {unknown_costs} whose cost is not measured" if unknown_costs else text
 
 
 def _execute(words: list[str], dry_run: bool) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from faceedit.methods import method_class
+from tests.training import test_photographs
 from training import fingerprint as module
 from training import reproduce
 from training.config import ConfigError, TrainConfig, build_options, parse_config
@@ -17,6 +18,7 @@ from training.tasks.fit import FitOptions
 from training.tasks.method import MethodOptions
 from training.train import main as train
 
+portraits = test_photographs.folder  # a fixture: a folder of labelled photographs
 STAMP = {"code": {"a.py": "1"}, "inputs": {"clip": "2"}, "recipe": "3", "world": "4"}
 
 
@@ -163,6 +165,18 @@ def test_dry_run_lists_every_stage_in_order_with_its_cost(capsys):
     assert all("init_weights=" in line for line in stages[1:])
 
 
+def test_a_run_that_learns_from_a_folder_is_left_out_until_it_is_given(capsys):
+    words = ["--dry_run", "--force", "--only", "photo_encoder", "identity"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "photo_encoder: left out; for it, --only photo_encoder --set photographs=..." in printed
+    assert "--task photo_encoder" not in printed and "--task identity" in printed
+    assert "# in all: about 0.0 hours of one core, and 1 whose cost is not measured" in printed
+    assert main(["--dry_run", "--force", "--only", "photo_encoder", "--set", "photographs=x"]) == 0
+    printed = capsys.readouterr().out
+    assert "--task photo_encoder" in printed and "in all: about 0.1 hours" in printed
+
+
 def every_training() -> list[tuple[str, TrainConfig]]:
     """Every stage of every recipe that is needed for what is published."""
     return [
@@ -200,7 +214,8 @@ def renders(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [run.recipe for run in reproduce.published_runs()])
-def test_recipe_runs_in_a_short_form(name, renders, tmp_path):
+def test_recipe_runs_in_a_short_form(name, renders, tmp_path, portraits):
     (run,) = (run for run in reproduce.published_runs() if run.recipe == name)
     words = ["--task", run.config.task, "--recipe", name, "--dry_run", "--cpu"]
+    words += [f"--set={option}={portraits}" for option in run.given]
     assert train([*words, "--data_dir", str(renders)]) == 0
