@@ -49,14 +49,20 @@ from faceedit.words.wishes import one_wish, wishes
 
 REFERENCE_ENTRIES = 18 * 512  # of StyleCLIP's w_plus: what weight_latent_l2 was chosen for
 LAYER_GROUPS = 3  # coarse, medium and fine layers; within one, an encoder's codes hardly differ
-# What the network takes away better by the step that strength -1 takes back than by being told that
-# it is absent, and how much of which; of faces that had it, this many lost it before and now:
-# earrings 0 and 14 of 16, lipstick 2 and 16, a smile 12 and 15, a moustache 5 and 13.
-ABSENT: dict[str, tuple[tuple[str, float], ...]] = {
+# What the network does too little of when it is told so, and what is asked of it instead. It
+# takes away better by the step that strength -1 takes back; of faces that had it, this many lost
+# it before and now: earrings 0 and 14 of 16, lipstick 2 and 16, a smile 12 and 15, a moustache 5
+# and 13.
+INSTEAD: dict[str, tuple[tuple[str, float], ...]] = {
     "no earrings": (("earrings", -1.0),),
     "no lipstick": (("lipstick", -1.0),),
     "not smiling": (("a smile", -1.0),),
     "no moustache": (("a moustache", -2.0), ("no moustache", 2.0)),
+    # Of faces that are read as 44 years on the mean, it makes 42 when told, and 34 so.
+    **dict.fromkeys(
+        ("a young face", "young", "a young person", "a youthful face", "youthful"),
+        (("a young face", 3.0), ("an old face", -3.0)),
+    ),
 }
 SMOOTH = 1e-3  # the norm of a miss is rounded off below this, in deviations
 
@@ -208,8 +214,8 @@ class CounterfactualEditor(EditMethod):
         sign = 1.0 if target_strength > 0 else -1.0
         strengths = code.new_full((len(code), 1), target_strength)
         split = wishes if self.config.additions.sequential and not self.training else one_wish
-        absent: dict[str, tuple[tuple[str, float], ...]] = ABSENT if split is wishes else {}
-        for wish, asked in wish_sequence(sentence, split, backbones.clip, instead=absent.get):
+        instead: dict[str, tuple[tuple[str, float], ...]] = INSTEAD if split is wishes else {}
+        for wish, asked in wish_sequence(sentence, split, backbones.clip, instead=instead.get):
             target, asked = wish.target.to(code).expand(len(code), -1), asked.to(code)
             turned = torch.where(asked[:, 0] < 0, strengths.new_full((), -sign), strengths)
             step = self.delta(code + sign * total, target, turned)

@@ -27,7 +27,7 @@ from faceedit.words.polarity import without_negations
 from faceedit.words.sentence import NEUTRAL, read
 from faceedit.words.understanding import Understanding, nearest_statement, understand
 from faceedit.words.wishes import wishes
-from faceedit.world.captions import is_true
+from faceedit.world.captions import is_true, visible
 from faceedit.world.population import attributes_from_noise
 from training.benchmark.judges import Judges
 from training.benchmark.wordings import (
@@ -170,11 +170,13 @@ def _faces(
     generator = editor.backbones.require("generator", "the measure of words")
     source = torch.Generator().manual_seed(SEED)
     noise = torch.randn(POOL, generator.config.z_dim, generator=source)
-    holds = is_true(statement, attributes_from_noise(noise))
+    people = attributes_from_noise(noise)
+    # Of ears below hair, the judge could only guess whether they wear something.
+    holds, in_view = is_true(statement, people), visible(statement, people)
     found = []
     for has in (True, False):
         codes: list[Tensor] = []
-        for some in noise[holds == has].split(wanted)[:MOST_DRAWN]:
+        for some in noise[in_view & (holds == has)].split(wanted)[:MOST_DRAWN]:
             drawn = generator.truncate(generator.mapping(some.to(generator.const)), 1.0)
             seen = is_true(statement, judges.read(generator.synthesis(drawn))[0])
             codes += list(drawn[seen == has])
