@@ -219,9 +219,11 @@ class FaceEditor(Sharing):
             prompt, method, strength, neutral, variant, seed=seed, layers=layers, mask=mask,
             steps=steps,
         )  # fmt: skip
+        wanted = read_output(output)
         with listening(progress):
+            self._chosen(request)  # what cannot be done is said before a face is searched for
             portrait = self._portrait(photo, face_index, refine_steps, faithful)
-            return self.edit_portrait(portrait, request, read_output(output))
+            return self.edit_portrait(portrait, request, wanted)
 
     def _portrait(
         self,
@@ -250,6 +252,8 @@ class FaceEditor(Sharing):
         """
         start = time.perf_counter()
         request, method = self._chosen(request)
+        if request.strength != 0:
+            announce(method, self.library)
         clip = self.library.require("clip", method.name)
         sentence = read(request.prompt, request.neutral, clip, frames_of(clip, method.frames))
         backbones = portrait.drawn_by(self.backbones)
@@ -294,8 +298,6 @@ class FaceEditor(Sharing):
         method = self.method(request.method, variant)
         if request.steps is not None:
             method = method.with_steps(request.steps)
-        if request.strength != 0:
-            announce(method, self.library)
         return replace(request, method=method.name, variant=variant), method
 
     # Comparing and drawing ------------------------------------------------------------------------

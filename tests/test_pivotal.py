@@ -11,7 +11,7 @@ from faceedit import pivotal
 from faceedit.backbones import Backbones
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from faceedit.editor import FaceEditor
-from faceedit.errors import RequestError
+from faceedit.errors import RepoError, RequestError
 from faceedit.inversion import to_tensor
 from faceedit.regular_files import CACHE
 from faceedit.types import Output
@@ -102,6 +102,12 @@ def test_further_edit_goes_on_with_the_tuned_generator(editor, photo, kept):
     networks = first.step.portrait.networks
     second = editor.edit(first, "a smiling face", method="styleclip_optimization", steps=2)
     assert networks is not None and second.step.portrait.networks is networks
+
+
+def test_nothing_is_tuned_for_an_edit_that_cannot_be_made(editor, photo, kept):
+    with pytest.raises(RepoError):
+        edit(editor, photo, method="interfacegan", steps=None)
+    assert not kept.exists()
 
 
 def test_generated_face_needs_no_tuning(editor, kept):

@@ -35,7 +35,7 @@ def run_info(arguments: argparse.Namespace) -> int:
     for name, method in METHODS.items():
         state = editor.library.readiness(name)
         how = f", with {state.settings}" if state.settings else ""
-        said = f"works{how}" if state.works else f"needs {state.needs}"
+        said = f"works{how}" if state.works else f"not here: {state.needs}"
         say(f"  {name}: {method.kind}, edits {method.space.value}; {said}")
     return 0
 

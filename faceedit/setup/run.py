@@ -64,6 +64,9 @@ class Setup:
             self._say_what_is_left(tasks)
             self._say_commands()
             return []
+        for task in tasks:
+            if task.open and task.why:  # of the user's own files that are not taken
+                self.tell(task.why)
         self._ask(tasks)
         failures: list[str] = []
         done = self._make([item for item in self.sources.items if item.is_network], failures)

@@ -66,9 +66,8 @@ def test_every_method_works_or_says_what_it_needs_and_how_to_get_it(editor, made
     assert main(["info", "--repo", str(made / "base")]) == 0
     output = capsys.readouterr().out
     assert "ready" not in output and "needs a download" not in output
-    assert f"feat: trained, edits w_plus; needs `python -m faceedit convert FILE --base {made}" in (
-        output
-    )
+    convert = f"`python -m faceedit convert FILE --base {made}"
+    assert f"feat: trained, edits w_plus; not here: {convert}" in output
 
 
 def test_missing_network_names_this_base_and_the_command(made):
@@ -86,7 +85,7 @@ def test_base_of_a_generator_alone_says_what_every_method_needs(made, tmp_path, 
     assert FaceEditor.from_pretrained(base).available() == []
     assert main(["info", "--repo", str(base)]) == 0
     lines = capsys.readouterr().out.split("methods:")[1].strip().splitlines()
-    assert len(lines) == len(METHODS) and all("; needs " in line for line in lines)
+    assert len(lines) == len(METHODS) and all("; not here: " in line for line in lines)
     assert f"`python -m faceedit setup ffhq --into {base.parent}` brings it" in lines[0]
     assert main(["edit", "sample:1", "red hair", "--repo", str(base)]) == 2
     error = capsys.readouterr().err

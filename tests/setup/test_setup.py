@@ -148,6 +148,20 @@ def test_files_with_another_hash_need_the_users_word(given, tmp_path):
     assert states(tmp_path, given, offline=True, trust=True)["e4e"] is State.GIVEN
 
 
+def test_own_files_that_are_not_taken_are_named_before_anything_is_downloaded(given, tmp_path):
+    told = []
+    setup = Setup(
+        read_sources("ffhq"), Wishes(tmp_path / "ffhq", given), told.append, lambda: False
+    )
+    with pytest.raises(SetupError, match="nothing was done"):
+        setup.run()
+    untaken = [line for line in told if "is not taken: it has" in line]
+    assert any(
+        "e4e_ffhq_encode.pt" in line and "--trust-files takes it" in line for line in untaken
+    )
+    assert told.index(untaken[0]) < told.index("These files have licences of their own:")
+
+
 def test_generator_alone_stands_in_where_the_encoder_is_left_out(tmp_path):
     assert states(tmp_path)["generator"] is State.UNNEEDED
     assert states(tmp_path, without=("e4e",))["generator"] is State.FETCH
