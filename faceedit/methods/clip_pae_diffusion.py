@@ -51,14 +51,13 @@ from faceedit.optimization.guidance import (
     spherical_distance,
 )
 from faceedit.optimization.noise import descend_noise
+from faceedit.optimization.pixels import changed_share, cutouts, keep_detail, keep_unchanged
 from faceedit.progress import report
 from faceedit.types import Face, Latent, Sentence, Space
 
 Target = Literal["pae", "text", "directional"]
 StartNoise = Literal["ddim", "sdedit", "noise"]
-SMALLEST_CUTOUT = 0.7  # share of the side: smaller crops show CLIP no face
 SPARE = 0.02  # change of a pixel, root mean square over channels, that costs little
-DETAIL_FADES = 0.12  # change of a pixel's mean over its channels that takes its detail to 1 / e
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,17 @@ class ClipPaeDiffusion(EditMethod):
                 drafted, state.count = state.count, state.count + len(path.times)
                 yield state
             start, mask = self._redrawn(goal, state.clean, path, backbones, mask, generator)
-        guidance = Guidance(
+        for state in denoise(
+            diffusion, start, path, config.steps, score, self._guidance(strength),
+            mask=mask, eta=config.eta, generator=generator,
+        ):  # fmt: skip
+            state.index, state.count = state.index + drafted, state.count + drafted
+            yield state
+
+    def _guidance(self, strength: float) -> Guidance:
+        """Return how strongly and how often each step is guided."""
+        config = self.config
+        return Guidance(
             mode=config.mode,
             scale=strength * config.scale,
             inner_steps=config.inner_steps,
@@ -229,12 +238,6 @@ class ClipPaeDiffusion(EditMethod):
             repeat_stop=config.repeat_stop,
             blur=config.blur,
         )
-        for state in denoise(
-            diffusion, start, path, config.steps, score, guidance,
-            mask=mask, eta=config.eta, generator=generator,
-        ):  # fmt: skip
-            state.index, state.count = state.index + drafted, state.count + drafted
-            yield state
 
     @property
     def drafts(self) -> bool:
@@ -386,60 +389,6 @@ class ClipPaeDiffusion(EditMethod):
             moved = after - goal.seen
             return 1 - F.cosine_similarity(moved, wanted - goal.sentence.neutral_embedding, dim=-1)
         return spherical_distance(after, wanted.expand(len(after), -1))
-
-
-def keep_unchanged(small: Tensor, before: Tensor, unchanged: float, changed: float) -> Tensor:
-    """Return an edit with the source wherever hardly anything changed.
-
-    Noise drawn anew never brings a place back exactly, also where nothing was to change.
-
-    Args:
-        small: The edit, [n, 3, h, w].
-        before: The source, [n, 3, h, w].
-        unchanged: Mean difference, around a place, up to which it is the source's.
-        changed: The same, from which on it is the edit's.
-    """
-    return torch.lerp(before, small, changed_share(small, before, unchanged, changed))
-
-
-def changed_share(small: Tensor, before: Tensor, unchanged: float, changed: float) -> Tensor:
-    """Return how far each place counts as changed, [n, 1, h, w] in [0, 1]; see `keep_unchanged`."""
-    reach = max(1, round(small.shape[-1] / 32))
-    amount = (small - before).abs().mean(dim=1, keepdim=True).detach()
-    amount = F.avg_pool2d(amount, 2 * reach + 1, 1, reach, count_include_pad=False)
-    return ((amount - unchanged) / (changed - unchanged)).clamp(0, 1)
-
-
-def keep_detail(small: Tensor, before: Tensor, source: Tensor) -> Tensor:
-    """Return an edit made at a smaller size, at the source's size and with its detail.
-
-    Equals the source where nothing changed; where much changed the source's detail would be that
-    of things that are gone, and is left out.
-
-    Args:
-        small: The edit, [n, 3, h, w].
-        before: The source as small, [n, 3, h, w].
-        source: The source, [n, 3, H, W].
-    """
-    if small.shape == source.shape:
-        return small
-    size = source.shape[-1]
-    change = resize(small - before, size)
-    smooth = resize(before, size)
-    amount = (small - before).abs().mean(dim=1, keepdim=True)
-    amount = resize(F.avg_pool2d(amount, 3, 1, 1, count_include_pad=False), size)
-    return smooth + change + (source - smooth) * (-(amount / DETAIL_FADES).square()).exp()
-
-
-def cutouts(image: Tensor, count: int, generator: torch.Generator) -> list[Tensor]:
-    """Return crops of images: the whole, then random squares of at least SMALLEST_CUTOUT."""
-    side = image.shape[-1]
-    crops = [image]
-    for draws in torch.rand(count - 1, 3, generator=generator).tolist():
-        size = max(1, round(side * (SMALLEST_CUTOUT + (1 - SMALLEST_CUTOUT) * draws[0])))
-        top, left = (round(draw * (side - size)) for draw in draws[1:])
-        crops.append(image[..., top : top + size, left : left + size])
-    return crops
 
 
 def _draw_seed(generator: torch.Generator | None) -> int:

@@ -13,14 +13,10 @@ from faceedit.backbones.diffusion import Diffusion
 from faceedit.errors import RepoError, RequestError
 from faceedit.inversion import to_space
 from faceedit.method_repo import save_method
-from faceedit.methods.clip_pae_diffusion import (
-    ClipPaeDiffusion,
-    cutouts,
-    keep_detail,
-    keep_unchanged,
-)
+from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion
 from faceedit.optimization.guidance import Guidance, blurred, guided
 from faceedit.optimization.noise import descend_noise, replay
+from faceedit.optimization.pixels import cutouts, keep_detail, keep_unchanged
 from faceedit.types import Space
 from faceedit.words.sentence import read
 

@@ -92,6 +92,16 @@ def encoder(setting: Setting) -> Found:
 
     by_truth = kept(readings["made"], truth)
     others = {name: answer.roll(1) for name, answer in readings["made"].items()}
+
+    def measure(what: str, true: dict[str, Tensor], floor: str) -> Measure:
+        return Measure(
+            f"visible attributes kept: reading equals {what}",
+            known_mean(kept(readings["made"], true)),
+            0.9,
+            Limit(known_mean(kept(others, true)), floor),
+            Limit(known_mean(kept(best, true)), EXACT if drawn else ITSELF),
+        )
+
     measures = [
         Measure(
             "judge's likeness (cosine) of inversion and render",
@@ -100,20 +110,8 @@ def encoder(setting: Setting) -> Found:
             Limit(people["cosine_different"], "two people"),
             Limit(people["cosine_same"], "one person in two renders"),
         ),
-        Measure(
-            "visible attributes kept: reading equals the truth",
-            known_mean(by_truth),
-            0.9,
-            Limit(known_mean(kept(others, truth)), "someone else's inversion"),
-            Limit(known_mean(kept(best, truth)), EXACT if drawn else ITSELF),
-        ),
-        Measure(
-            "visible attributes kept: reading equals that of the render",
-            known_mean(kept(readings["made"], as_read)),
-            0.9,
-            Limit(known_mean(kept(others, as_read)), "someone else's"),
-            Limit(known_mean(kept(best, as_read)), EXACT if drawn else ITSELF),
-        ),
+        measure("the truth", truth, "someone else's inversion"),
+        measure("that of the render", as_read, "someone else's"),
     ]
     measures += _pixel_measures(scores)
     measures += _refinement_measures(setting, nets, scores)
