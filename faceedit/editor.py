@@ -11,19 +11,19 @@ from typing import Self
 import torch
 
 from faceedit import arguments, hub
-from faceedit.absence import SHOWN_ALREADY, is_unchanged, not_gone
 from faceedit.backbones import Backbones
 from faceedit.computing import computing, precision, seeded
 from faceedit.errors import RequestError, UnknownMethodError
 from faceedit.library import Library
-from faceedit.masks import allows_nothing, mask_of
+from faceedit.masks import mask_of
 from faceedit.method import EditMethod
 from faceedit.methods import METHODS, method_class
 from faceedit.photo import Framing, Photo
 from faceedit.photograph import Photographs
 from faceedit.portrait import Portrait, Step, after
-from faceedit.portraits import SEARCHED, Portraits
+from faceedit.portraits import Portraits
 from faceedit.progress import Listener, listening
+from faceedit.remarks import remarks_on
 from faceedit.scores import Scores
 from faceedit.sharing import Sharing
 from faceedit.types import (
@@ -39,7 +39,6 @@ from faceedit.types import (
 from faceedit.waiting import announce, compared, seconds
 from faceedit.words.frames import frames_of
 from faceedit.words.sentence import read
-from faceedit.words.understanding import Understanding, understand
 
 BASE = "faceedit/portraits-128"
 
@@ -269,13 +268,9 @@ class FaceEditor(Sharing):
         outcome = self._photographs.after(
             portrait, source, edited, self.backbones, sentence, request, output
         )
-        understood = understand(request.prompt, clip, request.neutral)
-        stayed = not_gone(edited, sentence, self.backbones.attributes, request.strength)
-        doubts = _doubts(understood, source, self.library.left_undone(request), stayed)
-        notes = doubts + understood.remarks
-        notes += (SHOWN_ALREADY,) if outcome is None and is_unchanged(source, edited) else ()
-        if portrait.photo is not None and self.backbones.encoder is None:
-            notes += (SEARCHED,)
+        doubts, notes = remarks_on(
+            request, sentence, portrait, source, edited, outcome, self.library
+        )
         return EditResult(
             image=edited.to_pil() if outcome is None else outcome.image,
             reconstruction=portrait.face.to_pil(),
@@ -286,7 +281,7 @@ class FaceEditor(Sharing):
             face=edited.to_pil(),
             changed=None if outcome is None else outcome.changed,
             doubts=doubts,
-            notes=notes + (() if outcome is None else outcome.notes),
+            notes=notes,
             scores=self._scores.of(source, edited, sentence, self.backbones),
             seconds=time.perf_counter() - start,
             step=Step(portrait, source, edited, None if outcome is None else outcome.image),
@@ -393,11 +388,3 @@ class FaceEditor(Sharing):
         self._portraits.clear()
         self._photographs, self._scores = Photographs(), Scores()
         return self
-
-
-def _doubts(understood: Understanding, source: Face, *others: str | None) -> tuple[str, ...]:
-    """Return why an edit may not be what was asked for: words, what it left, a useless mask."""
-    found = [said for said in (understood.warning, *others) if said is not None]
-    if allows_nothing(source.mask):
-        found.append("the mask allows no change on this face, so nothing was edited")
-    return tuple(found)
