@@ -41,6 +41,11 @@ class Asked:
         """Return whether an edit may change what belongs to any of some topics."""
         return not self.only or not self.about.isdisjoint(topics)
 
+    @property
+    def keeps_hair_colour(self) -> bool:
+        """Whether the sentence names a cut of hair and no colour of it."""
+        return self.only and "hair" in self.kinds and "hair colour" not in self.kinds
+
     def wants(self, part: str) -> frozenset[str]:
         """Return the kinds of a part that should be there after the edit; empty if none is named.
 

@@ -123,7 +123,7 @@ def draw_beard(photo: View, head: Head, light: Light, beard: Beard, seed: int = 
     tones = np.exp(0.62 * np.linspace(-1.3, 1.5, TONES))
     colour, strands = _strands(sheet, face, density, beard, tones, noise)
     base = 0.62 * smooth_step(0.05, 0.9, blur(density, 1.2 * sheet.millimetre))
-    base = base * min(1.0, 0.22 + beard.length / 9)
+    base = base * min(1.0, 0.22 + beard.length / 9) * (0.6 + 0.4 * beard.cheeks)
     strands = strands * min(1.0, 0.35 + beard.length / 6)
     alpha = np.clip(base + (1 - base) * strands, 0, 1)
     mixed = (colour * strands + 0.40 * base * (1 - strands)) / np.maximum(alpha, 1e-4)
@@ -144,11 +144,14 @@ def growth(beard: Beard, face: FaceMap, noise: np.random.Generator, sheet: Sheet
     bare = np.hypot((x - 17) / 9, (y + 79) / 5)
     cheeks = cheeks * (0.35 + 0.65 * smooth_step(0.5, 1.3, bare))
     chin = np.hypot(x / 25, (np.minimum(y + 102, 0) / 18) + np.maximum(y + 102, 0) / 19)
-    chin = smooth_step(1.15, 0.50, chin + 0.02 * rough)
+    alone = 1 - beard.cheeks  # a goatee thins out over its edge; cheeks' hair would hide that
+    chin = smooth_step(
+        1.15 + 0.18 * alone, 0.50 - 0.20 * alone, chin + (0.02 + 0.03 * alone) * rough
+    )
     soul = smooth_step(1.2, 0.5, np.hypot(x / 9, (y + 82) / 9) + 0.04 * rough)
     # Between moustache and chin it grows thinly, beside the mouth's corners.
     beside = smooth_step(10, 1, np.abs(x - 30 - 0.16 * (y + 80)) + 0.2 * rough)
-    beside = 0.38 * beside * smooth_step(-54, -64, y) * smooth_step(-112, -98, y)
+    beside = 0.38 * beard.cheeks * beside * smooth_step(-54, -64, y) * smooth_step(-112, -98, y)
     chin = np.maximum(np.maximum(chin, soul), beside * min(beard.lip, beard.chin))
     middle = -53.5 - 0.10 * np.clip(x - 8, 0, None) - 0.012 * np.clip(x - 14, 0, None) ** 2
     thick = np.maximum(5.6 - 0.05 * x, 1.0)
@@ -328,7 +331,8 @@ def read_beard(
             doubtful = now == then or sure < SURE
             if doubtful and not ("lip" in asked and "chin" not in asked):
                 return None  # the reader has no word for moustaches
-    grows = {zone: float(zone in asked and own[zone] < OWN) for zone in ZONES}
+    bearded = own["cheeks"] > OWN and "cheeks" not in asked  # no goatee on top of a full beard
+    grows = {zone: float(zone in asked and own[zone] < OWN and not bearded) for zone in ZONES}
     if not any(grows.values()):
         return None
     where = after.region("beard") > 0.6

@@ -113,6 +113,8 @@ def recolour(photo: View, before: View, after: View) -> Layers:
     for part in PARTS:
         if not after.asked.speaks_of(*part.topics):
             continue
+        if part.regions == ("hair",) and after.asked.keeps_hair_colour:
+            continue
         moved = _movement(part, before.native, after.native, pair)
         if (dye := _dye(photo, part, moved, after)) is not None:
             shift = _add(shift, photo, part, *dye)

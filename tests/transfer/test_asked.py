@@ -7,8 +7,10 @@ import pytest
 
 from faceedit.transfer import Asked
 from faceedit.transfer.own_hair import own_hair
+from faceedit.transfer.recolour import recolour
 from faceedit.transfer.replace import replace_parts
 from faceedit.transfer.shifts import shifted_fill
+from faceedit.transfer.view import Native
 from faceedit.words.worn import named_parts, speaks_of_known_things, speaks_of_parts_only, topics
 from faceedit.world.attributes import GLASSES, HATS
 from tests.transfer.test_replace import SIZE, _overlap, _person
@@ -86,6 +88,23 @@ def test_what_is_asked_for_grows_although_the_drawn_face_had_it_before():
     assert found.alpha is not None
     assert _overlap(found.alpha > 0.4, grown.region("beard") > 0.5) > 0.5
     assert replace_parts(grown, grown, replace(grown, asked=FULL)).extent() is None
+
+
+def test_a_cut_of_hair_keeps_its_colour():
+    def asked(sentence: str) -> Asked:
+        return Asked(named_parts(sentence), speaks_of_parts_only(sentence), about=topics(sentence))
+
+    brown, red = _person(3, hair_color="brown"), _person(3, hair_color="red")
+    before = replace(brown, native=Native(brown.image, brown.regions))
+    after = replace(red, native=Native(red.image, red.regions))
+    hair = brown.region("hair") > 0.9
+
+    def changed(sentence: str) -> float:
+        shift = recolour(brown, before, replace(after, asked=asked(sentence))).shift
+        return 0.0 if shift is None else float(np.abs(shift[hair]).mean())
+
+    assert changed("a bob") == changed("curly hair") == 0
+    assert changed("curly red hair") > 5 and changed("red hair") > 5
 
 
 def test_a_hat_changes_nothing_away_from_the_head():
