@@ -1,6 +1,7 @@
 """Folders of labelled photographs: what they say, how they are changed, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from faceedit.world import LANDMARKS, REGIONS
 from training.config import ConfigError
 from training.measures import photographs as table_of
 from training.photographs import layers
+from training.photographs.hair import find_long_hair
 from training.photographs.layers import HIDDEN, SEEN, Sample
 from training.photographs.measure import JUDGED, point_errors
 from training.photographs.portraits import LabelledPhoto, PortraitFolder, SkippedPhotoError
@@ -83,6 +85,34 @@ def test_what_was_seen_to_be_worn_is_looked_for_and_nothing_else():
     scarf = possible_regions(photo(headwear="headscarf", hair_color="covered"))
     assert may(scarf, 0.5, 0.1) == {"covering"}
     assert "mouth" in may(possible_regions(photo(mouth_open=True)), 0.5, 0.68)
+
+
+def test_long_hair_is_followed_on_to_the_shoulders_by_its_colour():
+    plain = photo()
+    rng = np.random.default_rng(0)
+    image = np.full((SIDE, SIDE, 3), (40, 90, 200), np.uint8)  # cloth
+    image[outline(plain.mesh, "face", SIDE)] = (225, 180, 150)
+    truth = np.zeros((SIDE, SIDE), bool)
+    truth[10:80, 14:24] = truth[10:80, 72:82] = truth[10:16, 14:82] = True  # down to both sides
+    image[truth] = (90, 50, 30)
+    image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+
+    def parse(picture: np.ndarray) -> dict[str, np.ndarray]:
+        near = (truth & (np.arange(SIDE)[:, None] < 40)).astype(np.float32)  # the rest is missed
+        return {"hair": near, "neck": np.zeros_like(near)}
+
+    person = np.full((SIDE, SIDE), 255, np.uint8)
+    seen = replace(plain, image=image, person=person)
+    found = find_long_hair(seen, 1.0, parse)
+    assert found is not None
+    assert (found & truth).sum() / (found | truth).sum() > 0.85
+    bits = possible_regions(replace(seen, hair=found))
+    assert may(bits, 19 / SIDE, 0.75) == {"hair"}
+    assert "hair" not in may(bits, 0.5, 0.95)
+    assert (
+        find_long_hair(replace(seen, labels={**LABELS, "hair_length": "short"}), 1.0, parse) is None
+    )
+    assert "hair" not in may(possible_regions(photo(hair_length="short")), 0.5, 0.95)
 
 
 def test_partial_labels_ask_for_any_region_that_is_possible():

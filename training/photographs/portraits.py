@@ -46,6 +46,7 @@ class LabelledPhoto:
         mesh: [478, 2], x and y in pixels of `image`.
         person: [side, side] uint8, 255 where the person is.
         inside: [side, side] bool, where the crop shows the photograph and not its continuation.
+        hair: [side, side] bool, where the hair is, down to its ends; None: not known.
     """
 
     id: str
@@ -54,6 +55,7 @@ class LabelledPhoto:
     mesh: np.ndarray
     person: np.ndarray
     inside: np.ndarray
+    hair: np.ndarray | None = None
 
     @property
     def pupils(self) -> float:

@@ -112,6 +112,7 @@ def possible_regions(photo: LabelledPhoto) -> np.ndarray:
     bits.never(person, "background")
     _face(bits, photo, part, unit)
     _around(bits, photo, part, unit)
+    _hair(bits, photo, unit)
     return bits.map
 
 
@@ -179,6 +180,15 @@ def _around(bits: _Bits, photo: LabelledPhoto, part: dict[str, np.ndarray], unit
         person = (photo.person > SURE) & photo.inside & outside
         bits.only(person & (rows < mouth), "covering")
         bits.only(person & (rows < mesh[152, 1]), "covering", "neck", "beard")
+
+
+def _hair(bits: _Bits, photo: LabelledPhoto, unit: float) -> None:
+    """How far down hair reaches."""
+    if photo.hair is not None:
+        bits.only(_shrunk(photo.hair, 0.04 * unit), "hair")
+        bits.never((photo.person > SURE) & ~_grown(photo.hair, 0.06 * unit), "hair")
+    elif photo.labels.get("hair_length") in ("short", "very short"):
+        bits.never(_rows(photo) > photo.mesh[152, 1] + 0.3 * unit, "hair")
 
 
 def _rows(photo: LabelledPhoto) -> np.ndarray:

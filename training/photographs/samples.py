@@ -35,7 +35,8 @@ from training.photographs.textures import Random, Scenes, noise
 __all__ = ["FaceBatch", "FaceSamples", "from_photo", "photographs"]
 
 SIDE = 256  # px of a sample
-ZOOM = 1.5  # how much more than the crop is kept of a photograph, to cut other crops from
+ZOOM = 2.2  # how much more than the crop is kept of a photograph, to cut other crops from
+WIDE_SHARE = 0.35  # of the photographs: shoulders and long hair lie beyond the aligned square
 MESHED = np.array([MESH.get(name, -1) for name in LANDMARKS])
 PLAIN_SHARE = 0.4  # of the renders: what the product draws must be read as well as ever
 PLAIN = ("lid", "iris", "nose", "lip", "brow")  # points that nothing hides on an open face
@@ -157,7 +158,8 @@ class FaceSamples:
 
     def _photo(self, random: Random) -> Sample:
         source, person = self.photos[random.integers(len(self.photos))]
-        matrix = _placement(random, source.side, SIDE / (source.side / ZOOM))
+        usual = SIDE / (source.side / ZOOM) * (0.5 if random.random() < WIDE_SHARE else 1.0)
+        matrix = _placement(random, source.side, usual)
         sample = self._moved(random, source, matrix, ALL)
         person = cv2.warpAffine(person, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
         if self._flips(random, sample):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean as mean
 from typing import Any, ClassVar
 
+import cv2
+import numpy as np
 import PIL.Image
 import torch
 import torch.nn.functional as F
@@ -28,11 +30,12 @@ from faceedit.world import LANDMARKS, REGIONS
 from training.config import ROOT, TrainConfig
 from training.data.shards import WorldShards
 from training.memory import keep_freed_memory
+from training.photographs.hair import find_long_hair
 from training.photographs.measure import EYES_AND_MOUTH, find_points, point_errors, region_scores
 from training.photographs.portraits import LabelledPhoto
 from training.photographs.regions import PARSED
 from training.photographs.renders import read_renders
-from training.photographs.samples import SIDE, FaceBatch, FaceSamples, photographs
+from training.photographs.samples import SIDE, ZOOM, FaceBatch, FaceSamples, photographs
 from training.photographs.textures import Scenes
 from training.provenance import register_component
 from training.sheets import contact_sheet
@@ -56,6 +59,7 @@ class SegmenterOptions:
     fold: int = 4
     detail: int = 16
     photographs: str = ""  # folder of labelled photographs; "" learns from renders only
+    unsure_hair: tuple[str, ...] = ()  # photographs whose long hair is not found right by colour
     held_out: int = -1  # the fold of the photographs that is not learned from; -1 learns from all
     photo_share: float = 0.5  # of the samples
     scenes: str = ""  # folders of pictures to put behind people, joined by ":"
@@ -251,6 +255,8 @@ class SegmenterTask(Task):
             learned, self.kept, faults = photographs(ROOT / options.photographs, self.framing, fold)
         for fault in faults:
             logger.warning("not learned from: %s", fault)
+        if options.init:
+            learned = [self._with_hair(photo) for photo in learned]
         scenes = Scenes([ROOT / path for path in options.scenes.split(":") if path])
         self.data = FaceSamples(learned, renders, scenes, self.config.seed, options.photo_share)
         labels = torch.stack(
@@ -263,6 +269,21 @@ class SegmenterTask(Task):
         return {"renders": len(renders), "photographs": len(learned)}
 
     framing = Framing.WORLD
+
+    def _with_hair(self, photo: LabelledPhoto) -> LabelledPhoto:
+        """Add where long hair is, carried on from what the segmenter finds at the start."""
+        if photo.id in self.options.unsure_hair:
+            return photo
+        return replace(photo, hair=find_long_hair(photo, ZOOM, self._parse))
+
+    @torch.no_grad()
+    def _parse(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the chances of all regions of a square picture, [SIDE, SIDE] each."""
+        small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        image = torch.from_numpy(small).to(self.device).permute(2, 0, 1)[None].div(127.5).sub(1)
+        self.segmenter.eval()
+        found = self.segmenter(image).softmax(1)[0].cpu().numpy()
+        return dict(zip(PARSED, found, strict=True))
 
     def batch(self, positions: range) -> FaceBatch:
         """Return samples."""
@@ -299,9 +320,9 @@ class SegmenterTask(Task):
             batch = data.rows(range(start, min(start + 50, count))).to(self.device)
             found.append(segmenter(batch.image).argmax(1).to(torch.uint8))
             true.append(batch.segmentation)
-        overlap = intersection_over_union(torch.cat(found), torch.cat(true), len(REGIONS))
-        scores = {f"iou/{name}": float(v) for name, v in zip(REGIONS, overlap, strict=True)}
-        return {"mean_iou": float(overlap.nanmean()), "images": count, **scores}
+        overlap = intersection_over_union(torch.cat(found), torch.cat(true), len(PARSED))
+        scores = {f"iou/{name}": float(v) for name, v in zip(REGIONS, overlap, strict=False)}
+        return {"mean_iou": float(overlap[: len(REGIONS)].nanmean()), "images": count, **scores}
 
     def export(self, folder: Path) -> None:
         """Write the averaged networks: the segmenter here, the landmarks beside it."""
