@@ -207,7 +207,7 @@ class Inputs:
         return picture, example.seed if not example.photo else NOBODY, ANY_FACE
 
     def sample(self) -> tuple[str, int]:
-        """Draw a face that nobody has; the portrait world knows the exact edit of its people.
+        """Draw a face that nobody has; of rendered people the exact edit is known, too.
 
         Returns:
             The portrait and its number, to be given back as `person`.

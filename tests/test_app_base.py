@@ -40,7 +40,8 @@ def test_bases_say_what_they_draw(photographic, base_folder):
 
 def test_page_of_photographs_speaks_of_no_portrait_world(photographic):
     page = app.App(Settings(repo=str(photographic)), Loader(str(photographic), "cpu")).build()
-    said = texts(page)
+    said = texts(page) + json.dumps(page.get_api_info(), default=str)
+    assert "Draw a face that nobody has" in said  # what endpoints say of themselves is in it
     for words in ("portrait world", "Fourteen methods", "first-edit"):
         assert words not in said, words
     assert all(prompt in said for prompt in PHOTOGRAPHIC)
