@@ -146,6 +146,10 @@ def test_the_sentence_that_methods_get_denies_nothing(backbones):
         ("bushy eyebrows like his dad", "bushy eyebrows"),
         ("make him go bald", "bald"),
         ("this person has copper hair", "red hair"),
+        ("it would be nice if she had curly hair", "curly hair"),
+        ("her eyes, make them green", "green eyes"),
+        ("she looks about seventy", "an old face"),
+        ("what if he wore a hat?", "a hat"),
     ],
 )
 def test_unknown_names_are_said_in_plain_words(prompt, said, knows):
@@ -179,9 +183,10 @@ def test_what_is_said_of_a_part_is_put_as_captions_put_it(prompt, said, knows):
     ("word", "meant"),
     [
         ("galsses", "glasses"), ("smilling", "smiling"), ("blnd", "blond"), ("frekles", "freckles"),
-        ("hiar", "hair"), ("remve", "remove"), ("greyhair", "grey hair"),
+        ("hiar", "hair"), ("remve", "remove"), ("greyhair", "grey hair"), ("haire", "hair"),
         # words that may be meant as they stand
-        ("shirt", None), ("bread", None), ("crown", None), ("hate", None), ("qwerty", None),
+        ("shirt", None), ("bread", None), ("crown", None), ("hate", None),
+        ("qwerty", None), ("chain", None),
     ],
 )  # fmt: skip
 def test_only_what_is_plainly_a_slip_is_mended(word, meant):
@@ -229,7 +234,7 @@ def test_meaningless_words_are_not_known(knows):
         ("xyzzyq", "'xyzzyq' means nothing"),
         ("rote Haare", "'rote', 'haare' mean nothing"),
         ("glassesss", "did you mean: glasses?"),
-        ("red haeir", "did you mean: red hair?"),
+        ("red hairyy", "did you mean: red hair?"),
         ("no glassesss", "did you mean: without glasses?"),
         ("12345 a", "means nothing"),
         ("a person", "asks for nothing"),

@@ -41,6 +41,13 @@ _ASKED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^(?:can|could|would|will) (?:you|we|he|she|they)(?: please)?\b", ""),
         (r"^i(?:'d| would| really)* (?:want|like|love|need|wish)(?: to)?(?: (?:see|have|get))?\b",
          ""),
+        (r"^(?:i|it|perhaps|maybe)\b.*?\b(?:looks? (?:like )?(?:as|with|in)|(?:with|has) the"
+         r"|imagine \w+ (?:with|as)"
+         r"|(?:that|if) (?:he|she|they) (?:has|had|have|is|was|were|wears?)) (?=\w)", ""),
+        (rf"^{_WHOSE} {_PART}, (?:make|turn|dye|colou?r) (?:it|them) (\w+)$", r"\2 \1"),
+        (r"^(?:he|she|they)? ?(?:looks?|is) (?:about|around|nearly|over)? ?"
+         r"(?:sixty|seventy|eighty|ninety|[6-9]\d)$", "an old face"),
+        (r"^(?:some )?(?:kind|sort) of (?=\w)", ""),
         (r"^(?:what|how) (?:if|about|would|might|will|does|do)\b"
          r"(?: (?:i|he|she|they|it|we|you|this|that|the \w+))?"
          r"(?: (?:look|be|been|was|were|had|have|"
@@ -59,7 +66,7 @@ _ASKED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
          "an old face"),
         (rf"^age (?:{_WHO}|the \w+|{_WHOSE} \w+)$", "an old face"),
         (rf"^rejuvenate (?:{_WHO}|the \w+|{_WHOSE} \w+)$", "a young face"),
-        (r" (?:he|she|they) (?:looks?|is|has|are|seems?|have)$", ""),
+        (r" (?:he|she|they) (?:looks?|is|has|are|seems?|have|wears?|wore)$", ""),
         (rf"(?<!hair) (?:a?round|on|over|across|upon) {_WHOSE} (?:head|face|neck|forehead|eyes)$",
          ""),
         (r"\bhair (?:\w+ )*(?:in|into) an? (ponytail|bob|mohawk|afro|quiff)\b", r"a \1"),
@@ -86,7 +93,7 @@ _ASKED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf" (?:on|to|for|onto) (?:{_WHO}|{_WHOSE} (?:face|head|eyes|nose|lips|ears))$", ""),
         (r"^(?:add|put on|wear)\b", ""),
         (r"\b(?:please|pls|plz|thanks|thx|thank you|lol|haha|ok)$", ""),
-        (r" like (?:his|her|their|my|your|an?|the) .*$", ""),
+        (r" like (?:his|her|their|my|your|an?|the|you|i|he|she|they|in|on)\b.*$", ""),
         (r"(?<=\w) (?:so )?(?:hard|a lot|very much|even more|instead|all over|everywhere)$", ""),
         (r"\b(?:going )?(?:greying|graying|gr[ae]y)(?! (?:hair|eyes))(?=$| at )", "grey hair"),
         *((rf"\b(?:{age})(?:[ -]years?)?[ -]olds?\b|\bin {_WHOSE} (?:{decade})\b", said)

@@ -85,4 +85,9 @@ def _is_a_slip(word: str, meant: str) -> bool:
         return len(meant) >= OTHER and word[same + 1 :] == meant[same + 1 :]
     if longer == 1:
         return len(meant) >= ONE_OFF and word[same:] == meant[same + 1 :]
-    return longer == -1 and len(meant) >= ONE_OFF and word[same + 1 :] == meant[same:]
+    if longer != -1 or word[same + 1 :] != meant[same:]:
+        return False
+    # "wavey", "haire", "hairr": in short words only what slips in most often
+    extra = word[same]
+    usual = extra == "e" or extra == word[same - 1] or same == len(meant)
+    return len(meant) >= ONE_OFF or (len(meant) == ONE_OFF - 1 and usual and extra != "s")

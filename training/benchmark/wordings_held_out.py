@@ -214,10 +214,78 @@ _DRAWN_AGAIN = {
         "let his hair grow"
     ),
 }
+# The last lot, drawn when all else was mended: 0.82 when first read.
+_LAST = {
+    "femininity-": "I wonder how she would look as a man",
+    "hair_color=grey": "steel grey hair",
+    "glasses=none": "lose the glasses",
+    "freckles+": "I would like some freckles on her",
+    "hair_style=curly": "it would be nice that she has curly hairs",
+    "lipstick+": "put some lipstick on her",
+    "hair_style=mohawk": "I need this character to have a mohawk, a really tall one",
+    "glasses=sunglasses": "the sun is bright, he needs shades",
+    "brow_thickness- & nose_length-/nose_width-": "thin eyebrows and a small nose",
+    "glasses=round|square|sunglasses/glasses=round/glasses=square": "stick some glasses on him",
+    "brow_raise-/smile-": "more angry",
+    "smile+": "a hearty laugh | smile a bit more",
+    "earrings=studs|hoops": "earrings she wears",
+    "hat=sun hat/hat=beanie|headband|cap|sun hat": (
+        "a big ol' straw hat like you'd wear to the beach"
+    ),
+    "hat=none": "he does not wear any more his hat",
+    "age-": "fresh faced youngster",
+    "beard=none": "he's shaved his beard off",
+    "hair_volume+ & eyeshadow+": "big voluminous hair and smokey eyes",
+    "hat=beanie|headband|cap|sun hat/hat=cap/hat=beanie": (
+        "I want to see what he looks like with some kind of hat on his head"
+    ),
+    "hair_style=bun": "her hair up in a bun",
+    "hair_style=ponytail": "pony tail",
+    "moustache+": "a pencil moustache",
+    "mouth_open+": "suprised face",
+    "smile-": "perhaps she could look a little sad | wipe that smile off his face",
+    "beard=stubble": "give him some stubble",
+    "fringe+": "a fringe and white teeth",
+    "hair_style=bob": "do her hair in a bob",
+    "skin_tone-": "he is looking too tanned, make his skin much paler than it is now",
+    "hair_style=buzz cut|short|quiff": "short back and sides",
+    "hair_color=pink": "might we try pink hair",
+    "hair_style=long straight|long wavy/hair_style=long straight & glasses=sunglasses": (
+        "long hair and shades"
+    ),
+    "lip_fullness+": "make the lips fuller",
+    "hair_color=blond": "golden blonde hair",
+    "eye_color=green": "her eyes, make them green",
+    "hair_color=white": "I imagine him with the white hair",
+    "hair_style=long wavy": "wavey hair",
+    "age+": "she looks about seventy",
+    "beard=goatee|full/beard=full": "an elderly man with an untidy beard",
+    "femininity+": "more feminine",
+    "eye_color=blue & hair_color=black": "blue eyes and black hair",
+    "earrings=none & hair_style=buzz cut|short|quiff": "no earrings and short hair",
+    "blush+": "add blush to the cheeks",
+    "hair_color=dark brown|brown": "brown haire",
+    "hat=cap": "a basball cap",
+    "brow_thickness+": "thick dark eyebrows",
+    "nose_length+/nose_width+": "a man with a rather large nose",
+    "eye_color=brown": "brown eyes like her daddy",
+    "cheek_fullness+": "chuby cheeks",
+    "hat=headband": "slap a headband on her",
+    "hair_style=afro/hair_style=curly": "a massive seventies afro",
+    "beard=goatee": "grow a goatee",
+    "eye_size+/eye_open+": "wide eyes",
+    "hair_color=green": "green hair",
+    "hair_color=black": "black hair",
+    "hat=beanie/?": "toboggan hat",
+    "hair_style=bald": "balder",
+    "eye_open-": "colsed eyes",
+    "eyeshadow+ & earrings=studs|hoops": "eyeshadow and earrings",
+}
 
 # Name -> the score when first read, and the wordings with what they mean.
 HELD_OUT: dict[str, tuple[float, dict[str, str]]] = {
     "ten people": (0.69, _TEN_PEOPLE),
     "drawn by lot": (0.57, _DRAWN),
     "another lot": (0.72, _DRAWN_AGAIN),
+    "the last lot": (0.82, _LAST),
 }
