@@ -1,6 +1,7 @@
 """Reproducing: runs in order of dependency, and only what is out of date."""
 
 import json
+import shutil
 
 import pytest
 
@@ -18,7 +19,7 @@ from training.tasks.fit import FitOptions
 from training.tasks.method import MethodOptions
 from training.train import main as train
 
-portraits = test_photographs.folder  # a fixture: a folder of labelled photographs
+folder = test_photographs.folder  # a fixture: three labelled photographs, one of which can be used
 STAMP = {"code": {"a.py": "1"}, "inputs": {"clip": "2"}, "recipe": "3", "world": "4"}
 
 
@@ -209,6 +210,21 @@ def renders(tmp_path_factory):
             str(folder),
         ]
         assert make_world([*words, "--workers", "1"]) == 0
+    return folder
+
+
+@pytest.fixture
+def portraits(folder):
+    """Five photographs that can be used."""
+    labels = json.loads((folder / "labels.json").read_text())
+    meshes = json.loads((folder / "mesh.json").read_text())
+    for name in "defg":
+        labels.append({**labels[0], "id": name})
+        meshes[name] = meshes["a"]
+        shutil.copy(folder / "photos" / "a.jpg", folder / "photos" / f"{name}.jpg")
+        shutil.copy(folder / "person" / "a.png", folder / "person" / f"{name}.png")
+    (folder / "labels.json").write_text(json.dumps(labels))
+    (folder / "mesh.json").write_text(json.dumps(meshes))
     return folder
 
 

@@ -6,7 +6,7 @@ fourth, four times, and the base's own reader reads what is drawn for those.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
@@ -63,6 +63,8 @@ class PhotoEncoderTask(SolvedTask):
         super().__init__(config, device)
         if not self.options.photographs:
             raise ConfigError("name the labelled photographs: --set photographs=FOLDER")
+        if config.dry_run:
+            self.options = replace(self.options, changed=1, renders=4, drawn=BATCH)
         self.base = load_backbones(config.base_path, [*READ, READER, "generator"]).to(device)
         self.mapping = load_attribute_mapping(config.base_path / "generator").to(device)
         size = self.base.generator.config.resolution
@@ -110,8 +112,11 @@ class PhotoEncoderTask(SolvedTask):
         found = list(PortraitFolder(Path(o.photographs)).every(3 * size, Framing.WORLD, WIDER))
         self.photos = [photo for photo in found if isinstance(photo, LabelledPhoto)]
         self.skipped = [str(photo) for photo in found if not isinstance(photo, LabelledPhoto)]
-        if not self.photos:
-            raise ConfigError(f"none of the photographs can be used: {self.skipped[:3]}")
+        if len(self.photos) < FOLDS:
+            raise ConfigError(
+                f"{len(self.photos)} of the photographs can be used, and {FOLDS} are needed: "
+                f"{self.skipped[:3]}"
+            )
         wide = torch.cat([_pixels(photo) for photo in self.photos]).to(self.device)
         people = [character_of(photo) for photo in self.photos]
         values = [torch.stack([person.values for person in people])]
