@@ -260,18 +260,19 @@ def _mean(photo: View, *names: str) -> np.ndarray | None:
 
 
 def hair_colour(photo: View, head: Head) -> np.ndarray:
-    """Return the linear colour of the photograph's hair, else of its brows, [3].
+    """Return the linear colour of the photograph's own beard, else of its hair or its brows, [3].
 
     Only hair beside the skull counts, and only hues that hair has.
     """
     _, inside = head.meet(photo.shape, SKULL_CENTRE, SKULL_AXES)
     near = np.abs(inside) < 0.35
     colour = np.array([0.03, 0.02, 0.015])
-    for where, share in (
-        ((photo.region("hair") > 0.7) & near, 50),
-        (photo.region("brows") > 0.8, 15),  # brows let skin through
+    for where, share, enough in (
+        (photo.region("beard") > 0.7, 70, 0.4 * ENOUGH),
+        ((photo.region("hair") > 0.7) & near, 50, ENOUGH),
+        (photo.region("brows") > 0.8, 15, 40.0),  # brows let skin through
     ):
-        if where.sum() * head.scale**-2 > (ENOUGH if share == 50 else 40):
+        if where.sum() * head.scale**-2 > enough:
             colour = np.percentile(linear(photo.image[where]), share, axis=0)
             break
     lab = cv2.cvtColor(display(colour)[None, None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
