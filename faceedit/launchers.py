@@ -61,6 +61,8 @@ def start_processes(target: Sequence[str], arguments: Sequence[str]) -> None:
 def end_with_parent() -> None:
     """Let this process be killed when the process that started it ends, however that ends."""
     parent = os.getppid()
+    if is_orphan(parent, Path("/proc/1/cmdline")):  # its launcher ended while this one started
+        os.kill(os.getpid(), signal.SIGKILL)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(PARENT_DEATH, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it ended a moment ago
@@ -73,6 +75,22 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def is_orphan(parent: int, first: Path) -> bool:
+    """Tell whether a launched process has lost its launcher: the system's first process has it.
+
+    Args:
+        parent: The number of the parent process.
+        first: The command line of process 1, which in a container may be the launcher itself.
+    """
+    if parent != 1 or not sys.platform.startswith("linux"):
+        return False
+    try:
+        command = first.read_bytes()
+    except OSError:
+        return False
+    return b"torch" not in command and b"accelerate" not in command
 
 
 def is_lone_launch(environment: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -373,3 +374,31 @@ def test_results_are_named_by_what_was_asked():
     assert len(output_folder(holiday, None, "y" * 500).name) <= 200
     names = {output_folder(holiday, None, "y" * 500 + end).name for end in "ab"}
     assert len(names) == 2
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux who the parent is")
+@pytest.mark.parametrize("launcher_lives", [True, False])
+def test_a_worker_whose_launcher_ended_while_it_started_ends_too(tmp_path, launcher_lives):
+    done = tmp_path / "done"
+    worker = (
+        "import time, os, pathlib; wait = time.time() + 20\n"
+        "if 'orphan' in os.environ:\n"
+        "    while os.getppid() == int(os.environ['orphan']) and time.time() < wait:\n"
+        "        time.sleep(0.02)\n"
+        "from faceedit.launchers import start_processes; start_processes(['x'], [])\n"
+        f"pathlib.Path({str(done)!r}).touch()\n"
+    )
+    start = (
+        "import os, subprocess, sys\n"
+        f"orphan = {{}} if {launcher_lives} else {{'orphan': str(os.getpid())}}\n"
+        "environment = os.environ | {'TORCHELASTIC_RUN_ID': 'x'} | orphan\n"
+        f"p = subprocess.Popen([sys.executable, '-c', {worker!r}], env=environment)\n"
+        f"print(p.pid, flush=True); p.wait() if {launcher_lives} else os._exit(0)\n"
+    )
+    launcher = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True)
+    pid = int(launcher.stdout)
+    waited = time.time() + 20
+    while Path(f"/proc/{pid}").exists() and time.time() < waited:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+    assert done.exists() == launcher_lives
