@@ -94,7 +94,7 @@ class Scores:
 
 def seen(image: Tensor, backbones: Backbones) -> dict[str, Tensor]:
     """Return what CLIP and the identity network see in one face, unit vectors [1, d] by name."""
-    image = image.to(backbones.clip.model.logit_scale.device)
+    image = image.to(next(backbones.clip.parameters(), image).device)
     found = {"clip": backbones.clip.encode_image(image)}
     if backbones.identity is not None:
         found["identity"] = backbones.identity.embed(image)

@@ -29,6 +29,7 @@ from faceedit.optimization.guidance import (
     spherical_distance,
 )
 from faceedit.optimization.noise import descend_noise
+from faceedit.scores import Scores
 from faceedit.types import Space
 from tests.methods.known import (
     ENTRIES,
@@ -354,8 +355,9 @@ def test_noise_moves_by_its_warming_rate_against_the_slope_and_keeps_its_length(
 
 def test_an_edit_is_scored_by_its_cosine_what_it_gained_and_how_alike_the_faces_are():
     editor = FaceEditor(networks())
-    scores = editor._scores(plain_face(red=0.2, green=0.5), plain_face(red=1.0), sentence_at(1.2))
-    assert scores == pytest.approx(
+    before, after = plain_face(red=0.2, green=0.5), plain_face(red=1.0)
+    scores = Scores().of(before, after, sentence_at(1.2), editor.backbones)
+    assert dict(scores) == pytest.approx(
         {
             "clip_score": math.cos(0.2),
             "clip_gain": math.cos(0.2) - math.cos(1.0),
