@@ -180,7 +180,7 @@ def test_variations_of_one_face_cost_their_cosine():
 def no_subspace() -> Backbones:
     """Networks whose CLIP reads every text at 0, so that words choose no subspace of it."""
     backbones = networks()
-    backbones.clip.encode_text = lambda texts: torch.zeros(len(texts), 2)
+    backbones.clip.encode_framed = lambda texts, frames: torch.zeros(len(texts), len(frames), 2)
     return backbones
 
 
