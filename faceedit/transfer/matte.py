@@ -13,6 +13,7 @@ import numpy as np
 COARSE = 192  # px; coefficients of the guided filter are smooth, this many columns hold them
 SURE = 0.95  # alpha from which a pixel shows the region alone
 INNER_REACH = 0.8  # of the radius: how far inside of hair its edge may be
+CERTAIN = 0.85  # chance that some of a piece of hair has
 SPECK = 0.02  # share of the largest piece of hair below which another one is none
 SHADE = 0.5  # of the way from skin's colour to hair's: as far as shade on skin leads
 DOUBT = (0.06, 0.92)  # of the filter's answer: below and above it is 0 and 1
@@ -118,7 +119,7 @@ def hair_matte(
         radius: How far the parser's edge may be off, px.
     """
     alpha = np.zeros(chance.shape, np.float32)
-    likely = _without_specks(chance > 0.5)
+    likely = _without_specks(chance)
     if not likely.any():
         return alpha
     box = _box_around(likely, 3 * radius)
@@ -126,15 +127,19 @@ def hair_matte(
     return alpha
 
 
-def _without_specks(likely: np.ndarray) -> np.ndarray:
-    """Return where there is hair without what is far smaller than the largest piece of it."""
+def _without_specks(chance: np.ndarray) -> np.ndarray:
+    """Return where hair is likely, without pieces that are doubtful or far smaller than others."""
+    likely = chance > 0.5
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8))
     if count < 3:
         return likely
     areas = boxes[:, cv2.CC_STAT_AREA]
     kept = areas > SPECK * areas[1:].max()
+    doubtful = np.ones(count, bool)
+    doubtful[np.unique(labels[chance > CERTAIN])] = False
+    kept &= ~doubtful
     kept[0] = False
-    return kept[labels]
+    return np.asarray(kept[labels])
 
 
 def _between_colours(

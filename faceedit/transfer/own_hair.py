@@ -28,6 +28,7 @@ ALIKE_CLOTH = 0.4  # share of the cloth in hair's colours from which colours do 
 # hair's colours.
 WIDEST = {True: 0.9, False: 0.5}
 LARGE = 0.2  # of the largest piece of hair: so large a piece is the head's wherever it is
+AROUND = 9  # px of the small picture: strands stand off no farther
 SMALLEST = 40  # px of the small picture that the head's hair must have to be judged by
 
 
@@ -66,7 +67,7 @@ def _found(photo: View) -> np.ndarray:
 
 
 def _held(hair: np.ndarray, bare: np.ndarray) -> np.ndarray:
-    """Return 0 where pieces of hair neither touch the face nor are large, else 1, [h, w]."""
+    """Return 1 in and around pieces of hair that touch the face or are large, else 0, [h, w]."""
     joined = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
     kernel = np.ones((5, 5), np.uint8)
@@ -79,9 +80,8 @@ def _held(hair: np.ndarray, bare: np.ndarray) -> np.ndarray:
     areas = stats[:, cv2.CC_STAT_AREA]
     if count > 1:
         kept |= areas >= LARGE * areas[1:].max()
-    kept[0] = True
-    away = (~kept[labels]).astype(np.uint8)
-    return 1 - cv2.dilate(away, kernel).astype(np.float32) * ((labels == 0) | (away > 0))
+    kept[0] = False  # nor is faint hair believed that none is beside
+    return cv2.dilate(kept[labels].astype(np.float32), np.ones((AROUND, AROUND), np.uint8))
 
 
 def with_own_hair(photo: View) -> View:

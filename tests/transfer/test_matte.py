@@ -41,3 +41,16 @@ def test_specks_away_from_the_hair_are_none():
     image[100:104, 20:24] = HAIR
     chance[100:104, 20:24] = 0.6
     assert hair_matte(image, chance, np.zeros_like(chance), 12.0)[95:].max() == 0
+
+
+def test_a_piece_of_which_nothing_is_certain_is_no_hair():
+    image = np.full((120, 160, 3), 200, np.float32)
+    chance, bare = np.zeros((120, 160), np.float32), np.zeros((120, 160), np.float32)
+    head, ceiling = (slice(60, 100), slice(50, 110)), (slice(5, 20), slice(20, 140))
+    image[head] = image[ceiling] = 40
+    chance[head], chance[ceiling] = 1.0, 0.7
+    alpha = hair_matte(image, chance, bare, 6.0)
+    assert alpha[head].mean() > 0.9
+    assert alpha[ceiling].max() == 0
+    chance[5:20, 60:64] = 0.9
+    assert hair_matte(image, chance, bare, 6.0)[ceiling].mean() > 0.5
