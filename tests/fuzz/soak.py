@@ -8,6 +8,7 @@ temporary files stay level.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -137,6 +138,16 @@ def main() -> int:
     return 0 if report["sound"] else 1
 
 
+def _size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder; what is deleted meanwhile counts nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(parent) / name).stat().st_size
+    return total
+
+
 def _soak(url: str, pid: int, folder: Path, typed: argparse.Namespace) -> dict[str, Any]:
     """Let the visitors come; measure the server every second."""
     _wait_until_ready(url)
@@ -149,7 +160,7 @@ def _soak(url: str, pid: int, folder: Path, typed: argparse.Namespace) -> dict[s
     while time.monotonic() < until:
         time.sleep(1)
         memory.append(_megabytes(pid))
-        files.append(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6)
+        files.append(_size_of(folder) / 1e6)
     for visitor in visitors:
         visitor.join(timeout=600)
     rise, more = _rise(memory), _rise(files)

@@ -43,11 +43,10 @@ def find_long_hair(photo: LabelledPhoto, zoom: float, parse: Parse) -> np.ndarra
     marks[_shrunk(face, 0.08 * unit) | ~person | ~photo.inside] = cv2.GC_BGD
     marks[sure] = cv2.GC_FGD
     cv2.setRNGSeed(0)
-    cv2.grabCut(
-        np.ascontiguousarray(photo.image[..., ::-1]),
-        *(marks, None, np.zeros((1, 65)), np.zeros((1, 65))),
-        *(ROUNDS, cv2.GC_INIT_WITH_MASK),
-    )
+    pixels = np.ascontiguousarray(photo.image[..., ::-1])
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    whole = (0, 0, side, side)  # not read: the marks say where to start
+    cv2.grabCut(pixels, marks, whole, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     found = (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
     return _joined(found, sure)
 
