@@ -227,6 +227,14 @@ def _above_lip(face: Curves, rng: np.random.Generator) -> list[Fold]:
     return found
 
 
+def face_grid(face: Curves, step: float) -> Grid:
+    """Return a grid over a face's skin, in its own frame, so that costs do not follow its size."""
+    rim = np.concatenate([face["outline"], face["forehead"]])
+    low, high = rim.min(0), rim.max(0)
+    columns, rows = (np.ceil((high - low) / step).astype(int) + 1).tolist()
+    return Grid(low, step, (rows, columns))
+
+
 def fold_shade(
     folds: list[tuple[Fold, float]], face: Curves, to_own: np.ndarray, box: Box, pixel: float
 ) -> np.ndarray:
@@ -241,11 +249,8 @@ def fold_shade(
         box: Rows and columns of the frame to shade.
         pixel: Size of the photograph's own pixel in the own frame; no groove is drawn finer.
     """
-    rim = np.concatenate([face["outline"], face["forehead"]])
-    low, high = rim.min(0), rim.max(0)
-    columns, rows = np.ceil((high - low) / STEP).astype(int) + 1
-    grid = Grid(low, STEP, (int(rows), int(columns)))
-    nodes = grid.nodes.astype(np.float32)
+    grid = face_grid(face, STEP)
+    low, nodes = grid.low, grid.nodes.astype(np.float32)
     shade = np.zeros((*grid.shape, 1), np.float32)
     rng = np.random.default_rng(11)
     for fold, depth in folds:
@@ -266,10 +271,7 @@ def mottle(face: Curves, to_own: np.ndarray, box: Box) -> np.ndarray:
         to_own: From px of the frame to the own frame, [2, 3].
         box: Rows and columns of the frame to shade.
     """
-    rim = np.concatenate([face["outline"], face["forehead"]])
-    low, high = rim.min(0), rim.max(0)
-    columns, rows = np.ceil((high - low) / STEP).astype(int) + 1
-    grid = Grid(low, STEP, (int(rows), int(columns)))
+    grid = face_grid(face, STEP)
     noise = np.random.default_rng(5).standard_normal(grid.shape).astype(np.float32)
     field = np.zeros(grid.shape, np.float32)
     for sigma in MOTTLES:

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from faceedit.transfer.folds import face_grid
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.movement import by_column
 from faceedit.transfer.points import SIDES, Curves, curves_of, own_frame, upright
 from faceedit.transfer.refine import refined
 from faceedit.transfer.reshade import face_box, skin_mask
-from faceedit.transfer.spline import Box, Grid
+from faceedit.transfer.spline import Box
 from faceedit.transfer.view import View
+from faceedit.transfer.warp import places
 
 FRECKLED, LESS = 0.3, -0.03  # least reading, and least gain: at 128 px a freckle is below a pixel
 BLUSHES, SHADES = 0.04, 0.03  # least gains of what the reader says
@@ -92,12 +94,11 @@ def _wanted(before: View, after: View) -> tuple[float, float, tuple[str, float] 
 
 def _freckles(face: Curves, to_own: np.ndarray, box: Box, pixel: float) -> np.ndarray:
     """Return how dark freckles are, over cheeks and nose, [h, w] in [0, 1]."""
-    rim = np.concatenate([face["outline"], face["forehead"]])
-    low, high = rim.min(0), rim.max(0)
-    columns, rows = np.ceil((high - low) / STEP).astype(int) + 1
-    spots = np.zeros((int(rows), int(columns)), np.float32)
+    grid = face_grid(face, STEP)
+    low, (rows, columns) = grid.low, grid.shape
+    spots = np.zeros(grid.shape, np.float32)
     rng = np.random.default_rng(17)
-    for place in _places(face, rng):
+    for place in _freckle_places(face, rng):
         x, y = (place - low) / STEP
         size = max(rng.uniform(0.007, 0.014), 0.55 * pixel) / STEP
         wide, deep = size * rng.uniform(0.8, 1.35), rng.uniform(0.12, 1.0) ** 1.4
@@ -110,11 +111,10 @@ def _freckles(face: Curves, to_own: np.ndarray, box: Box, pixel: float) -> np.nd
         spot = deep * np.exp(-0.7 * (dx[None] ** 2 + dy[:, None] ** 2) ** 1.3)
         part = spots[y0 : y0 + 2 * reach + 1, x0 : x0 + 2 * reach + 1]
         np.maximum(part, spot.astype(np.float32), out=part)
-    grid = Grid(low, STEP, (int(rows), int(columns)))
     return np.clip(grid.spread(spots[..., None], to_own, box), 0, 1)
 
 
-def _places(face: Curves, rng: np.random.Generator) -> np.ndarray:
+def _freckle_places(face: Curves, rng: np.random.Generator) -> np.ndarray:
     """Return where freckles lie, [n, 2]: most below the eyes and on the nose, a few elsewhere."""
     tip = face["nose"][:, 1].max()
     cheeks = rng.standard_normal((COUNT, 2)) * (0.20, 0.5 * 0.38 * tip) + (0.0, 0.62 * tip)
@@ -126,7 +126,7 @@ def _places(face: Curves, rng: np.random.Generator) -> np.ndarray:
 
 def _blush(face: Curves, to_own: np.ndarray, box: Box) -> np.ndarray:
     """Return how red the cheeks get, [h, w] in [0, 1]."""
-    at = _own_places(to_own, box)
+    at = places(to_own, box)
     tip = face["nose"][:, 1].max()
     wide = 0.5 * float(np.ptp(face["outline"][:, 0]))
     red = np.zeros(at.shape[:2])
@@ -138,7 +138,7 @@ def _blush(face: Curves, to_own: np.ndarray, box: Box) -> np.ndarray:
 
 def _lids(face: Curves, to_own: np.ndarray, box: Box) -> np.ndarray:
     """Return how much of the paint lies on the lids, [h, w] in [0, 1]: most along the lashes."""
-    at = _own_places(to_own, box)
+    at = places(to_own, box)
     paint = np.zeros(at.shape[:2])
     for side in SIDES:
         lid, brow = by_column(face[f"upper_lid_{side}"]), by_column(face[f"brow_lower_{side}"])
@@ -172,10 +172,3 @@ def _painted(
     new = lab + (goal - lab) * takes[..., None].astype(np.float32)
     rgb = cv2.cvtColor(new.astype(np.float32), cv2.COLOR_LAB2RGB) * 255
     return np.where(takes[..., None] > 1e-3, rgb - np.clip(image, 0, 255), 0)
-
-
-def _own_places(to_own: np.ndarray, box: Box) -> np.ndarray:
-    """Return the places of a box's pixels in the own frame, [h, w, 2]."""
-    rows, columns = (np.arange(part.start, part.stop) for part in box)
-    at = np.stack(np.meshgrid(columns, rows), -1)
-    return np.asarray(at @ to_own[:, :2].T + to_own[:, 2])

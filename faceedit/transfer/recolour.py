@@ -73,7 +73,7 @@ PARTS = (
     ),
     Part(("brows",), 0.012, ("hair", "eyes"), absolute=0.5, own=0.6, reach=18.0, smallest=5e-4),
     Part(("beard",), 0.02, ("facial hair",), absolute=0.8, own=0.6),
-    Part(("hair",), 0.035, ("hair",), absolute=0.85, own=0.6, vivid=42.0),
+    Part(("hair",), 0.035, ("hair",), absolute=0.85, own=0.6, vivid=36.0),
 )
 IRIS = Part(
     ("eyes",),

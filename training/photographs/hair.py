@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from training.photographs.portraits import LabelledPhoto
-from training.photographs.regions import NEVER, outline
+from training.photographs.regions import NEVER, outline, shrunk
 
 __all__ = ["find_long_hair"]
 
@@ -35,12 +35,12 @@ def find_long_hair(photo: LabelledPhoto, zoom: float, parse: Parse) -> np.ndarra
     near = _near(photo.image, zoom, parse)
     hair, face = near("hair"), outline(photo.mesh, "face", side)
     person = photo.person > NEVER
-    sure = _shrunk(hair > 0.8, 0.06 * unit) & (photo.person > 127)
+    sure = shrunk(hair > 0.8, 0.06 * unit) & (photo.person > 127)
     marks = np.full((side, side), cv2.GC_PR_BGD, np.uint8)
     marks[person & (hair > 0.3)] = cv2.GC_PR_FGD
-    marks[_shrunk(near("neck") > 0.6, 0.04 * unit) & (hair < 0.2)] = cv2.GC_BGD
-    marks[_skin(photo.image, _shrunk(face, 0.12 * unit), sure, hair)] = cv2.GC_BGD
-    marks[_shrunk(face, 0.08 * unit) | ~person | ~photo.inside] = cv2.GC_BGD
+    marks[shrunk(near("neck") > 0.6, 0.04 * unit) & (hair < 0.2)] = cv2.GC_BGD
+    marks[_skin(photo.image, shrunk(face, 0.12 * unit), sure, hair)] = cv2.GC_BGD
+    marks[shrunk(face, 0.08 * unit) | ~person | ~photo.inside] = cv2.GC_BGD
     marks[sure] = cv2.GC_FGD
     cv2.setRNGSeed(0)
     pixels = np.ascontiguousarray(photo.image[..., ::-1])
@@ -89,9 +89,3 @@ def _joined(found: np.ndarray, sure: np.ndarray) -> np.ndarray:
     large = boxes[:, cv2.CC_STAT_AREA] > 0.05 * plain.sum()
     kept = [i > 0 and (bool(large[i]) or bool(sure[labels == i].any())) for i in range(count)]
     return np.asarray(kept)[labels]
-
-
-def _shrunk(mask: np.ndarray, radius: float) -> np.ndarray:
-    size = 2 * int(radius) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return cv2.erode(mask.astype(np.uint8), kernel) > 0

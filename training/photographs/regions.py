@@ -21,6 +21,7 @@ __all__ = [
     "exact",
     "outline",
     "possible_regions",
+    "shrunk",
 ]
 
 # What the parser tells apart: the world's regions, and what people have on or before their heads.
@@ -142,16 +143,16 @@ def _face(bits: _Bits, photo: LabelledPhoto, part: dict[str, np.ndarray], unit: 
     features = lips | eyes | brows
     fringe = ("hair", "brows") if labels.get("fringe") else ()
     top = "hat" if labels["headwear"] in ("hat", "cap") else "covering"
-    core = _shrunk(part["face"], 0.06 * unit)
+    core = shrunk(part["face"], 0.06 * unit)
     above = core & (_rows(photo) < photo.mesh[[105, 334], 1].mean() - 0.15 * unit)
     bits.only(core & ~above & ~features, "skin", "nose", "beard", "glasses", "lens", *fringe)
     bits.only(above & ~features, "skin", "hair", "glasses", top)
-    nose = _shrunk(part["nose"], 0.04 * unit)
+    nose = shrunk(part["nose"], 0.04 * unit)
     bits.only(nose, "nose", "glasses")
     bits.never(~_grown(part["nose"], 0.28 * unit), "nose")
     bits.only(lips, "lips", "mouth")
     bits.only(lips & ~part["mouth"], "lips")
-    bits.only(_shrunk(part["mouth"], 0.03 * unit), "mouth", "lips")
+    bits.only(shrunk(part["mouth"], 0.03 * unit), "mouth", "lips")
     bits.only(eyes & ~lips, "eyes", "lens")
     bits.only(brows & ~eyes, "brows", "glasses", *fringe)
     edge = 0.03 * unit
@@ -175,7 +176,7 @@ def _around(bits: _Bits, photo: LabelledPhoto, part: dict[str, np.ndarray], unit
     bits.never((rows < brow) | (rows > mouth + 0.3 * unit) | ~outside, "ear")
     bits.never((rows < brow) | ~outside, "earring")
     bits.never(_grown(face, 0.5 * unit) == 0, "beard", "glasses")
-    bits.never(_shrunk(face, 0.06 * unit), "neck", "cloth", "ear", "background")
+    bits.never(shrunk(face, 0.06 * unit), "neck", "cloth", "ear", "background")
     if labels["headwear"] == "headscarf" and labels["hair_color"] == "covered":
         person = (photo.person > SURE) & photo.inside & outside
         bits.only(person & (rows < mouth), "covering")
@@ -185,7 +186,7 @@ def _around(bits: _Bits, photo: LabelledPhoto, part: dict[str, np.ndarray], unit
 def _hair(bits: _Bits, photo: LabelledPhoto, unit: float) -> None:
     """How far down hair reaches."""
     if photo.hair is not None:
-        bits.only(_shrunk(photo.hair, 0.04 * unit), "hair")
+        bits.only(shrunk(photo.hair, 0.04 * unit), "hair")
         bits.never((photo.person > SURE) & ~_grown(photo.hair, 0.06 * unit), "hair")
     elif photo.labels.get("hair_length") in ("short", "very short"):
         bits.never(_rows(photo) > photo.mesh[152, 1] + 0.3 * unit, "hair")
@@ -205,5 +206,6 @@ def _grown(mask: np.ndarray, radius: float) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), _kernel(radius)) > 0
 
 
-def _shrunk(mask: np.ndarray, radius: float) -> np.ndarray:
+def shrunk(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Return a mask without what lies within a radius of its edge, px."""
     return cv2.erode(mask.astype(np.uint8), _kernel(radius)) > 0
