@@ -2,7 +2,7 @@
 
 python -m tests.mutants                     the list of tests/mutants.yaml
 python -m tests.mutants --only pae          those whose file or words have this in them
-python -m tests.mutants --map [FILE ...]    note which tests call which functions
+python -m tests.mutants --map [FILE ...]    note which tests come by which lines
 python -m tests.mutants --sample 100        as many random faults, shown to the tests of the map
 """
 
@@ -15,10 +15,11 @@ from pathlib import Path
 
 from tests.mutants.calls import PLACE, Recorder, read_calls
 from tests.mutants.faults import Fault, read_faults
-from tests.mutants.runs import PASSED, ROOT, Run, copied_tree, prepare, run_tests
+from tests.mutants.runs import PASSED, Run, copied_tree, prepare, run_tests
 from tests.mutants.sample import draw
 
 LIMIT = 600.0  # seconds for the tests of one fault
+SAMPLE_LIMIT = 180.0  # seconds for the tests of a random fault, on a busy machine, too
 QUICK = 20.0  # seconds of tests that a random fault is shown at most, by their times in the map
 UNTESTED = Run(PASSED, 0.0, "")  # no test comes by
 
@@ -35,7 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
             faults = [f for f in read_faults() if typed.only in f"{f.file} {f.what}"]
             if not (typed.passing or passes_untouched(tree, faults)):
                 return 2
-        return 0 if try_all(tree, faults, typed.least) else 1
+        limit = SAMPLE_LIMIT if typed.sample else LIMIT
+        return 0 if try_all(tree, faults[typed.skip :], typed.least, limit) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,9 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", default="", metavar="TEXT", help="faults whose file or words contain this")
     add("--passing", action="store_true", help="take it that the tests pass as they are")
     add("--sample", type=int, default=0, metavar="N", help="random faults instead of the list")
+    add("--skip", type=int, default=0, metavar="N", help="leave out the first ones")
     add("--seed", type=int, default=0, help="of the random faults")
     add("--below", default="faceedit", metavar="A,B", help="folders or files of random faults")
-    add("--map", nargs="*", metavar="FILE", help="note which tests call which functions, and end")
+    add("--map", nargs="*", metavar="FILE", help="note which tests come by which lines, and end")
     add("--least", type=float, default=1.0, help="share that must be noticed, in [0, 1]")
     return parser
 
@@ -60,14 +63,21 @@ def passes_untouched(tree: Path, faults: Sequence[Fault]) -> bool:
     return run.passed
 
 
-def try_all(tree: Path, faults: Sequence[Fault], least: float) -> bool:
-    """Plant every fault in turn, print what came of it, and return whether enough was noticed."""
+def try_all(tree: Path, faults: Sequence[Fault], least: float, limit: float) -> bool:
+    """Plant every fault in turn, print what came of it, and return whether enough was noticed.
+
+    Args:
+        tree: What `copied_tree` gave.
+        faults: To be planted.
+        least: Share that must be noticed.
+        limit: Seconds for the tests of one fault; tests that take longer notice it.
+    """
     noticed, errors = 0, 0
     for number, fault in enumerate(faults, start=1):
         path = tree / fault.file
         text = path.read_text(encoding="utf-8")
         path.write_text(fault.planted(text), encoding="utf-8")
-        run = run_tests(tree, ["-x", *fault.tests], LIMIT) if fault.tests else UNTESTED
+        run = run_tests(tree, ["-x", *fault.tests], limit) if fault.tests else UNTESTED
         path.write_text(text, encoding="utf-8")
         noticed += run.noticed
         word = "noticed" if run.noticed else "UNNOTICED"
@@ -82,12 +92,9 @@ def try_all(tree: Path, faults: Sequence[Fault], least: float) -> bool:
 
 
 def make_map(tree: Path, files: Sequence[str]) -> int:
-    """Run test files one after the other and note what their tests call."""
-    names = files or sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("tests/**/test_*.py"))
-    for name in names:
-        place = PLACE / f"{name.removesuffix('.py').replace('/', '.')}.json"
-        run = run_tests(tree, [name], LIMIT * 4, [Recorder(tree, place)])
-        print(f"{run.seconds:6.1f} s  {name}  {run.log.strip().splitlines()[-1]}", flush=True)
+    """Run test files, all of them without any, and note what their tests come by."""
+    run = run_tests(tree, ["--durations=80", *files], 20 * LIMIT, [Recorder(tree, PLACE)])
+    print(run.log[-12000:])
     return 0
 
 

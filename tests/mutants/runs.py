@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ LARGE = (
     *("safetensors.torch", "huggingface_hub", "transformers", "diffusers", "accelerate"),
     *("diffusers.models.unets.unet_2d", "diffusers.schedulers.scheduling_ddim"),
 )
+MEMORY = 12 << 30  # bytes of address space: a fault may ask for any amount
 PASSED, FAILED, INTERRUPTED = 0, 1, 2  # pytest's
 
 
@@ -111,6 +113,7 @@ def _become_pytest(
     code = INTERRUPTED
     try:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         os.chdir(tree)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
