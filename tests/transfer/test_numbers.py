@@ -343,7 +343,7 @@ def test_what_a_sheet_shows_lies_in_its_box():
     line = wide.stroked(np.array([[5.0, 20], [35, 20]]), 3.0)  # 6 px
     assert line[:, 20].sum() == pytest.approx(7, abs=1)  # OpenCV softens its rim
     box = wide.filled(np.array([[10.0, 10], [30, 10], [30, 30], [10, 30]]))
-    assert box.sum() == pytest.approx(21 * 21, rel=0.03)
+    assert box.sum() == pytest.approx(21 * 21, rel=0.06)
 
 
 def test_soft_edges_in_numbers():
