@@ -31,10 +31,11 @@ def seconds_of(method: EditMethod, backbones: Backbones) -> float:
 
 def _calls(config: Any) -> float:
     """Return how many passes of the denoiser an edit by guided diffusion takes."""
-    inversion = config.steps * config.depth * (config.iterations + 1)
-    guided = config.steps * config.depth * 3 * (1 + config.repeat_stop * (config.repeats - 1))
-    draft = config.draft_steps * config.draft_depth * (config.iterations + 1)
-    return inversion + guided + draft * (1 + 3 * config.draft_iterations)
+    run, draft = config.steps * config.depth, config.draft_steps * config.draft_depth
+    guided = 3 * (1 + config.repeat_stop * (config.repeats - 1))
+    return run * (config.iterations + guided) + draft * (
+        config.iterations + 3 * config.draft_iterations
+    )
 
 
 @torch.no_grad()

@@ -56,6 +56,7 @@ class Trajectory:
     corrections: tuple[Tensor, ...] = ()
     # k tensors: what the DDIM step from images[i + 1] misses images[i] by. Adding them makes
     # unguided denoising exact, and a guided one keeps what the network cannot draw.
+    noises: tuple[Tensor, ...] = ()  # k tensors: the noise that the network sees in images[i + 1]
 
     @property
     def end(self) -> Tensor:
@@ -120,10 +121,15 @@ class Diffusion(nn.Module):
         alpha_bar = self.alpha_bar(time)
         signal, spread = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
         if self.prediction == "epsilon":
-            return Estimate(output, (image - spread * output) / signal)
+            return self.with_noise(image, output, time)
         if self.prediction == "v_prediction":
             return Estimate(signal * output + spread * image, signal * image - spread * output)
         return Estimate((image - signal * output) / spread, output)
+
+    def with_noise(self, image: Tensor, noise: Tensor, time: int) -> Estimate:
+        """Return the estimate of images at a timestep whose noise is known."""
+        alpha_bar = self.alpha_bar(time)
+        return Estimate(noise, (image - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5)
 
     # Steps ----------------------------------------------------------------------------------------
 
@@ -169,9 +175,7 @@ class Diffusion(nn.Module):
 
     def noisier(self, image: Tensor, noise: Tensor, earlier: int, time: int) -> Tensor:
         """Return the image at `time` from which `noise` leads to `image` at `earlier`."""
-        before = self.alpha_bar(earlier)
-        clean = (image - (1 - before) ** 0.5 * noise) / before**0.5
-        return self.noised(clean, noise, time)
+        return self.noised(self.with_noise(image, noise, earlier).clean, noise, time)
 
     def noisy_again(
         self, image: Tensor, earlier: int, time: int, generator: torch.Generator | None = None
@@ -293,33 +297,40 @@ def invert(
 ) -> Trajectory:
     """Make images noisy so that deterministic DDIM leads back to them.
 
-    Each step solves "the DDIM step from x lands on what we have" for x, by fixed-point iteration
-    from the usual inversion's guess; one iteration is the usual inversion.
+    Each step solves "the DDIM step from x lands on what we have" for x, by fixed-point iteration.
+    It begins with the noise that the steps before lead to expect, about which the network need not
+    be asked; the first step asks about the image itself, as the usual inversion does at every step.
 
     Args:
         diffusion: The network and its schedule.
         image: [n, 3, h, w] in [-1, 1].
         steps: Steps that the whole schedule would take.
         depth: Share of them to go, in (0, 1].
-        iterations: Network calls a step, at least 1; one more measures the correction.
+        iterations: Network calls per step, at least 1; the last also measures the correction. With
+            1 there is one call more in all, for the first step.
         after_step: Called with the number of each finished step; may raise to stop.
 
     Raises:
         RequestError: As `Diffusion.plan`.
     """
     times, gap = diffusion.plan(steps, depth), diffusion.count // steps
-    images, corrections = [image.float()], []
+    images, corrections, noises = [image.float()], [], []
     for index, time in enumerate(times):
-        here = images[-1]
-        guess = here
-        for _ in range(iterations):
-            guess = diffusion.noisier(here, diffusion.estimate(guess, time).noise, time - gap, time)
-        back = diffusion.cleaner(diffusion.estimate(guess, time), time - gap, time)
+        here, calls = images[-1], iterations
+        if noises:
+            noise = 2 * noises[-1] - noises[-2] if index > 1 else noises[-1]
+        else:
+            noise, calls = diffusion.estimate(here, time).noise, max(1, iterations - 1)
+        for _ in range(calls):
+            guess = diffusion.noisier(here, noise, time - gap, time)
+            estimate = diffusion.estimate(guess, time)
+            noise = estimate.noise
         images.append(guess)
-        corrections.append(here - back)
+        noises.append(noise)
+        corrections.append(here - diffusion.cleaner(estimate, time - gap, time))
         if after_step is not None:
             after_step(index)
-    return Trajectory(tuple(images), tuple(times), tuple(corrections))
+    return Trajectory(tuple(images), tuple(times), tuple(corrections), tuple(noises))
 
 
 @torch.no_grad()

@@ -140,15 +140,29 @@ def denoise(
                 if again:
                     image = diffusion.noisy_again(image, time - gap, time, generator)
                 image = image.detach().clone()
-                estimate = guided(diffusion, image, time, score, guidance, weight)
-                image = diffusion.cleaner(estimate, time - gap, time, eta, generator)
-                if path.corrections and eta == 0:
-                    image = image + path.corrections[place]
+                known = _known(diffusion, image, path, place)
+                estimate = guided(diffusion, image, time, score, guidance, weight, known)
+                if estimate is known and eta == 0:
+                    image = path.images[place]
+                else:
+                    image = diffusion.cleaner(estimate, time - gap, time, eta, generator)
+                    if path.corrections and eta == 0:
+                        image = image + path.corrections[place]
                 if mask is not None:
                     image = torch.lerp(path.images[place].to(image), image, mask)
             state = Progress(index, count, time, image, estimate.clean)
         yield state
         image = state.image
+
+
+def _known(diffusion: Diffusion, image: Tensor, path: Trajectory, place: int) -> Estimate | None:
+    """Return what the network said of these very images when the path was found, if it was asked.
+
+    A run that nothing pulls stays on the path, and so never asks the network again.
+    """
+    if not path.noises or not torch.equal(image, path.images[place + 1]):
+        return None
+    return diffusion.with_noise(image, path.noises[place], path.times[place])
 
 
 def guided(
@@ -158,6 +172,7 @@ def guided(
     score: Score,
     guidance: Guidance,
     weight: float,
+    known: Estimate | None = None,
 ) -> Estimate:
     """Return the network's estimate, pulled towards a lower score.
 
@@ -171,11 +186,12 @@ def guided(
         score: What to descend.
         guidance: How.
         weight: Factor of the scale; 0 asks the network only.
+        known: The network's estimate of `image`, if it was asked before.
     """
     scale = weight * guidance.scale
     if scale == 0 or guidance.mode != "full":
         with torch.no_grad():
-            estimate = diffusion.estimate(image, time)
+            estimate = known or diffusion.estimate(image, time)
         if scale == 0:
             return estimate
     alpha_bar = diffusion.alpha_bar(time)
@@ -196,7 +212,7 @@ def guided(
             gradient = torch.autograd.grad(score_of(clean).sum(), clean)[0] / alpha_bar**0.5
     gradient = gradient * (LARGEST_RMS / rms(gradient)).clamp(max=1.0)
     noise = estimate.noise.detach() + NOISE_RATE * scale * (1 - alpha_bar) ** 0.5 * gradient
-    return _with_noise(diffusion, image.detach(), noise, time)
+    return diffusion.with_noise(image.detach(), noise, time)
 
 
 def _descended(
@@ -217,11 +233,6 @@ def _descended(
         clean = clean - X0_RATE * scale / inner_steps * gradient / rms(gradient)
     alpha_bar = diffusion.alpha_bar(time)
     return Estimate((image - alpha_bar**0.5 * clean) / (1 - alpha_bar) ** 0.5, clean)
-
-
-def _with_noise(diffusion: Diffusion, image: Tensor, noise: Tensor, time: int) -> Estimate:
-    alpha_bar = diffusion.alpha_bar(time)
-    return Estimate(noise, (image - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5)
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:

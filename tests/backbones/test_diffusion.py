@@ -8,6 +8,7 @@ import torch
 from faceedit.backbones.diffusion import Diffusion, Estimate, exact, invert, reconstruct, resize
 from faceedit.convert.diffusion import convert_unet, save_denoiser, unet_config
 from faceedit.errors import RequestError
+from faceedit.optimization.guidance import Guidance, denoise
 from tests.golden import official
 
 # google/ddpm-celebahq-256, config.json, as published
@@ -123,6 +124,32 @@ def test_corrections_bring_the_images_back_exactly(gaussian):
         image = gaussian.cleaner(gaussian.estimate(image, time), time - 50, time)
         image = image + path.corrections[place]
     assert torch.allclose(image, path.images[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [5, 10])
+def test_inverting_and_sampling_unpulled_ask_the_network_no_more_than_a_plain_loop(gaussian, steps):
+    image = torch.randn(2, 3, 8, 8)
+    path = invert(gaussian, image, steps, 1.0)
+    *_, last = denoise(gaussian, path.end, path, steps, None, Guidance(scale=0.0))
+    assert torch.equal(last.image, image)
+    assert gaussian.unet.calls <= 2 * steps  # one call a step there, and one a step back
+
+
+@pytest.mark.parametrize("mode", ["x0", "full", "jacobian_free"])
+def test_a_pulled_run_asks_the_network_once_more_per_step_at_most(gaussian, mode):
+    path = invert(gaussian, torch.randn(2, 3, 8, 8), 10, 1.0)
+    score = lambda image: image.square().mean((1, 2, 3))  # noqa: E731
+    *_, last = denoise(gaussian, path.end, path, 10, score, Guidance(mode=mode))
+    assert (score(last.image) < score(path.images[0])).all()
+    assert gaussian.unet.calls <= 3 * 10
+
+
+def test_what_inversion_knows_is_what_the_network_says(gaussian):
+    path = invert(gaussian, torch.randn(2, 3, 8, 8), 10, 0.5)
+    for place, time in enumerate(path.times):
+        said = gaussian.estimate(path.images[place + 1], time)
+        known = gaussian.with_noise(path.images[place + 1], path.noises[place], time)
+        assert torch.equal(said.noise, known.noise) and torch.equal(said.clean, known.clean)
 
 
 def test_inversions_are_remembered_by_content(gaussian):
