@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from faceedit.absence import edit_where_shown, not_gone, shown
+from faceedit.absence import edit_where_shown, is_unchanged, not_gone, shown
 from faceedit.backbones.attributes import AttributeHead
 from faceedit.types import Face, Latent, Space
 from faceedit.words.frames import HOUSE
@@ -119,3 +119,103 @@ def test_what_an_edit_could_not_take_away_is_said(backbones):
     assert not_gone(faces(0.4), sentence, Red()) is None
     assert not_gone(faces(0.9), read("a hat", "a face", backbones.clip), Red()) is None
     assert not_gone(faces(0.9), sentence, None) is None
+
+
+@pytest.mark.parametrize(("red", "edited"), [(0.14, False), (0.16, True)])
+def test_a_face_that_shows_fifteen_hundredths_of_a_thing_is_edited(seeing, red, edited):
+    found, _ = edit(faces(red), "no hat", seeing)
+    assert bool(found.latent.code[0, 0, 0]) == edited
+
+
+@pytest.mark.parametrize(("red", "steps"), [(0.88, 1), (0.92, 2)])
+def test_an_edit_is_repeated_where_three_tenths_of_a_thing_are_left(seeing, red, steps):
+    found, _ = edit(faces(red), "no hat", seeing)  # 0.6 less: 0.28, and 0.32
+    assert found.latent.code[0, 0, 0] == steps
+
+
+@pytest.mark.parametrize(
+    ("less", "length", "taken"),
+    [(0.09, 1.0, False), (0.11, 1.0, True), (0.3, 1.2, True), (0.3, 1.3, False)],
+)
+def test_a_repeated_edit_is_taken_if_it_shows_a_tenth_less_and_goes_hardly_farther(
+    seeing, less, length, taken
+):
+    steps = []
+
+    def forward(face, words):
+        steps.append(length if steps else 1.0)
+        image = face.image - torch.tensor([less, 0, 0])[:, None, None]
+        return Face(image, Latent(face.latent.code + steps[-1], Space.W_PLUS))
+
+    sentence = read("no hat", "a face", seeing.clip)
+    edited = edit_where_shown(faces(0.95), sentence, seeing, forward, HOUSE, until_gone=True)
+    assert (float(edited.latent.code[0, 0, 0]) > 1) == taken
+
+
+def test_what_is_left_of_a_thing_is_said_where_it_is_more_than_half_and_the_edit_was_whole(
+    backbones,
+):
+    sentence = read("no hat", "a face", backbones.clip)
+    assert not_gone(faces(0.51), sentence, Red()) is not None
+    assert not_gone(faces(0.49), sentence, Red()) is None
+    assert not_gone(faces(0.9), sentence, Red(), strength=0.99) is None
+    both = read("no hat and no lipstick", "a face", backbones.clip)
+    said = not_gone(faces(0.9, green=0.8), both, Red())
+    assert said == "this method did not take away a hat and lipstick; try another one"
+
+
+class Chances:
+    """Sees in every picture the same chances of a beard's kinds, and the same moustache."""
+
+    config = SimpleNamespace(
+        heads=(
+            AttributeHead("beard", 0, 3, ("none", "stubble", "goatee", "full")),
+            AttributeHead("moustache", 0.0, 1.0),
+        )
+    )
+
+    def __init__(self, beard: tuple[float, ...], moustache: float):
+        self.beard, self.moustache = beard, moustache
+
+    def __call__(self, images):
+        n = len(images)
+        return {"beard": torch.tensor(self.beard).log().expand(n, -1),
+                "moustache": torch.full((n,), self.moustache)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("thing", "beard", "moustache", "degree"),
+    [
+        ("a beard", (0.4, 0.1, 0.2, 0.3), 0.1, 0.6),  # its kinds together
+        ("a beard", (0.4, 0.1, 0.2, 0.3), 0.9, 0.9),  # or what shows most
+        ("a moustache", (0.1, 0.1, 0.2, 0.6), 0.25, 0.25),
+        ("a moustache", (0.1, 0.1, 0.2, 0.6), 1.7, 1.0),
+        ("a moustache", (0.1, 0.1, 0.2, 0.6), -0.5, 0.0),
+    ],
+)
+def test_how_much_of_a_thing_is_shown(thing, beard, moustache, degree):
+    seen = shown(thing, torch.zeros(2, 3, 4, 4), Chances(beard, moustache))
+    assert seen.tolist() == pytest.approx([degree] * 2)
+
+
+def test_an_edit_that_changes_neither_code_nor_picture_changed_nothing():
+    source = faces(0.5)
+    same = Face(source.image.clone(), Latent(source.latent.code.clone(), Space.W_PLUS))
+    assert is_unchanged(source, same)
+    assert not is_unchanged(source, source)  # nothing was asked for
+    code = Face(source.image.clone(), Latent(source.latent.code + 1, Space.W_PLUS))
+    assert not is_unchanged(source, code)
+    assert not is_unchanged(source, Face(source.image + 1, same.latent))
+
+
+def test_masks_of_faces_that_are_edited_apart_are_put_together(seeing):
+    def forward(face, words):
+        mask = torch.full((len(face.image), 1, 4, 4), 0.25 if "red" in words.prompt[0] else 0.75)
+        return Face(face.image - 0.6, Latent(face.latent.code + 1, Space.W_PLUS), mask)
+
+    sentence = read("no hat and red hair", "a face", seeing.clip)
+    edited = edit_where_shown(faces(0.5, 0.1), sentence, seeing, forward, HOUSE, until_gone=False)
+    assert edited.mask[:, 0, 0, 0].tolist() == [0.25, 0.25]
+    sentence = read("no hat", "a face", seeing.clip)
+    edited = edit_where_shown(faces(0.5, 0.1), sentence, seeing, forward, HOUSE, until_gone=False)
+    assert edited.mask[:, 0, 0, 0].tolist() == [0.75, 0.0]
