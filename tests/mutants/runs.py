@@ -29,7 +29,8 @@ LARGE = (
     *("diffusers.models.unets.unet_2d", "diffusers.schedulers.scheduling_ddim"),
 )
 MEMORY = 12 << 30  # bytes of address space: a fault may ask for any amount
-PASSED, FAILED, INTERRUPTED = 0, 1, 2  # pytest's
+PASSED, FAILED, INTERRUPTED, MISUSED = 0, 1, 2, 4  # pytest's
+NOT_LOADED = "found no collectors"  # it says of tests whose file cannot be loaded
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Run:
     @property
     def noticed(self) -> bool:
         """Whether something was wrong: a test failed, could not be loaded, or did not end."""
+        if self.code == MISUSED:
+            return NOT_LOADED in self.log
         return self.code in (FAILED, INTERRUPTED, None) or (self.code or 0) < 0
 
     @property

@@ -248,6 +248,8 @@ class Tests:
     def of(self, place: Place) -> tuple[str, ...]:
         """Return the most special tests that come by a place, as many as are quick together.
 
+        Those in the folder that answers to the place's come first.
+
         A value that is given outside of functions is read elsewhere: tests count that come by its
         readers in the same file, and before them those of files that name it.
         """
@@ -265,8 +267,13 @@ class Tests:
             module = re.escape(place.file.removesuffix(".py").replace("/", "."))
             files = self._naming(re.compile(rf"\b{module}\b"))
             near = {test for test in self.calls if test.split("::")[0] in files}
+        room = "/".join(["tests", *place.file.split("/")[1:-1]]) + "/"
+
+        def order(test: str) -> tuple[bool, bool, int, str]:
+            return test not in naming, not test.startswith(room), self.width[test], test
+
         chosen, total = [], 0.0
-        for test in sorted(near, key=lambda test: (test not in naming, self.width[test], test)):
+        for test in sorted(near, key=order):
             total += self.calls[test]["seconds"]
             if total > self.quick and chosen:
                 break
