@@ -1,10 +1,12 @@
 """Captions say only what is true and in view, in many ways; held-out wordings stay apart."""
 
 import random
+import re
 
 import pytest
 import torch
 
+from faceedit.world import REGIONS
 from faceedit.world.attributes import SPECS, FaceAttributes
 from faceedit.world.captions import (
     FALSE,
@@ -26,6 +28,7 @@ from faceedit.world.captions import (
 )
 from faceedit.world.population import sample_attributes
 from faceedit.world.statements import NEUTRAL, VIEWS
+from tests.golden import world as golden
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +158,44 @@ def test_absence_is_said_and_denied() -> None:
 def test_nothing_known_gives_a_neutral_sentence() -> None:
     assert compose([], random.Random(0)).text in NEUTRAL
     assert "a face" in NEUTRAL and "a person" in NEUTRAL
+
+
+def test_what_is_said_of_people_is_what_was_recorded() -> None:
+    now, before = golden.words(), golden.recorded_numbers("truth", "said")
+    anew = "python -m tests.golden.world records what is said from now on"
+    changed = (now["truth"] != before["truth"]).any(axis=0)
+    assert [s.key for s, other in zip(STATEMENTS, changed, strict=True) if other] == [], anew
+    assert str(now["said"]) == str(before["said"]), anew
+
+
+def test_verbs_agree_with_who_it_is(people: FaceAttributes) -> None:
+    one = re.compile(r"\b(?:she|he|(?:this|the) (?:person|face|man|woman))( \w+)")
+    many = re.compile(r"\bthey( \w+)")
+    texts = [_build([*more, "has red hair"], "sentence", random.Random(seed))
+             for seed in range(60) for more in ([], ["a woman"])]  # fmt: skip
+    told = {match for text in texts for match in one.findall(text)}
+    assert told == {" has"}
+    assert {match for text in texts for match in many.findall(text)} == {" have"}
+
+
+@pytest.mark.parametrize(
+    ("view", "region", "least"),  # pixels of ten thousand
+    [
+        ("skin", "skin", 200), ("hair", "hair", 120), ("long hair", "hair", 300),
+        ("hat", "hat", 120), ("lips", "mouth", 20), ("upper lip", "lips", 20),
+        ("ears", "earring", 40), ("earrings", "earring", 5), ("clothes", "cloth", 200),
+        ("background", "background", 800),
+    ],
+)  # fmt: skip
+def test_a_thing_is_told_from_so_many_pixels_on(view: str, region: str, least: int) -> None:
+    statement = next(s for s in STATEMENTS if s.view == view)
+    face = FaceAttributes.default().replace(
+        hair_style="short", hat="none", glasses="none", moustache=0.0
+    )
+    for pixels, told in ((least - 1, False), (least, True)):
+        labels = torch.full((1, 100, 100), REGIONS.index("eyes"), dtype=torch.uint8)
+        labels.view(-1)[:pixels] = REGIONS.index(region)
+        assert visible(statement, face, labels).tolist() == [told]
 
 
 def test_bad_arguments_are_refused_with_the_choices(people: FaceAttributes) -> None:

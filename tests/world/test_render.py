@@ -31,14 +31,22 @@ def test_renders_are_those_that_the_worlds_version_stands_for():
     assert golden.version() == WORLD_VERSION, "python -m tests.golden.world records the new look"
     for now, before in zip(golden.pictures(), golden.recorded(), strict=True):
         apart = np.abs(now.astype(int) - before.astype(int))
-        assert (apart <= 3).mean() > 0.995 and apart.mean() < 0.1
+        assert (apart <= 1).mean() > 0.998 and apart.mean() < 0.01
 
 
 def test_seeds_draw_the_people_that_the_worlds_version_stands_for_with_their_landmarks():
-    now, before = golden.numbers(), golden.recorded_numbers()
+    now, before = golden.numbers(), golden.recorded_numbers("people", "points", "visible")
     np.testing.assert_allclose(now["people"], before["people"], atol=1e-4)
-    np.testing.assert_allclose(now["points"], before["points"], atol=2e-3)
-    assert (now["visible"] == before["visible"]).mean() > 0.99
+    np.testing.assert_allclose(now["points"], before["points"], atol=4e-4)
+    assert (now["visible"] == before["visible"]).mean() > 0.998
+
+
+def test_formulas_of_heads_say_what_the_worlds_version_stands_for():
+    now, before = golden.formulas(), golden.recorded_formulas()
+    assert now.keys() == before.keys()
+    for name, values in before.items():
+        size = values[-1]
+        assert np.abs(now[name] - values).max() <= 1e-4 * size + 1e-9, name
 
 
 def test_render_shapes_and_ranges():
@@ -60,9 +68,9 @@ def test_size_that_cannot_be_rendered_is_refused():
 
 def test_mirrored_attributes_give_the_mirrored_picture_but_for_strands():
     people = sample_attributes(1, seed=4).replace(hair_style="buzz cut", hat="none")
-    there = render(people, 64, supersampling=1).image
-    back = render(people.mirror(), 64, supersampling=1).image.flip(-1)
-    other = render(sample_attributes(1, seed=5), 64, supersampling=1).image
+    there = render(people, 32, supersampling=1).image
+    back = render(people.mirror(), 32, supersampling=1).image.flip(-1)
+    other = render(sample_attributes(1, seed=5), 32, supersampling=1).image
     assert (there - back).abs().mean() < 0.25 * (there - other).abs().mean()
     assert torch.equal(people.mirror().mirror().values, people.values)
 
