@@ -1,9 +1,11 @@
+import argparse
 import inspect
 
 import pytest
 from PIL import Image
 
 from faceedit.__main__ import main
+from faceedit.errors import PhotoError
 from tests.test_editor import save_methods
 
 
@@ -190,3 +192,27 @@ def test_messages_name_flags_and_not_arguments(capsys):
     assert (
         said == "faceedit: say which with --face-index, or set --strength; --refine-steps is -1\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "said"),
+    [
+        (None, 0, ""),
+        (PhotoError("no face"), 2, "faceedit: no face"),
+        (PermissionError(13, "Permission denied", "a.png"), 2, "faceedit: a.png"),
+        (KeyboardInterrupt(), 130, "stopped"),  # as shells know a process that was interrupted
+    ],
+)
+def test_a_command_ends_with_the_code_that_scripts_expect(monkeypatch, capsys, trouble, code, said):
+    def run(arguments):
+        if trouble is not None:
+            raise trouble
+        return 0
+
+    class Parser:
+        def parse_args(self, argv):
+            return argparse.Namespace(run=run)
+
+    monkeypatch.setattr("faceedit.__main__.build_parser", Parser)
+    assert main([]) == code
+    assert said in capsys.readouterr().err

@@ -17,6 +17,26 @@ from faceedit.method_repo import load_method, save_method
 from faceedit.methods.ffclip import FfClip
 
 
+@pytest.mark.parametrize(("depth", "read"), [(12, True), (13, False)])
+def test_a_config_may_hold_objects_within_objects_twelve_deep(tmp_path, depth, read):
+    (tmp_path / "config.json").write_text('{"a":' * depth + "1" + "}" * depth)
+    if read:
+        assert hub.read_json(tmp_path / "config.json")["a"]
+    else:
+        with pytest.raises(RepoError, match=r"nested too deeply at a\.a"):
+            hub.read_json(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(("number", "read"), [(7, True), (-7, True), (8, False), (-8, False)])
+def test_a_number_of_a_config_may_be_as_large_as_is_said(tmp_path, number, read):
+    (tmp_path / "config.json").write_text(f'{{"a": {{"b": [1, {number}]}}}}')
+    if read:
+        assert hub.read_json(tmp_path / "config.json", 7)["a"]["b"][1] == number
+    else:
+        with pytest.raises(RepoError, match=r"a\.b\.1 is -?8; numbers go up to 7"):
+            hub.read_json(tmp_path / "config.json", 7)
+
+
 @pytest.fixture
 def base(base_folder, tmp_path):
     shutil.copytree(base_folder, tmp_path / "base")

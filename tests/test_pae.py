@@ -139,6 +139,16 @@ def test_basis_is_orthonormal(projection, corpus):
     assert torch.allclose(basis @ basis.T, torch.eye(len(basis)), atol=1e-5)
 
 
+def test_a_span_has_as_many_axes_as_directions_that_matter():
+    """A row that nearly is the sum of others adds no axis, one that is small but its own does."""
+    rows = torch.eye(4)[:3].clone()
+    rows[2] = rows[0] + 1e-5 * rows[2]
+    assert len(span(rows)) == 2
+    rows[2] = torch.tensor([1.0, 0, 0.05, 0])
+    assert len(span(rows)) == 3
+    assert torch.allclose(span(2 * torch.eye(4)[:2]).abs().sum(0), torch.tensor([1.0, 1, 0, 0]))
+
+
 @pytest.mark.parametrize("projection", BASES)
 def test_projection_removes_what_is_outside_the_subspace(projection, corpus):
     basis = make_basis([corpus], projection, 3)

@@ -187,6 +187,9 @@ def test_what_is_said_of_a_part_is_put_as_captions_put_it(prompt, said, knows):
         # words that may be meant as they stand
         ("shirt", None), ("bread", None), ("crown", None), ("hate", None),
         ("qwerty", None), ("chain", None),
+        # of several forms of a word the nearest in length, of those the shortest
+        ("mustach", "mustache"), ("moustche", "moustache"), ("lipstik", "lipstick"),
+        ("beanei", "beanie"), ("curlly", "curly"), ("hta", "hat"), ("hatt", None), ("bren", None),
     ],
 )  # fmt: skip
 def test_only_what_is_plainly_a_slip_is_mended(word, meant):

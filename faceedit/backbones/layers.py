@@ -70,11 +70,6 @@ def upsample(x: Tensor, kernel: Tensor) -> Tensor:
         return F.conv_transpose2d(x, weight, stride=2, padding=1, groups=x.shape[1])
 
 
-def downsample(x: Tensor, kernel: Tensor) -> Tensor:
-    """Halve the size: the FIR filter (its entries sum to 1), then every second pixel."""
-    return F.conv2d(x, _depthwise(kernel, x), stride=2, padding=1, groups=x.shape[1])
-
-
 def _planes(x: Tensor) -> Tensor:
     """Return one picture's features [1, c, h, w] with each channel in one piece of memory.
 

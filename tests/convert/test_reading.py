@@ -203,6 +203,35 @@ def test_gadgets_inside_the_bytes_of_a_storage_are_refused(tmp_path, nested):
     assert not (tmp_path / MARK).exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "value"), [(0, 1), (0, "module"), (2, 1.5), (4, "many"), (1, "text")]
+)
+def test_what_points_to_data_by_something_else_is_refused(tmp_path, place, value):
+    """PyTorch's storages are ("storage", kind, key, device, numel); nothing else is one."""
+
+    class Pickler(pickle._Pickler):
+        def persistent_id(self, found):
+            if not isinstance(found, torch.UntypedStorage):
+                return None
+            pid = ["storage", torch.FloatStorage, "0", "cpu", 4]
+            pid[place] = value
+            return tuple(pid)
+
+    class Tensor4:
+        def __reduce__(self):
+            storage = torch.ones(4).untyped_storage()
+            return torch._utils._rebuild_tensor_v2, (storage, 0, (4,), (1,), False, OrderedDict())
+
+    content = io.BytesIO()
+    Pickler(content, protocol=2).dump({"w": Tensor4()})
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("a/data.pkl", content.getvalue())
+        archive.writestr("a/data/0", torch.ones(4).numpy().tobytes())
+        archive.writestr("a/version", b"3\n")
+    with pytest.raises(FileError, match=r"a\.pt"):
+        read_source(tmp_path / "a.pt")
+
+
 def test_known_names_reach_no_further(tmp_path):
     for text in (b"torch.nn.modules\nos.system", b"numpy\ndtype.mro", b"torch\nload"):
         raw = b"\x80\x02c" + text + b"\n(U\x02idtR."

@@ -162,6 +162,10 @@ def cases() -> dict[str, tuple[View, View, View]]:
     found["glasses off"] = glasses, changes["round glasses"], plain
     found["earrings off"] = painted(photo, "earring", "hoops", gold), changes["hoops"], plain
     found["beanie over long hair"] = falling, plain, changes["beanie"]
+    for name in ("beanie", "cap", "sun hat", "headband", "round glasses", "sunglasses", "hoops",
+                 "full beard", "goatee", "shut eyes", "smile"):  # fmt: skip
+        blind = replace(changes[name], traits={})  # told by its outline and its points alone
+        found[f"{name} by what is seen"] = photo, replace(plain, traits={}), blind
     return {
         name: (seen, _native(before), _native(after))
         for name, (seen, before, after) in found.items()

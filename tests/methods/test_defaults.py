@@ -56,6 +56,65 @@ PAPERS = {
     "stylespace": {"rank": 0, "keep": 8, "step": 1.0},
 }  # fmt: skip
 
+# Sizes that fit the official networks, and what we added. A config.json leaves defaults out, so
+# that another one would change what is published.
+OURS = {
+    "clip_pae": {
+        "w_dim": 512, "embed_dim": 512, "characteristics": None, "normalize_text_direction": False,
+        "steps": 60, "learning_rate": 0.05, "patience": 15, "layers": None, "init": "source",
+        "step_sizes": (0.0, 0.2, 0.4, 0.55, 0.75, 1.1), "step_penalty": 0.026, "ridge": 0.3,
+    },
+    "clip_pae_diffusion": {
+        "resolution": None, "target": "pae", "projection": "contrast", "alpha": 4.0,
+        "components": 10, "characteristics": None, "added_text": "projected",
+        "start_noise": "ddim", "steps": 25, "depth": 0.6, "iterations": 2, "eta": 0.0,
+        "mode": "full", "scale": 4.0, "inner_steps": 2, "repeats": 2, "repeat_stop": 0.4,
+        "blur": 0.01, "cutouts": 4, "draft_iterations": 20, "draft_steps": 10, "draft_depth": 0.8,
+        "draft_rate": 0.2, "unchanged": 0.08, "changed": 0.2, "weight_clip": 2.0,
+        "weight_identity": 0.15, "weight_pixels": 0.4, "weight_range": 0.05, "weight_smooth": 0.3,
+    },
+    "clip_regression": {
+        "num_channels": 9088, "embed_dim": 512, "scale": 0.13, "keep": 600, "ridge": 0.3,
+        "step_sizes": (0.4, 0.6, 0.8, 1.0, 1.2, 1.5, 1.9), "step_penalty": 0.02,
+    },
+    "counterfactual": {
+        "w_dim": 256, "embed_dim": 128, "width": 320, "blocks": 3, "traits": 128,
+        "learned_overdrive": False, "weight_code": 1.0, "weight_image": 1.0,
+        "weight_outside": 3.0, "weight_unseen": 0.03, "weight_disturbed": 0.012,
+        "weight_clip": 1.0, "weight_latent_l2": 0.008,
+    },
+    "feat": {
+        "num_ws": 18, "w_dim": 512, "feature_channels": (), "text_dim": 0, "text_norm": 10.0,
+        "mapper_width": 0, "blend_skip": False, "blend_downstream": False, "blend_image": False,
+    },
+    "ffclip": {"num_ws": 18, "w_dim": 512, "text_dim": 512, "layer_codes": False},
+    "ganspace": {
+        "w_dim": 512, "embed_dim": 512, "num_components": 48, "amplitude": 2.0, "limit": 6.0,
+        "faces": 8, "population": 800,
+    },
+    "interfacegan": {"w_dim": 512, "embed_dim": 512, "regularization": 0.1},
+    "maniclip": {"w_dim": 512, "embed_dim": 512, "initial_scale": 1.0},
+    "styleclip_global": {"num_channels": 9088, "embed_dim": 512, "keep": 40},
+    "styleclip_mapper": {
+        "w_dim": 512, "style_dims": (), "sentence": "", "norm_axis": "entries", "width": 0,
+    },
+    "styleclip_optimization": {"steps": 80, "learning_rate": 0.05, "layers": None},
+    "stylespace": {
+        "num_channels": 9088, "embed_dim": 512, "regions": ("background", "skin", "hair"),
+        "gradient_faces": 16, "amplitude": 5.0, "limit": 15.0, "faces": 6, "population": 1500,
+    },
+    "tedigan": {"steps": 60, "learning_rate": 0.05, "layers": None},
+}  # fmt: skip
+ELSEWHERE = {"strength_scale", "additions", "wordings"}  # the test below, and tests of words
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_default_is_known(name):
+    config = METHODS[name].config_class()
+    known = {**PAPERS.get(name, {}), **OURS[name]}
+    assert {f.name for f in dataclasses.fields(config)} - ELSEWHERE == set(known)
+    assert {key: getattr(config, key) for key in OURS[name]} == OURS[name]
+
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_defaults_are_those_of_the_paper(name):

@@ -89,6 +89,16 @@ def test_wishes_can_be_fulfilled_one_after_the_other(face, backbones):
     assert not torch.allclose(trained.latent.code, edited.latent.code, atol=1e-4)
 
 
+def test_tied_layers_move_by_the_mean_of_what_each_would(face, sentence, backbones):
+    method = FfClip.build(backbones).eval()
+    with torch.no_grad():
+        own = method.modulate(face.latent.code, sentence)[0] / method.unit
+        tied = method.modulate(face.latent.code, sentence, tied=True)[0] / method.unit
+    gates = method._gates().reshape(-1)
+    assert torch.equal(gates, torch.ones_like(gates))
+    torch.testing.assert_close(tied, own.mean(dim=1, keepdim=True).expand_as(tied))
+
+
 def test_reaction_says_how_much_each_layer_takes_part(face, sentence, backbones):
     method = FfClip.build(backbones).eval()
     reaction = method.reaction(face, sentence)

@@ -18,9 +18,9 @@ from tests.mutants.faults import Fault, read_faults
 from tests.mutants.runs import PASSED, Run, copied_tree, prepare, run_tests
 from tests.mutants.sample import draw
 
-LIMIT = 600.0  # seconds for the tests of one fault
-SAMPLE_LIMIT = 180.0  # seconds for the tests of a random fault, on a busy machine, too
-QUICK = 40.0  # seconds of tests that a random fault is shown at most, by their times in the map
+LIMIT = 600.0  # seconds of a processor for the tests of one fault
+SAMPLE_LIMIT = 90.0  # the same of a random fault
+QUICK = 30.0  # seconds of tests that a random fault is shown at most, by their times in the map
 UNTESTED = Run(PASSED, 0.0, "")  # no test comes by
 
 

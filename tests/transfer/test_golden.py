@@ -6,8 +6,8 @@ import pytest
 from tests.golden import transfer as golden
 
 # Of the layers' own units (px, factor, levels of 255, shares): below it nothing is seen.
-FLOORS = {"move": 2e-3, "gain": 3e-4, "shift": 0.03, "cover": 0.05, "alpha": 5e-4, "grain": 5e-4}
-SHARE = 0.01  # of a field's root mean square
+FLOORS = {"move": 2e-3, "gain": 3e-4, "shift": 0.02, "cover": 0.02, "alpha": 5e-4, "grain": 5e-4}
+SHARE = 0.003  # of a field's root mean square
 
 BEFORE = golden.recorded()
 NAMES = sorted({name.split("/")[0] for name in BEFORE})

@@ -15,6 +15,7 @@ from faceedit.transfer.head import Head, rotation
 from faceedit.transfer.layers import sample
 from faceedit.transfer.light import Light, display, linear
 from faceedit.transfer.points import dense, polygon, seen_of, similarity, upright
+from faceedit.transfer.recolour import _step
 from faceedit.transfer.spline import Grid, kernel, solve_plates
 
 
@@ -344,6 +345,10 @@ def test_what_a_sheet_shows_lies_in_its_box():
     assert line[:, 20].sum() == pytest.approx(7, abs=1)  # OpenCV softens its rim
     box = wide.filled(np.array([[10.0, 10], [30, 10], [30, 30], [10, 30]]))
     assert box.sum() == pytest.approx(21 * 21, rel=0.06)
+
+
+def test_a_movement_of_colours_counts_by_degrees():
+    assert [_step(value, 4.0, 8.0) for value in (3, 4, 5, 6, 9)] == [0, 0, 0.15625, 0.5, 1]
 
 
 def test_soft_edges_in_numbers():
