@@ -9,7 +9,6 @@ from faceedit.words.sentence import read
 from training.benchmark.judges import Judges
 from training.benchmark.words import denials
 from training.config import ROOT
-from training.measures.networks import Setting
 
 BASE = ROOT / "hub_cards/portraits-128"
 
@@ -21,7 +20,7 @@ def editor() -> FaceEditor:
 
 @pytest.fixture(scope="module")
 def judges() -> Judges:
-    return Judges.load(Setting(ROOT / "no-renders", BASE, ROOT / "hub_cards/judges"))
+    return Judges.load(ROOT / "hub_cards/judges", scaled=False)
 
 
 @pytest.fixture(scope="module")

@@ -29,15 +29,16 @@ from training.benchmark import calibrate, summary, tables
 from training.benchmark.baselines import NoEdit, Oracle, RandomDirection
 from training.benchmark.contestants import MethodRow, method_rows
 from training.benchmark.faces import GRID_ITEMS, RenderSet, choose, grid_items, set_digest
-from training.benchmark.judges import Judges, Scale, collateral, masked_psnr, success
+from training.benchmark.fit_scale import fit_scale
+from training.benchmark.judges import Judges, collateral, masked_psnr, success
 from training.benchmark.measuring import Measurer
 from training.benchmark.plan import Plan
 from training.benchmark.prompts import GRID, PROMPTS, fits
 from training.benchmark.records import Records
 from training.benchmark.run import Benchmark
-from training.config import ROOT
+from training.benchmark.scale import SCALE, Scale
+from training.config import ROOT, ConfigError
 from training.fingerprint import code_files
-from training.measures.networks import Setting
 from training.tasks import task_names
 from training.tasks.attributes import HEADS
 
@@ -46,8 +47,8 @@ PUBLISHED = ROOT / "hub_cards" / "benchmark" / "results.json"
 
 
 @pytest.fixture(scope="module")
-def cards(tmp_path_factory) -> Path:
-    """A tiny base with its own reader, two tiny judges, and two methods."""
+def cards(tmp_path_factory, world) -> Path:
+    """A tiny base with its own reader, two tiny judges with a scale, and two methods."""
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("cards")
     base = folder / "portraits-tiny"
@@ -60,6 +61,8 @@ def cards(tmp_path_factory) -> Path:
     hub.save_base(base, {name: name for name in (*parts, "clip")}, resolution=32)
     save_network(make_judge(), folder / "judges" / "attributes", half=False)
     save_network(make_recognizer(), folder / "judges" / "identity", half=False)
+    judges = Judges.load(folder / "judges", scaled=False)
+    fit_scale(judges, world / "heldout", 24).save(folder / "judges" / "attributes", 24)
     backbones = FaceEditor.from_pretrained(base).backbones
     fitted = METHODS["styleclip_global"].build(backbones)
     fitted.directions.normal_()
@@ -85,14 +88,13 @@ def cache(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def plan(cards, world, cache, tmp_path) -> Plan:
+def plan(cards, cache, tmp_path) -> Plan:
     return Plan(
         methods="styleclip_global,styleclip_optimization",
         count=2,
         slow_count=1,
         costs=False,
         cpu=True,
-        data=world,
         base=cards / "portraits-tiny",
         judges=cards / "judges",
         cache=cache,
@@ -106,13 +108,14 @@ def plan(cards, world, cache, tmp_path) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def judged(cards, world, cache):
+def judged(cards, cache):
     """Editor, judges and cases of the set, on tiny networks."""
     editor = FaceEditor.from_pretrained(cards / "portraits-tiny")
-    setting = Setting(world, cards / "portraits-tiny", cards / "judges")
     faces = RenderSet(editor, 2, cache, supersampling=1)
     faces.prepare()
-    return Measurer(editor, Judges.load(setting)), [faces.case(item) for item in faces.items]
+    return Measurer(editor, Judges.load(cards / "judges")), [
+        faces.case(item) for item in faces.items
+    ]
 
 
 # The set ------------------------------------------------------------------------------------------
@@ -221,6 +224,28 @@ def test_scale_puts_readings_in_the_place_of_the_truth():
     assert torch.allclose(mapped.column("smile"), true.column("smile"), atol=0.02)
     order = mapped.column("age").argsort()
     assert torch.equal(read.column("age")[order], read.column("age").sort().values)
+
+
+def test_judges_measure_with_the_scale_that_ships_with_them_or_not_at_all(cards, tmp_path):
+    judges = tmp_path / "judges"
+    shutil.copytree(cards / "judges", judges)
+    people = FaceAttributes(sample_attributes(50, 4).values)
+    before, after = (Judges.load(place).scale for place in (cards / "judges", judges))
+    assert torch.equal(before.apply(people).values, after.apply(people).values)
+    config = (judges / "attributes" / "config.json").read_text()
+    save_network(make_judge(), judges / "attributes", half=False)  # other weights
+    assert (judges / "attributes" / "config.json").read_text() == config
+    with pytest.raises(ConfigError, match="is of other weights"):
+        Judges.load(judges)
+    (judges / "attributes" / SCALE).unlink()
+    with pytest.raises(ConfigError, match="has no scale"):
+        Judges.load(judges)
+
+
+def test_scale_is_not_found_on_fewer_renders_than_it_says(cards, world):
+    judges = Judges.load(cards / "judges", scaled=False)
+    with pytest.raises(ConfigError, match="has 24 renders and 25 are needed"):
+        fit_scale(judges, world / "heldout", 25)
 
 
 def test_same_picture_has_no_collateral_and_success_reads_all_statements(judged):
@@ -399,7 +424,7 @@ def test_run_writes_tables_and_goes_on_where_it_was(plan, monkeypatch):
 
 @pytest.mark.slow
 def test_two_processes_share_the_edits(plan, tmp_path):
-    flags = {"data_dir": plan.data, "base": plan.base, "judges": plan.judges, "work": plan.work}
+    flags = {"base": plan.base, "judges": plan.judges, "work": plan.work}
     flags |= {"cache": tmp_path / "pictures", "results_dir": plan.out, "page": plan.page}
     flags |= {"plots": plan.plots, "methods": "styleclip_global", "count": 2}
     words = [part for name, value in flags.items() for part in (f"--{name}", str(value))]

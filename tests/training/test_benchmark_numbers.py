@@ -15,7 +15,6 @@ from faceedit.world import SPECS, FaceAttributes
 from training.benchmark import calibrate, summary
 from training.benchmark.judges import (
     Look,
-    Scale,
     changed_region,
     collateral,
     feature_distance,
@@ -25,6 +24,7 @@ from training.benchmark.judges import (
     success,
 )
 from training.benchmark.prompts import PROMPTS
+from training.benchmark.scale import Scale
 
 # Intervals ----------------------------------------------------------------------------------------
 
@@ -171,7 +171,7 @@ def test_readings_are_put_in_the_place_of_the_truth_by_rank():
     scale = Scale.fit([SMILE], read, true)
     asked = FaceAttributes.default(3).replace(smile=torch.tensor([-0.2, 0.05, 0.1]))
     assert scale.apply(asked).column("smile").tolist() == pytest.approx([-1, 0.25, 0.5], abs=1e-4)
-    assert scale.spans["smile"] == pytest.approx((-0.98, 0.98))
+    assert scale.span("smile") == pytest.approx((-0.98, 0.98))
 
 
 # Calibration --------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from faceedit.inversion import to_space
 from faceedit.method import EditMethod
 from faceedit.method_repo import repo_of
 from faceedit.methods import METHODS, method_class
-from faceedit.types import Face, Space
+from faceedit.types import EditRequest, Face, Space
 from faceedit.words.sentence import read
 from faceedit.world.statements import find
 from training.benchmark.baselines import moved
@@ -33,9 +33,6 @@ __all__ = ["MethodRow", "method_rows"]
 
 NEUTRAL = "a face"
 WEIGHTS = ".safetensors"  # ends the names of all weights, those in diffusers' folders too
-
-
-# ------------------------------------------------------------------------------ baselines
 
 
 # ------------------------------------------------------------------------------ methods
@@ -99,7 +96,9 @@ class MethodRow(Row):
 
     def load(self, prompt: Prompt) -> EditMethod:
         """Return the method with the weights for a prompt."""
-        variant = self.variant(prompt) if self.variants else None
+        return self._load(self.variant(prompt) if self.variants else None)
+
+    def _load(self, variant: str | None) -> EditMethod:
         if variant not in self._loaded:
             method = self.editor.method(self.method_name, variant)
             if self.settings:
@@ -115,7 +114,21 @@ class MethodRow(Row):
 
     def sweep(self, case: Case, text: str, strengths: Sequence[float]) -> list[Edit]:
         """Return the method's edits; seconds are those of one edit with reading the sentence."""
-        method = self.load(case.item.prompt)
+        return self._sweep(self.load(case.item.prompt), case, text, strengths)
+
+    def asked(self, case: Case, text: str) -> Edit | None:
+        """Return the edit as a user gets it; a method of few sentences may refuse the text."""
+        if not self.variants:
+            return super().asked(case, text)
+        try:
+            variant = self.editor.library.variant(EditRequest(text, self.method_name))
+        except RequestError:
+            return None
+        return self._sweep(self._load(variant), case, text, (1.0,))[0]
+
+    def _sweep(
+        self, method: EditMethod, case: Case, text: str, strengths: Sequence[float]
+    ) -> list[Edit]:
         if not self.line:
             given = replace(case.source, image=case.photo) if self.of_photo else case.source
             return [self._edit(method, case, given, text, a) for a in strengths]

@@ -36,7 +36,6 @@ from training.publish.gallery import photo_files
 __all__ = ["Case", "EvaluationSet", "Item", "PhotoSet", "RenderSet", "SampleSet", "choose"]
 
 SET_VERSION = "1"  # raised whenever other people or prompts would be chosen
-FIRST_SEED = 3 << 30  # beyond the seeds of every split that is trained or measured on
 GRID_FACES = 8
 GRID_ITEMS = GRID_FACES * len(GRID)
 BLOCK = 64  # people drawn at once
@@ -83,6 +82,34 @@ class Case:
 
 # ------------------------------------------------------------------------------ choosing
 @dataclass(frozen=True)
+class Split:
+    """People of whom nobody is in another split, nor in any split that is trained on.
+
+    Attributes:
+        first_seed: Of the people; torch's generator reads the lower 32 bits.
+        grid: Whether it begins with the contact sheet, 8 people with 8 edits each.
+        count: Edits of a quick row.
+        slow_count: Of a row that descends for every face.
+        slowest_count: Of a row that starts anew for every strength.
+        swept: Whether edits are made at every strength, undone and paraphrased, too.
+    """
+
+    first_seed: int
+    grid: bool
+    count: int
+    slow_count: int
+    slowest_count: int
+    swept: bool
+
+
+# On dev everything is chosen; test is looked at once a release, and shows everybody once.
+SPLITS = {
+    "dev": Split(3 << 30, True, 229, 32, 16, swept=True),
+    "test": Split(7 << 29, False, 400, 96, 64, swept=False),
+}
+
+
+@dataclass(frozen=True)
 class _Candidate:
     """A person who may be chosen, and the keys of the prompts that suit."""
 
@@ -110,21 +137,22 @@ def _candidates(first: int) -> Iterator[_Candidate]:
 
 
 @functools.cache
-def choose(count: int, first_seed: int = FIRST_SEED) -> tuple[Item, ...]:
-    """Return the first `count` items of the set of renders: the same for every machine.
+def choose(count: int, split: str = "dev") -> tuple[Item, ...]:
+    """Return the first `count` items of a split of the renders: the same for every machine.
 
     The start of a longer list is the shorter list.
     """
-    people = _candidates(first_seed)
+    people = _candidates(SPLITS[split].first_seed)
     sheet = {prompt.key for prompt in GRID}
-    grid = [next(c.seed for c in people if c.suited >= sheet) for _ in range(GRID_FACES)]
     items = []
-    for index in range(min(count, GRID_ITEMS)):
-        prompt = GRID[(index + index // GRID_FACES) % len(GRID)]
-        items.append(Item(index, grid[index % GRID_FACES], prompt))
+    if SPLITS[split].grid:
+        grid = [next(c.seed for c in people if c.suited >= sheet) for _ in range(GRID_FACES)]
+        for index in range(min(count, GRID_ITEMS)):
+            prompt = GRID[(index + index // GRID_FACES) % len(GRID)]
+            items.append(Item(index, grid[index % GRID_FACES], prompt))
     waiting: list[_Candidate] = []  # people whom no prompt has suited yet
     prompts = list(PROMPTS.values())
-    for index in range(GRID_ITEMS, count):
+    for index in range(len(items), count):
         prompt = prompts[index % len(prompts)]
         items.append(Item(index, _next_fit(prompt.key, waiting, people), prompt))
     return tuple(items)
@@ -143,19 +171,19 @@ def _next_fit(key: str, waiting: list[_Candidate], people: Iterator[_Candidate])
 
 
 @functools.cache
-def _strangers(first_seed: int = FIRST_SEED) -> dict[str, int]:
+def _strangers(split: str = "dev") -> dict[str, int]:
     """Return, for every prompt, the seed of a person whom the set does not hold."""
     found: dict[str, int] = {}
-    for candidate in _candidates(first_seed + STRANGER):
+    for candidate in _candidates(SPLITS[split].first_seed + STRANGER):
         found = {**{key: candidate.seed for key in candidate.suited}, **found}
         if len(found) == len(PROMPTS):
             break
     return found
 
 
-def stranger(prompt: Prompt) -> FaceAttributes:
+def stranger(prompt: Prompt, split: str = "dev") -> FaceAttributes:
     """Return another person, whom the set does not hold, after the prompt was made true."""
-    return sample_attributes(1, _strangers()[prompt.key]).replace(**prompt.changes)
+    return sample_attributes(1, _strangers(split)[prompt.key]).replace(**prompt.changes)
 
 
 # ------------------------------------------------------------------------------ the sets
@@ -201,9 +229,9 @@ class RenderSet(EvaluationSet):
         folder: The cache of pictures.
         compiled: Whether to render with torch.compile; worth it for hundreds of pictures.
         supersampling: Rays a pixel along each side.
+        split: A name in SPLITS.
     """
 
-    name = "renders"
     has_truth = True
 
     def __init__(
@@ -213,8 +241,11 @@ class RenderSet(EvaluationSet):
         folder: Path,
         compiled: bool = False,
         supersampling: int = 2,
+        split: str = "dev",
     ) -> None:
-        super().__init__(editor, choose(count))
+        super().__init__(editor, choose(count, split))
+        self.split = split
+        self.name = "renders" if split == "dev" else f"renders-{split}"
         self.size = int(editor.backbones.require("generator", "the benchmark").config.resolution)
         self.folder = folder / f"{self.version}-{self.size}px"
         self.compiled = compiled
@@ -244,7 +275,7 @@ class RenderSet(EvaluationSet):
             found[_person_file(item.face)] = person
             found[_edit_file(item.face, item.prompt)] = edited
         for prompt in {item.prompt.key: item.prompt for item in self.items}.values():
-            found[_edit_file("stranger", prompt)] = stranger(prompt)
+            found[_edit_file("stranger", prompt)] = stranger(prompt, self.split)
         return found
 
     def _render(self, path: Path, person: FaceAttributes) -> None:

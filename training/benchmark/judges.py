@@ -2,7 +2,7 @@
 
 The judges read attributes and recognise people. A continuous reading of theirs is a rank rather
 than a number, because a network that is unsure answers with something usual. So readings are mapped
-to the world's scale by matching quantiles on held-out renders (`Scale`), before the world's own
+to the world's scale by matching quantiles (`training.benchmark.scale`), before the world's own
 conditions decide whether a statement is true of what was read.
 """
 
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,55 +25,15 @@ from faceedit.world import REGIONS, SPECS, FaceAttributes
 from faceedit.world.captions import is_true
 from faceedit.world.statements import HairColor, Hue, OneOf, Within, find
 from training.benchmark.prompts import Prompt
-from training.data.shards import WorldShards
+from training.benchmark.scale import Scale
 from training.measures.networks import Setting, network
 
-__all__ = ["Judges", "Look", "Scale", "changed_region", "masked_psnr", "progress", "success"]
+__all__ = ["Judges", "Look", "changed_region", "masked_psnr", "progress", "success"]
 
-QUANTILES = 101
-SCALE_IMAGES = 1000  # held-out renders that the judge's scale is taken from
 SEEN_CHANGE = 0.05  # of a pixel's value in [-1, 1], from where the true edit counts as visible
 MARGIN = 0.05  # of the picture's width, by which the changed region is widened
 TURNED = 1 / 6  # of the hue circle: another colour name
 EQUAL_DB = 100.0  # what equal pictures get
-
-
-# ------------------------------------------------------------------------------ the scale
-@dataclass(frozen=True)
-class Scale:
-    """What the judge's readings are worth: quantiles of readings and of the truth.
-
-    Attributes:
-        points: For each continuous attribute (read [q], true [q]), both rising.
-        spans: The 1st and 99th percentile of every continuous attribute.
-    """
-
-    points: Mapping[str, tuple[np.ndarray, np.ndarray]]
-    spans: Mapping[str, tuple[float, float]]
-
-    @classmethod
-    def fit(cls, heads: Sequence[AttributeHead], read: FaceAttributes, true: FaceAttributes) -> Any:
-        """Match the quantiles of readings and truth over the same pictures."""
-        places = np.linspace(0, 1, QUANTILES)
-        points, spans = {}, {}
-        for head in heads:
-            if head.values or head.circular:
-                continue
-            wanted = np.quantile(true.column(head.name).numpy(), places)
-            given = np.quantile(read.column(head.name).numpy(), places)
-            rising = given + np.arange(QUANTILES) * 1e-7  # equal readings must stay in order
-            points[head.name] = (rising, wanted)
-            spans[head.name] = (float(wanted[1]), float(wanted[-2]))
-        return cls(points, spans)
-
-    def apply(self, people: FaceAttributes) -> FaceAttributes:
-        """Return readings on the world's scale."""
-        values = people.values.clone()
-        for name, (given, wanted) in self.points.items():
-            column = list(SPECS).index(name)
-            mapped = np.interp(values[:, column].double().numpy(), given, wanted)
-            values[:, column] = torch.from_numpy(mapped).to(values)
-        return FaceAttributes(values)
 
 
 # ------------------------------------------------------------------------------ the judges
@@ -108,29 +67,23 @@ class Judges:
         reader.hidden.register_forward_hook(lambda m, i, out: self._seen.update(pooled=out))
 
     @classmethod
-    def load(cls, setting: Setting) -> Judges:
-        """Load the judges and take their scale from the held-out renders, where there are any."""
-        judges = cls(
-            network(setting, "judge_attributes", AttributeReader),
-            network(setting, "judge_identity", Identity),
-        )
-        folder = setting.data / "heldout"
-        if (folder / "index.json").is_file():
-            judges.scale = judges.scale_of(folder)
-        return judges
+    def load(cls, folder: Path, device: torch.device | None = None, scaled: bool = True) -> Judges:
+        """Load the judges and the scale that ships with them.
 
-    def scale_of(self, folder: Path, batch: int = 50) -> Scale:
-        """Return the scale of the reader on the renders of a split."""
-        data = WorldShards(folder)
-        count = min(SCALE_IMAGES, len(data))
-        read, true = [], []
-        for start in range(0, count, batch):
-            rows = data.rows(range(start, min(start + batch, count)))
-            image = rows.image.to(next(self.reader.parameters()))
-            read.append(self.look(image).people.values)
-            true.append(rows.values)
-        people = (FaceAttributes(torch.cat(parts)) for parts in (read, true))
-        return Scale.fit(self.reader.config.heads, *people)
+        Args:
+            folder: Of the judges.
+            device: Where they work; None: on the CPU.
+            scaled: Whether readings are put on the world's scale.
+
+        Raises:
+            ConfigError: If a network or the scale is missing, or the scale is of other weights.
+        """
+        there = Setting(folder, folder, folder, device=device or torch.device("cpu"))
+        return cls(
+            network(there, "judge_attributes", AttributeReader),
+            network(there, "judge_identity", Identity),
+            Scale.load(folder / "attributes") if scaled else None,
+        )
 
     @torch.no_grad()
     def read(self, image: Tensor) -> tuple[FaceAttributes, dict[str, Tensor]]:
@@ -164,7 +117,7 @@ class Judges:
 
     def span(self, head: AttributeHead) -> tuple[float, float]:
         """Return between what values an attribute usually lies."""
-        return self.scale.spans[head.name] if self.scale is not None else (head.low, head.high)
+        return self.scale.span(head.name) if self.scale is not None else (head.low, head.high)
 
 
 # ------------------------------------------------------------------------------ the sentence

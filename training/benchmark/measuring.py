@@ -26,6 +26,7 @@ from training.benchmark.judges import (
     success,
 )
 from training.benchmark.row import Edit, Row
+from training.benchmark.typed import typed
 
 __all__ = ["Measurer"]
 
@@ -48,9 +49,10 @@ class Seen:
 class Measurer:
     """Measures edits; what it sees of a case is kept with the case."""
 
-    def __init__(self, editor: FaceEditor, judges: Judges) -> None:
+    def __init__(self, editor: FaceEditor, judges: Judges, extras: bool = True) -> None:
         self.editor = editor
         self.judges = judges
+        self.extras = extras  # whether some edits are also undone and paraphrased
 
     @torch.no_grad()
     def seen(self, case: Case) -> Seen:
@@ -95,8 +97,10 @@ class Measurer:
             "pooled": look.pooled[row.strengths.index(1.0)],
         }
         every = SLOW_EXTRAS if row.slow else FAST_EXTRAS
-        if row.method and item.index % every == 0:
+        if self.extras and row.method and item.index % every == 0:
             record |= self._extras(row, case, middle, look)
+        if row.method and (not row.slow or item.index % every == 0):
+            record["typed"] = self._typed(row, case)
         return record, middle.image
 
     @torch.no_grad()
@@ -145,6 +149,14 @@ class Measurer:
             "success": float(success(prompt, seen.source).all()),
             "progress": float(progress(prompt, seen.source)[0]),
         }
+
+    def _typed(self, row: Row, case: Case) -> dict[str, float]:
+        """Ask for the edit as people type; who refuses leaves the face as it was."""
+        edit = row.asked(case, typed(case.item.prompt, case.item.index))
+        start = case.photo if row.of_photo else case.source.image
+        image = start if edit is None else edit.image
+        numbers = self.numbers(case, image, row.of_photo)[1][0]
+        return {name: numbers[name] for name in ("success", "identity", "collateral")}
 
     def _extras(self, row: Row, case: Case, edit: Edit, look: Look) -> dict[str, Any]:
         """Undo the edit, and say the sentence in other words."""

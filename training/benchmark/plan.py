@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.benchmark.faces import GRID_FACES
+from training.benchmark.faces import GRID_FACES, SPLITS, Split
 from training.benchmark.results import SETS
 from training.config import ROOT
 
@@ -17,8 +17,11 @@ class Plan:
 
     set: str = "renders"
     methods: str = "all"
-    count: int = 229  # edits of a quick row: the grid's, then five of every sentence
-    slow_count: int = 32  # edits of a row that descends for every face
+    split: str = "dev"  # of the people of --set renders
+    release: str = ""  # that the split "test" is looked at for
+    again: str = ""  # why it has to be looked at again
+    count: int = 0  # edits of a quick row; 0: the split's
+    slow_count: int = 0  # edits of a row that descends for every face; 0: the split's
     slow_lines: int = GRID_FACES  # faces on the contact sheet of such a row
     photos: Path | None = None
     targets: bool = False  # also compare CLIP-PAE's targets
@@ -26,7 +29,6 @@ class Plan:
     costs: bool = True
     compiled: bool = False
     cpu: bool = False
-    data: Path = ROOT / ".data/world"
     base: Path = ROOT / "hub_cards/portraits-128"
     judges: Path = ROOT / "hub_cards/judges"
     cache: Path = ROOT / ".data/benchmark"
@@ -37,9 +39,23 @@ class Plan:
     sheet_dir: Path = ROOT / "docs/sheets"
     supersampling: int = field(default=2)  # of the renders; less is for tests
 
+    @property
+    def people(self) -> Split:
+        """Whom the split shows, and how many edits of them are made."""
+        return SPLITS[self.split]
+
+    @property
+    def quick_count(self) -> int:
+        """How many edits of a quick row are made."""
+        return self.count or self.people.count
+
+    @property
+    def result_name(self) -> str:
+        """The name of the set's results."""
+        return self.set if self.split == "dev" else f"{self.set}-{self.split}"
+
 
 _PATHS = (
-    "data",
     "base",
     "judges",
     "cache",
@@ -56,8 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     add, plan = parser.add_argument, Plan()
     add("--set", choices=SETS, default=plan.set, help="on which faces")
     add("--methods", default=plan.methods, metavar="A,B", help="which methods; all is the default")
-    add("--count", type=int, default=plan.count, help="edits of a quick row")
-    add("--slow_count", type=int, default=plan.slow_count, help="edits of a row that descends")
+    add("--split", choices=SPLITS, default=plan.split, help="dev to choose on, test to report")
+    add("--release", default="", metavar="X.Y", help="of --split test: looked at once a release")
+    add("--again", default="", metavar="REASON", help="why it is looked at again; is printed")
+    add("--count", type=int, default=plan.count, help="edits of a quick row; 0: the split's")
+    add("--slow_count", type=int, default=0, help="edits of a row that descends; 0: the split's")
     add("--slow_lines", type=int, default=plan.slow_lines, help="faces on the sheet of such a row")
     add("--photos", default="", metavar="DIR", help="the photos of --set photos")
     add("--targets", action="store_true", help="also compare the targets of CLIP-PAE")
@@ -66,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--compiled", action="store_true", help="render with torch.compile")
     add("--cpu", action="store_true", help="use the CPU although an accelerator is present")
     for name in _PATHS:
-        flag = "--data_dir" if name == "data" else "--results_dir" if name == "out" else f"--{name}"
+        flag = "--results_dir" if name == "out" else f"--{name}"
         default = getattr(plan, name).relative_to(ROOT)
         add(flag, dest=name, default=str(default), help=f"default: {default}")
     return parser

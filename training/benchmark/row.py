@@ -62,6 +62,10 @@ class Row:
         del case, edited, text
         return None
 
+    def asked(self, case: Case, text: str) -> Edit | None:
+        """Return the edit as a user gets it who types a text; None if it is refused."""
+        return self.sweep(case, text, (1.0,))[0]
+
     @property
     def recorded_as(self) -> str:
         """The name of its records; rows that are the same edits share them."""

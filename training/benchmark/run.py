@@ -38,6 +38,7 @@ from training.benchmark.faces import (
     set_digest,
 )
 from training.benchmark.judges import Judges
+from training.benchmark.ledger import LEDGER, begin_looks, check_release, end_looks
 from training.benchmark.measuring import Measurer
 from training.benchmark.plan import _PATHS, Plan, _parser
 from training.benchmark.plots import write_plots
@@ -45,15 +46,15 @@ from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
 from training.benchmark.results import read_results, results_file, write_csv, write_results
 from training.benchmark.row import Row
+from training.benchmark.scale import SCALE
 from training.benchmark.sheets import sheet_name, write_sheet, write_target_sheet
 from training.benchmark.summary import brackets, flags, matched_on, summarize
 from training.config import ROOT, ConfigError
-from training.measures.networks import Setting
 from training.provenance import commit
 
 __all__ = ["Benchmark", "main"]
 
-RECORD_VERSION = "2"  # raised whenever a number of a record would be another one
+RECORD_VERSION = "3"  # raised whenever a number of a record would be another one
 WAIT = timedelta(hours=12)  # that one process may take longer than another
 # Networks of the base that no edit here depends on: renders keep the encoder's code, to the bit.
 UNSEEN = frozenset({"attributes", "photo_encoder"})
@@ -77,7 +78,6 @@ TARGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "text_unheld": {"target": "text", **UNHELD},
     },
 }
-SLOWEST_COUNT = 16  # edits, at most, of a row that starts anew for every strength
 SLOWEST_LINES = 2  # of the contact sheets of rows that start anew for every strength
 
 
@@ -108,18 +108,27 @@ class Benchmark:
     def __init__(self, plan: Plan) -> None:
         from accelerate import PartialState
 
-        if plan.count < 1 or plan.slow_count < 1:
-            raise ConfigError("--count and --slow_count must be at least 1")
+        if plan.count < 0 or plan.slow_count < 0:
+            raise ConfigError("--count and --slow_count must be at least 1, or 0 for the split's")
+        if plan.split == "test" and plan.set != "renders":
+            raise ConfigError("--split test is of --set renders")
+        if plan.split == "test":
+            check_release(plan.release)
+            if plan.targets:
+                raise ConfigError("targets are chosen among, so --targets goes with --split dev")
         if plan.set == "photos" and plan.photos is None:
             raise ConfigError("--set photos needs --photos DIR")
         self.plan = plan
         self.state = PartialState(cpu=plan.cpu, timeout=WAIT)
         self.device = torch.device("cpu") if plan.cpu else self.state.device
         self.editor = FaceEditor.from_pretrained(plan.base, device=self.device)
-        setting = Setting(plan.data, plan.base, plan.judges, device=self.device)
-        self.judges = Judges.load(setting)
-        self.measurer = Measurer(self.editor, self.judges)
+        self.judges = Judges.load(plan.judges, self.device)
+        self.measurer = Measurer(self.editor, self.judges, extras=plan.people.swept)
         self.rows, self.skipped = method_rows(self.editor, plan.methods)
+        self.baselines = baselines(self.editor, plan.set == "renders")
+        for row in (*self.rows, *self.baselines):
+            if not plan.people.swept:
+                row.strengths = (1.0,)
         self.written: list[str] = []
 
     @property
@@ -127,16 +136,21 @@ class Benchmark:
         """Whether this process writes the tables."""
         return bool(self.state.is_main_process)
 
+    @property
+    def _draws_sheets(self) -> bool:
+        return self.plan.sheets and self.plan.result_name == "renders"
+
     @cached_property
     def faces(self) -> EvaluationSet:
         """The evaluation set."""
         plan = self.plan
         if plan.set == "renders":
-            return RenderSet(self.editor, plan.count, plan.cache, plan.compiled, plan.supersampling)
+            drawn = (plan.quick_count, plan.cache, plan.compiled, plan.supersampling, plan.split)
+            return RenderSet(self.editor, *drawn)
         if plan.set == "samples":
-            return SampleSet(self.editor, self.judges, plan.count)
+            return SampleSet(self.editor, self.judges, plan.quick_count)
         assert plan.photos is not None
-        return PhotoSet(self.editor, self.judges, plan.count, plan.photos)
+        return PhotoSet(self.editor, self.judges, plan.quick_count, plan.photos)
 
     @cached_property
     def base_key(self) -> str:
@@ -145,14 +159,15 @@ class Benchmark:
         prints = hub.fingerprint(self.plan.base)
         edits = {name: prints[name] for name in prints if name not in UNSEEN}
         content.update(json.dumps(edits, sort_keys=True).encode())
-        for name in ("attributes", "identity"):
-            content.update((self.plan.judges / name / hub.WEIGHTS).read_bytes())
+        judging = (f"attributes/{hub.WEIGHTS}", f"attributes/{SCALE}", f"identity/{hub.WEIGHTS}")
+        for name in judging:
+            content.update((self.plan.judges / name).read_bytes())
         return content.hexdigest()[:12]
 
     def records(self, row: Row) -> Records:
         """Return what is kept of a row."""
         name = f"{row.recorded_as.replace(':', '-')}-{row.key()}".strip("-")
-        folder = self.plan.work / f"{self.plan.set}-{self.base_key}" / name
+        folder = self.plan.work / f"{self.plan.result_name}-{self.base_key}" / name
         return Records(folder, int(self.state.process_index))
 
     # Making -----------------------------------------------------------------------------------
@@ -160,7 +175,11 @@ class Benchmark:
     def run(self) -> None:
         """Make what is missing and write everything that follows."""
         self._prepare()
-        rows = [*baselines(self.editor, self.faces.has_truth), *self.rows]
+        rows = [*self.baselines, *self.rows]
+        looks = {row.name: f"{self.base_key}-{row.key()}".strip("-") for row in self.rows}
+        ledger, testing = self.plan.out / LEDGER, self.plan.split == "test"
+        if testing:
+            begin_looks(ledger, self.plan.release, looks, commit(), self.plan.again)
         for row in rows:
             self._edit_all(row)
         targets = self._target_rows()
@@ -168,8 +187,10 @@ class Benchmark:
             self._edit_all(row)
         self.state.wait_for_everyone()
         if self.main_process:
+            if testing:
+                end_looks(ledger, self.plan.release, looks)
             self._write(rows, targets)
-        if self.plan.sheets and self.plan.set == "renders":
+        if self._draws_sheets:
             for row in self.rows:
                 self._edit_sheet(row)
             for row in targets:
@@ -217,7 +238,7 @@ class Benchmark:
         try:
             for item in self._watched(missing, row.name):
                 record, image = self.measurer.record(row, self.faces.case(item))
-                if row.method and self.plan.sheets and item.index < GRID_ITEMS:
+                if row.method and self._draws_sheets and item.index < GRID_ITEMS:
                     records.keep_picture(item.index, image)
                 records.write(record)
         except FaceEditError as error:
@@ -225,9 +246,10 @@ class Benchmark:
 
     def _count(self, row: Row) -> int:
         """Return how many edits of a row are measured."""
+        slow, slowest = self.plan.slow_count, self.plan.people.slowest_count
         if row.slowest:
-            return min(self.plan.slow_count, SLOWEST_COUNT)
-        return self.plan.slow_count if row.slow else self.plan.count
+            return min(slow or slowest, slowest)
+        return (slow or self.plan.people.slow_count) if row.slow else self.plan.quick_count
 
     def _edit_sheet(self, row: Row) -> None:
         """Make the cells of a row's contact sheet that were not among the measured edits."""
@@ -291,7 +313,7 @@ class Benchmark:
         }
 
     def _lines(self, rows: Sequence[Row], found: Mapping[str, Any]) -> dict[str, Any]:
-        known = {row.name: self.records(row).read() for row in baselines(self.editor, True)}
+        known = {row.name: self.records(row).read() for row in self.baselines}
         oracle = known["oracle"] if self.faces.has_truth else None
         reference = self._reference(known)
         learned = {

@@ -41,7 +41,6 @@ from training.benchmark.wordings import (
 )
 from training.benchmark.wordings_held_out import HELD_OUT
 from training.config import ROOT
-from training.measures.networks import Setting
 
 FAST = tuple(name for name, note in METHOD_NOTES.items() if note.speed == "fast")
 POOL = 6000  # people of whom some are drawn; what is rare is measured on fewer faces
@@ -90,9 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         print(texts(editor), flush=True)
     if typed.texts_only:
         return 0
-    # Without renders to take a scale from: the readings are taken as they are.
-    nowhere = ROOT / typed.judges / "no-renders"
-    judges = Judges.load(Setting(nowhere, ROOT / typed.base, ROOT / typed.judges))
+    judges = Judges.load(ROOT / typed.judges, scaled=False)  # readings are taken as they are
     things = [word.strip() for word in typed.things.split(",") if word.strip()]
     for found in denials(editor, judges, typed.methods.split(","), things, typed.faces):
         print(found.line(), flush=True)
