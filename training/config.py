@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import dataclasses
 import difflib
+import functools
 import json
 import types
 import typing
@@ -251,12 +253,18 @@ def read_recipe(name: str, explicit: bool = True) -> dict[str, Any]:
             return {}
         raise unknown("recipe", name, (p.stem for p in RECIPES.glob("*.yaml")))
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8"))) or {}
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must be a mapping of settings")
     return content
+
+
+@functools.lru_cache(maxsize=128)
+def _parsed(text: str) -> Any:
+    """Return what YAML says; one list of runs reads every recipe several times."""
+    return yaml.safe_load(text)
 
 
 BESIDE = (
@@ -325,10 +333,13 @@ def _construct(target: type, values: dict[str, Any], kind: str) -> Any:
 
 def _plain_type(target: type, name: str) -> Any:
     """Return a field's type with `| None` taken off."""
-    hint = typing.get_type_hints(target)[name]
+    hint = _hints(target)[name]
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     return hint
+
+
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _coerce(value: Any, kind: Any, what: str, name: str) -> Any:
