@@ -20,7 +20,7 @@ from tests.mutants.sample import draw
 
 LIMIT = 600.0  # seconds of a processor for the tests of one fault
 SAMPLE_LIMIT = 90.0  # the same of a random fault
-QUICK = 30.0  # seconds of tests that a random fault is shown at most, by their times in the map
+QUICK = 20.0  # seconds of tests that a random fault is shown at most, by their times in the map
 UNTESTED = Run(PASSED, 0.0, "")  # no test comes by
 
 
