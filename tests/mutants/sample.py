@@ -246,9 +246,9 @@ class Tests:
         }
 
     def of(self, place: Place) -> tuple[str, ...]:
-        """Return the most special tests that come by a place, as many as are quick together.
+        """Return the quickest tests that come by a place, of equal ones the most special first.
 
-        Those in the folder that answers to the place's come first.
+        Those in the folder that answers to the place's come before all others.
 
         A value that is given outside of functions is read elsewhere: tests count that come by its
         readers in the same file, and before them those of files that name it.
@@ -269,8 +269,9 @@ class Tests:
             near = {test for test in self.calls if test.split("::")[0] in files}
         room = "/".join(["tests", *place.file.split("/")[1:-1]]) + "/"
 
-        def order(test: str) -> tuple[bool, bool, int, str]:
-            return test not in naming, not test.startswith(room), self.width[test], test
+        def order(test: str) -> tuple[bool, bool, float, int]:
+            seconds = round(self.calls[test]["seconds"], 1)
+            return test not in naming, not test.startswith(room), seconds, self.width[test]
 
         chosen, total = [], 0.0
         for test in sorted(near, key=order):
