@@ -41,6 +41,8 @@ SHAPES: dict[str, Where] = {
     "rims": lambda x, y: abs(np.hypot(abs(x) - 32.3, y - 1.9) - 22) < 3,
     "lenses": lambda x, y: np.hypot(abs(x) - 32.3, y - 1.9) < 20,
     "hoops": lambda x, y: np.hypot(abs(x) - 72, y + 62) < 9,
+    "ears": lambda x, y: (abs(abs(x) - 70) < 7) & (y > -55) & (y < 5),
+    "below": lambda x, y: (y < 25) & (abs(x) > 45),
     "long": lambda x, y: (abs(x) > 62) & (abs(x) < 88) & (y < 20) & (y > -150),
 }
 
@@ -101,75 +103,140 @@ def told(view: View, **traits: float | str) -> View:
     return replace(view, traits=known)
 
 
+DARK, RED, GOLD = (40, 35, 40), (150, 30, 40), (200, 160, 60)
+LIDS = {f"lid_{i}": (0.0, 3.0) for i in (1, 2, 3)}
+LIPS = {"lip_0": (2.0, -3.0), "lip_5": (2.0, -3.0), "lip_7": (0, 3.0), "lip_4": (0, 3.0),
+        "lip_lower": (0, 4.0), "lip_bottom": (0, 4.0)}  # fmt: skip
+BROWS = {f"brow_{i}": (0.0, 2.5) for i in range(10)}
+SAD = {"lip_0": (0.0, 3.0), "lip_5": (0.0, 3.0)}
+SEEN = ("beanie", "cap", "sun hat", "headband", "round glasses", "sunglasses", "hoops",
+        "full beard", "goatee", "shut eyes", "smile")  # fmt: skip
+Case = tuple[View, View, View]  # the photograph, the face before, and after
+
+
 @cache
-def cases() -> dict[str, tuple[View, View, View]]:
-    """Return edits by name: the photograph, the face before, and after."""
+def cases() -> dict[str, Case]:
+    """Return edits by name."""
     photo, plain = photograph(), told(drawing())
-    dark, red, gold = (40, 35, 40), (150, 30, 40), (200, 160, 60)
-
-    def wears(region: str, shape: str, colour: tuple[int, int, int], **traits: str) -> View:
-        return told(painted(plain, region, shape, colour), **traits)
-
-    def wants(view: View, share: float = 1.0, about: Iterable[str] = (), **kinds: str) -> View:
-        named = {part.replace("_", " "): frozenset({kind}) for part, kind in kinds.items()}
-        only = bool(about)
-        return replace(view, asked=Asked(named, only=only, about=frozenset(about), share=share))
-
-    full = painted(painted(plain, "beard", "jaw", dark), "beard", "lip", dark)
-    lids = {f"lid_{i}": (0.0, 3.0) for i in (1, 2, 3)}
-    lips = {"lip_0": (2.0, -3.0), "lip_5": (2.0, -3.0), "lip_7": (0, 3.0), "lip_4": (0, 3.0),
-            "lip_lower": (0, 4.0), "lip_bottom": (0, 4.0)}  # fmt: skip
-    brows = {f"brow_{i}": (0.0, 2.5) for i in range(10)}
-    sad = {"lip_0": (0.0, 3.0), "lip_5": (0.0, 3.0)}
-    bearded = painted(painted(photo, "beard", "jaw", dark), "beard", "lip", dark)
-    falling = painted(photo, "hair", "long", (70, 50, 40))
-    changes = {
-        "beanie": wears("hat", "hat", red, hat="beanie"),
-        "cap": wears("hat", "hat", (40, 60, 130), hat="cap"),
-        "sun hat": wears("hat", "brim", gold, hat="sun hat"),
-        "headband": wears("hat", "band", red, hat="headband"),
-        "round glasses": wears("glasses", "rims", dark, glasses="round"),
-        "square glasses": wears("glasses", "rims", red, glasses="square"),
-        "sunglasses": wears("lens", "lenses", dark, glasses="sunglasses"),
-        "hoops": wears("earring", "hoops", gold, earrings="hoops"),
-        "studs": wears("earring", "hoops", gold, earrings="studs"),
-        "full beard": told(full, beard="full"),
-        "goatee": wears("beard", "chin", dark, beard="goatee"),
-        "moustache": wants(told(wears("beard", "lip", dark), moustache=0.8), beard="moustache"),
-        "smile": told(moved(plain, **lips), smile=0.8, mouth_open=0.7),
-        "frown": told(moved(plain, **sad, **brows), smile=-0.7),
-        "shut eyes": told(moved(plain, **lids), eye_open=0.05),
-        "old": told(plain, age=66.0),
-        "young": told(plain, age=8.0),
-        "half old": wants(told(plain, age=40.0), share=0.5, age="old"),
-        "freckles": wants(told(plain, freckles=0.8), skin="freckles"),
-        "half blush": wants(told(plain, blush=0.6), share=0.5, skin="blush"),
-        "blue lids": wants(told(plain, eyeshadow=0.7), eyeshadow="blue"),
-        "lipstick": wants(_tinted(told(plain, lipstick=0.9), "lips", red), lips="painted"),
-        "red hair": _tinted(plain, "hair", (160, 50, 30)),
-        "blonde hair": wants(
-            _tinted(plain, "hair", (220, 190, 120)), 1.0, ["hair"], hair_colour="named"
-        ),
-        "green eyes": _tinted(plain, "eyes", (70, 150, 80)),
-        "dark skin": _tinted(plain, "skin", (110, 75, 60)),
-        "green wall": _tinted(plain, "background", (40, 140, 60)),
-    }
+    changes = _worn(plain) | _faces(plain) | _colours(plain)
     found = {name: (photo, plain, after) for name, after in changes.items()}
-    for cut in ("bald", "afro", "curly", "mohawk", "buzz cut", "long wavy"):
-        found[cut] = photo, plain, wants(told(plain, hair_style=cut), hair=cut)
-    found["shaven"] = bearded, told(full, beard="full"), plain
-    glasses = painted(photo, "glasses", "rims", dark)
-    found["glasses off"] = glasses, changes["round glasses"], plain
-    found["earrings off"] = painted(photo, "earring", "hoops", gold), changes["hoops"], plain
-    found["beanie over long hair"] = falling, plain, changes["beanie"]
-    for name in ("beanie", "cap", "sun hat", "headband", "round glasses", "sunglasses", "hoops",
-                 "full beard", "goatee", "shut eyes", "smile"):  # fmt: skip
-        blind = replace(changes[name], traits={})  # told by its outline and its points alone
+    found |= _cuts(photo, plain) | _gone(photo, plain, changes) | _odd(photo, plain, changes)
+    for name in SEEN:  # told by its outline and its points alone
+        blind = replace(changes[name], traits={})
         found[f"{name} by what is seen"] = photo, replace(plain, traits={}), blind
     return {
         name: (seen, _native(before), _native(after))
         for name, (seen, before, after) in found.items()
     }
+
+
+def _wears(
+    plain: View, region: str, shape: str, colour: tuple[int, int, int], **traits: float | str
+) -> View:
+    return told(painted(plain, region, shape, colour), **traits)
+
+
+def _wants(view: View, share: float = 1.0, about: Iterable[str] = (), **kinds: str) -> View:
+    named = {part.replace("_", " "): frozenset({kind}) for part, kind in kinds.items()}
+    only = bool(about)
+    return replace(view, asked=Asked(named, only=only, about=frozenset(about), share=share))
+
+
+def _worn(plain: View) -> dict[str, View]:
+    return {
+        "beanie": _wears(plain, "hat", "hat", RED, hat="beanie"),
+        "cap": _wears(plain, "hat", "hat", (40, 60, 130), hat="cap"),
+        "sun hat": _wears(plain, "hat", "brim", GOLD, hat="sun hat"),
+        "headband": _wears(plain, "hat", "band", RED, hat="headband"),
+        "round glasses": _wears(plain, "glasses", "rims", DARK, glasses="round"),
+        "square glasses": _wears(plain, "glasses", "rims", RED, glasses="square"),
+        "sunglasses": _wears(plain, "lens", "lenses", DARK, glasses="sunglasses"),
+        "hoops": _wears(plain, "earring", "hoops", GOLD, earrings="hoops"),
+        "studs": _wears(plain, "earring", "hoops", GOLD, earrings="studs"),
+        "full beard": told(_bearded(plain), beard="full"),
+        "goatee": _wears(plain, "beard", "chin", DARK, beard="goatee"),
+        "moustache": _wants(_wears(plain, "beard", "lip", DARK, moustache=0.8), beard="moustache"),
+        "stubble": _wants(
+            _wears(plain, "beard", "jaw", (150, 110, 90), beard="stubble"), beard="stubble"
+        ),
+        "faint hair": _wears(plain, "beard", "jaw", (150, 110, 90), beard="full"),
+    }
+
+
+def _bearded(view: View) -> View:
+    return painted(painted(view, "beard", "jaw", DARK), "beard", "lip", DARK)
+
+
+def _faces(plain: View) -> dict[str, View]:
+    return {
+        "smile": told(moved(plain, **LIPS), smile=0.8, mouth_open=0.7),
+        "frown": told(moved(plain, **SAD, **BROWS), smile=-0.7),
+        "shut eyes": told(moved(plain, **LIDS), eye_open=0.05),
+        "old": told(plain, age=66.0),
+        "young": told(plain, age=8.0),
+        "half old": _wants(told(plain, age=40.0), share=0.5, age="old"),
+    }
+
+
+def _colours(plain: View) -> dict[str, View]:
+    blonde = _tinted(plain, "hair", (220, 190, 120))
+    return {
+        "freckles": _wants(told(plain, freckles=0.8), skin="freckles"),
+        "half blush": _wants(told(plain, blush=0.6), share=0.5, skin="blush"),
+        "blue lids": _wants(told(plain, eyeshadow=0.7), eyeshadow="blue"),
+        "lipstick": _wants(_tinted(told(plain, lipstick=0.9), "lips", RED), lips="painted"),
+        "red hair": _tinted(plain, "hair", (160, 50, 30)),
+        "blonde hair": _wants(blonde, 1.0, ["hair"], hair_colour="named"),
+        "green eyes": _tinted(plain, "eyes", (70, 150, 80)),
+        "dark skin": _tinted(plain, "skin", (110, 75, 60)),
+        "green wall": _tinted(plain, "background", (40, 140, 60)),
+    }
+
+
+def _cuts(photo: View, plain: View) -> dict[str, Case]:
+    found = {
+        cut: (photo, plain, _wants(told(plain, hair_style=cut), hair=cut))
+        for cut in ("bald", "afro", "curly", "mohawk", "buzz cut", "long wavy")
+    }
+    cropped = painted(photo, "background", "below", (90, 140, 140))
+    short = told(painted(plain, "background", "below", (90, 160, 160)), hair_style="buzz cut")
+    found["bob"] = cropped, short, plain
+    longer = told(short, hair_style="long straight")
+    found["long straight"] = cropped, short, _wants(longer, hair="long straight")
+    return found
+
+
+def _gone(photo: View, plain: View, changes: dict[str, View]) -> dict[str, Case]:
+    capped = painted(photo, "hat", "hat", DARK)
+    bespectacled = painted(photo, "glasses", "rims", DARK)
+    return {
+        "shaven": (_bearded(photo), changes["full beard"], plain),
+        "glasses off": (bespectacled, changes["round glasses"], plain),
+        "earrings off": (painted(photo, "earring", "hoops", GOLD), changes["hoops"], plain),
+        "a cap instead of a beanie": (capped, changes["beanie"], changes["cap"]),
+        "hat off": (capped, changes["beanie"], told(plain, hair_style="curly")),
+    }
+
+
+def _odd(photo: View, plain: View, changes: dict[str, View]) -> dict[str, Case]:
+    falling = painted(photo, "hair", "long", (70, 50, 40))
+    eyed = painted(painted(photo, "background", "below", (90, 140, 140)), "ear", "ears",
+                   (190, 140, 110))  # fmt: skip
+    eared = replace(plain, traits={**plain.traits, "earrings: hoops": 0.5})
+    round_, blind = changes["round glasses"], replace(photo, points=None, names=())
+    wider = moved(plain, **{name: (2 * x, 2 * y) for name, (x, y) in LIPS.items()})
+    tint = np.array([1.1, 1.0, 0.9], np.float32)
+    turned = replace(photo, image=photo.image[:, ::-1] * tint)
+    return {
+        "beanie over long hair": (falling, plain, changes["beanie"]),
+        "hoops that are asked for": (eyed, plain, _wants(eared, earrings="hoops")),
+        "round glasses that become square": (photo, round_, _wants(round_, glasses="square")),
+        "green eyes without landmarks": (blind, plain, changes["green eyes"]),
+        "a wider laugh": (
+            moved(photo, **LIPS), changes["smile"], told(wider, smile=0.9, mouth_open=1.0)
+        ),
+        "old in another light": (turned, plain, changes["old"]),
+    }  # fmt: skip
 
 
 def _tinted(view: View, region: str, colour: tuple[int, int, int]) -> View:
