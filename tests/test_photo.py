@@ -400,6 +400,63 @@ def test_the_surest_of_several_looks_wins_and_a_sure_one_ends_the_search(monkeyp
     assert looks == [(640, 0), (320, 0)]
 
 
+def five(ratio: float = 0.95, lean: float = 0.0, degrees: float = 0.0) -> np.ndarray:
+    """Eyes, nose and mouth of a face whose eyes are 100 px apart, turned by degrees.
+
+    Args:
+        ratio: Distance from the eyes to the mouth, over that of the eyes.
+        lean: Cosine between the two.
+        degrees: Clockwise.
+    """
+    mouth = 100 * ratio * np.array([lean, np.sqrt(1 - lean**2)])
+    points = np.array(
+        [(-50, 0), (50, 0), mouth / 2, mouth - np.array([20, 0]), mouth + np.array([20, 0])]
+    )
+    turn = np.deg2rad(degrees)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return 500 + points @ matrix.T
+
+
+@pytest.mark.parametrize(
+    ("shape", "upright"),
+    [
+        ({}, True),
+        *(({"degrees": d}, abs(d) < 50) for d in (-50.5, -49.5, 49.5, 50.5, 180)),
+        *(({"ratio": r}, 0.5 < r < 2.2) for r in (0.49, 0.51, 2.19, 2.21)),
+        *(({"lean": x}, abs(x) < 0.6) for x in (-0.61, -0.59, 0.59, 0.61)),
+    ],
+)
+def test_points_of_an_upright_face_are_told_from_others(shape, upright):
+    assert detection._is_upright(five(**shape)) == upright
+    assert not detection._is_upright(500 + (five(**shape) - 500) / 200)  # eyes half a pixel apart
+
+
+@pytest.mark.parametrize(("side", "found"), [(19.9, False), (20.1, True)])
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_faces_of_twenty_pixels_are_found_where_they_are_in_the_photo(
+    monkeypatch, turns, side, found
+):
+    """The detector sees the photo turned, at half its size, within a margin of an eighth."""
+    seen = []
+
+    def call(pixels, threshold):
+        seen.append(pixels.shape)
+        row = [80 + 60, 80 + 40, 80 + 60 + side / 2, 80 + 40 + side / 2, 0.9]
+        points = 80 + 60 + 0.1 * (five() - 500)
+        return np.array([row]), points[None]
+
+    monkeypatch.setattr(detection, "_call_detector", call)
+    faces = detection._run_detector(Image.new("RGB", (1280, 640)), 640, turns, 0.5)
+    assert seen == [(480, 800, 3) if turns % 2 == 0 else (800, 480, 3)]
+    assert len(faces) == found
+    if found:
+        corner = {0: (120, 80), 1: (1200, 120), 2: (1160, 560), 3: (80, 520)}[turns]
+        left, top, right, bottom = faces[0].box
+        near = {0: (left, top), 1: (right, top), 2: (right, bottom), 3: (left, bottom)}[turns]
+        assert near == pytest.approx(corner)
+        assert faces[0].extent == pytest.approx(side) and faces[0].score == 0.9
+
+
 def test_detect_faces_finds_none_where_there_is_none():
     noise = np.random.default_rng(0).random((300, 400, 3))
     assert detect_faces(noise) == []
