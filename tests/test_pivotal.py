@@ -29,6 +29,14 @@ def kept(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def hasty(monkeypatch):
+    """Tuning takes three steps: enough where only files are looked at."""
+    for function in (pivotal.tune, pivotal.place_of):
+        monkeypatch.setattr(function, "__defaults__", (3,))
+    monkeypatch.setattr(pivotal, "REFINE_STEPS", 2)
+
+
+@pytest.fixture
 def photo():
     return Image.radial_gradient("L").resize((48, 48)).convert("RGB")
 
@@ -76,7 +84,7 @@ def test_what_was_tuned_is_small_beside_the_generator():
     assert share < 0.1
 
 
-def test_photo_is_tuned_to_once_and_the_file_is_used_again(editor, base_folder, photo, kept):
+def test_photo_is_tuned_to_once_and_the_file_is_used_again(editor, base_folder, photo, kept, hasty):
     first = edit(editor, photo)
     files = list(kept.iterdir())
     assert len(files) == 1
@@ -90,7 +98,7 @@ def test_photo_is_tuned_to_once_and_the_file_is_used_again(editor, base_folder, 
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense" * 10])
-def test_damaged_file_is_made_anew(editor, base_folder, photo, kept, damage):
+def test_damaged_file_is_made_anew(editor, base_folder, photo, kept, hasty, damage):
     edit(editor, photo)
     path = next(kept.iterdir())
     whole = path.read_bytes()
@@ -107,7 +115,7 @@ def test_strength_zero_gives_the_photo_and_the_character_is_the_tuned_one(editor
     assert psnr(to_tensor(near.image), wanted) > psnr(to_tensor(far.image), wanted)
 
 
-def test_further_edit_goes_on_with_the_tuned_generator(editor, photo, kept):
+def test_further_edit_goes_on_with_the_tuned_generator(editor, photo, kept, hasty):
     first = edit(editor, photo)
     networks = first.step.portrait.networks
     second = editor.edit(first, "a smiling face", method="styleclip_optimization", steps=2)

@@ -22,6 +22,7 @@ from faceedit.words.sentence import read
 
 # An untrained segmenter sees a little of every region everywhere, so nothing is held unless asked.
 FEW = {"steps": 10, "iterations": 1, "draft_iterations": 2, "additions": Additions()}
+FEW |= {"inner_steps": 1, "repeats": 1, "cutouts": 2}
 
 
 @pytest.fixture
