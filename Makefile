@@ -43,8 +43,8 @@ lint: $(VENV)/.dev-installed
 check: lint ## Style, formatting, import rules and types.
 	$(VENV)/bin/mypy
 
-test: lint ## Style, import rules and the quick tests.
-	$(PY) -m pytest -q
+test: lint ## Style, import rules and the quick tests, on all cores.
+	$(PY) -m tests.side_by_side $(ARGS)
 
 test-all: check ## Every test that this machine can run, the slow ones included.
 	$(PY) -m pytest -q -m "not gpu and not network"
