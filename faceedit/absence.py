@@ -112,51 +112,67 @@ def edit_where_shown(
     """
     reader = backbones.attributes
     parts = [wishes(prompt) for prompt in sentence.prompt]
-    things = {thing for row in parts for part in row if (thing := thing_absent_in(part))}
-    if reader is None or not things:
+    if reader is None or not any(thing_absent_in(part) for row in parts for part in row):
         return forward(source, sentence)
-    n = len(source.image)
-    asked = parts if len(parts) == n else parts * n
+    asked = parts if len(parts) == len(source.image) else parts * len(source.image)
 
-    def still(images: Tensor, least: float, unknown: bool) -> list[set[str]]:
-        """Return for each face the parts that are to take away what it shows more of."""
-        degree = {thing: shown(thing, images, reader) for thing in things}
+    def edit(before: Face, wanted: Sequence[Sequence[str]]) -> Face:
+        return _some(before, before, wanted, sentence, backbones.clip, forward, frames)
 
-        def shows(part: str, face: int) -> bool:
-            thing = thing_absent_in(part)
-            if thing is None:
-                return False
-            seen = degree[thing]
-            return unknown if seen is None else float(seen[face]) > least
-
-        return [{part for part in row if shows(part, k)} for k, row in enumerate(asked)]
-
-    there = still(source.image, ABSENT, True)
+    there = _still(asked, source.image, reader, ABSENT, unknown=True)
     kept = [
         [part for part in row if thing_absent_in(part) is None or part in there[k]]
         for k, row in enumerate(asked)
     ]
-    if kept == asked:
-        edited = forward(source, sentence)
-    else:
-        edited = _some(source, source, kept, sentence, backbones.clip, forward, frames)
+    edited = forward(source, sentence) if kept == asked else edit(source, kept)
     first = _length(source, edited)
     for _ in range(REPEATED if until_gone else 0):
-        after = still(edited.image, GONE, False)
+        after = _still(asked, edited.image, reader, GONE, unknown=False)
         left = [[part for part in row if part in after[k]] for k, row in enumerate(kept)]
         if not any(left):
             break
-        again = _some(edited, edited, left, sentence, backbones.clip, forward, frames)
-        better = (_length(edited, again) <= LONGER * first).tolist()
-        lost = [_most(left, image, reader) for image in (edited.image, again.image)]
-        better = [
-            ok and bool(row) and float(before - now) >= LESS
-            for ok, row, before, now in zip(better, left, *lost, strict=True)
-        ]
+        again = edit(edited, left)
+        better = _is_better(edited, again, left, LONGER * first, reader)
         if not any(better):
             break
         edited = _chosen(again, edited, torch.tensor(better))
     return edited
+
+
+def _still(
+    parts: Sequence[Sequence[str]], images: Tensor, reader: Any, least: float, *, unknown: bool
+) -> list[set[str]]:
+    """Return for each face those of its parts that are to take away what it shows more of.
+
+    Args:
+        parts: Of each face's sentence.
+        images: The faces.
+        reader: The base's reader of attributes.
+        least: What a face shows more of is there.
+        unknown: Whether what the reader cannot tell counts as there.
+    """
+    things = {part: thing for row in parts for part in row if (thing := thing_absent_in(part))}
+    degree = {thing: shown(thing, images, reader) for thing in set(things.values())}
+
+    def shows(part: str, face: int) -> bool:
+        if part not in things:
+            return False
+        seen = degree[things[part]]
+        return unknown if seen is None else float(seen[face]) > least
+
+    return [{part for part in row if shows(part, k)} for k, row in enumerate(parts)]
+
+
+def _is_better(
+    before: Face, after: Face, left: Sequence[Sequence[str]], farthest: Tensor, reader: Any
+) -> list[bool]:
+    """Whether each face lost something of what was left by one more edit, without going far."""
+    near = (_length(before, after) <= farthest).tolist()
+    shown_most = [_most(left, face.image, reader) for face in (before, after)]
+    return [
+        ok and bool(row) and float(was - now) >= LESS
+        for ok, row, was, now in zip(near, left, *shown_most, strict=True)
+    ]
 
 
 def _length(before: Face, after: Face) -> Tensor:

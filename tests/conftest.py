@@ -153,4 +153,4 @@ def seeded():
 @pytest.fixture
 def no_faces(monkeypatch):
     """The detector finds no face, as in the drawings of most tests; it would look ten times."""
-    monkeypatch.setattr("faceedit.photo.alignment.detect_faces", lambda photo: [])
+    monkeypatch.setattr("faceedit.photo.alignment.detect_faces", lambda photo, every: [])

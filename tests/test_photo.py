@@ -457,6 +457,39 @@ def test_faces_of_twenty_pixels_are_found_where_they_are_in_the_photo(
         assert faces[0].extent == pytest.approx(side) and faces[0].score == 0.9
 
 
+def faces_at(*places):
+    """Return what a look found: score and extent, px, each."""
+    boxes = [(10.0, 10.0, 10.0 + side, 10.0 + side) for _, side in places]
+    pairs = zip(places, boxes, strict=True)
+    return [detection.DetectedFace(box, np.zeros((5, 2)), score) for (score, _), box in pairs]
+
+
+@pytest.mark.parametrize(
+    ("small", "looks"),
+    [
+        (faces_at((0.9, 100)), 1),  # one face, sure and large: that is it
+        (faces_at((0.7, 100)), 2),  # not sure
+        (faces_at((0.9, 50)), 2),  # small: others of its size may have been missed
+        (faces_at((0.9, 100), (0.6, 100)), 2),  # several
+        ([], 2),
+    ],
+)
+def test_one_small_look_is_enough_for_one_large_face_only(small, looks, monkeypatch):
+    large, seen = faces_at((0.95, 90), (0.9, 80)), []
+
+    def look(photo, side, turns, threshold):
+        seen.append((side, turns))
+        return small if side == 320 else large
+
+    monkeypatch.setattr(detection, "_refine", lambda photo, face: face)
+    monkeypatch.setattr(detection, "_run_detector", look)
+    photo = Image.new("RGB", (600, 400))
+    assert detect_faces(photo, every=False) == (small if looks == 1 else large)
+    assert seen == [(320, 0), (640, 0)][:looks]
+    seen.clear()
+    assert detect_faces(photo) == large and seen == [(640, 0)]
+
+
 def test_detect_faces_finds_none_where_there_is_none():
     noise = np.random.default_rng(0).random((300, 400, 3))
     assert detect_faces(noise) == []

@@ -162,16 +162,15 @@ def _backend(vocabulary: dict[str, int], merges: Sequence[tuple[str, str]]) -> A
         processors,
     )
 
-    backend = Tokenizer(
-        models.BPE(
-            vocab=vocabulary,
-            merges=[(left, right) for left, right in merges],
-            unk_token=END,
-            continuing_subword_prefix="",
-            end_of_word_suffix="</w>",
-            fuse_unk=False,
-        )
+    pairs = models.BPE(
+        vocab=vocabulary,
+        merges=[(left, right) for left, right in merges],
+        unk_token=END,
+        continuing_subword_prefix="",
+        end_of_word_suffix="</w>",
+        fuse_unk=False,
     )
+    backend = Tokenizer(pairs)
     backend.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )

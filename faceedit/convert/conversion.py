@@ -8,24 +8,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from faceedit import hub
 from faceedit.backbones.clip import TOKENIZER, Clip
-from faceedit.backbones.encoder import EncoderConfig
-from faceedit.backbones.stylegan2 import GeneratorConfig, style_layout
+from faceedit.backbones.stylegan2 import GeneratorConfig
 from faceedit.convert import METHODS, NETWORKS, networks
+from faceedit.convert.budget import FileError
 from faceedit.convert.detection import find_kind, part, tensors_of
 from faceedit.convert.directions import convert_boundaries, convert_components, convert_global
 from faceedit.convert.feat import from_ganvinci
 from faceedit.convert.ffclip import from_official
+from faceedit.convert.fitting import (
+    base_name,
+    check_fit,
+    checked_base,
+    decoder_notes,
+    layers,
+    methods_beside,
+)
 from faceedit.convert.maniclip import from_maniclip
-from faceedit.convert.pickles import FileError
 from faceedit.convert.reading import Source, attributes, read_source
 from faceedit.convert.styleclip_mapper import from_styleclip
-from faceedit.convert.stylegan2 import from_rosinality
-from faceedit.errors import FaceEditError, RepoError
+from faceedit.errors import FaceEditError
 from faceedit.method import EditMethod
 from faceedit.method_repo import save_method, save_variants
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion, ClipPaeDiffusionConfig
@@ -117,12 +122,12 @@ def _add_network(
     elif kind == "bisenet":
         network = networks.convert_parser(source)
     else:
-        network = networks.convert_encoders(source, kind, _layers(into))
+        network = networks.convert_encoders(source, kind, layers(into))
     networks.check_sizes(network, into)
     notes = [*network.notes]
     if kind != "stylegan2":
-        notes += _decoder_notes(source, into)
-    fitted = _methods_beside(into)
+        notes += decoder_notes(source, into)
+    fitted = methods_beside(into)
     folder = networks.write_component(network, into, _origin(kind, sources), half)
     if lost := [place for place in fitted if not hub.fits_base(place, into)]:
         names = ", ".join(sorted(place.name for place in lost))
@@ -137,69 +142,6 @@ def _add_network(
     return Converted(kind, folder, network.component, network.parameters(), tuple(notes))
 
 
-def _methods_beside(base: Path) -> list[Path]:
-    """Return the folders of methods beside a base that fit it."""
-    if not (base / hub.CONFIG).is_file():
-        return []
-    fitting = []
-    for place in sorted(base.resolve().parent.iterdir()):
-        try:
-            if hub.read_config(place).get("kind") == "method" and hub.fits_base(place, base):
-                fitting.append(place)
-        except (FaceEditError, OSError):  # something else
-            continue
-    return fitting
-
-
-def _layers(base: Path) -> int | None:
-    """Return the layers of a base's generator, if there is one."""
-    if not (base / hub.CONFIG).is_file():
-        return None
-    config = networks.read_component(base, "generator", GeneratorConfig)
-    return None if config is None else config.num_ws
-
-
-def _decoder_notes(source: Source, base: Path) -> list[str]:
-    """Say so where a file was trained with another generator than the base's.
-
-    Encoders, mappers and FEAT edits come with the generator that they were trained with.
-    """
-    tensors = tensors_of(source)
-    prefix = next((p for p in ("decoder.", "generator.") if f"{p}input.input" in tensors), None)
-    if prefix is None or not (base / hub.CONFIG).is_file():
-        return []
-    place = hub.read_base(base)["components"].get("generator")
-    if place is None:
-        return []
-    theirs = part(tensors, prefix)
-    try:
-        _, decoder = from_rosinality(
-            {name: value for name, value in theirs.items() if isinstance(value, Tensor)}
-        )
-    except ValueError:
-        return []
-    return [] if _same(decoder, base / place) else [OTHER_GENERATOR]
-
-
-OTHER_GENERATOR = "it was trained with another generator than this base's; edits may do little"
-
-
-def _same(decoder: dict[str, Tensor], folder: Path) -> bool:
-    """Whether two generators have the same weights, as far as 16 bits tell; noise may differ."""
-    from safetensors import safe_open
-
-    with safe_open(folder / hub.WEIGHTS, "pt") as stored:
-        for name in ("const", "mapping.1.weight", "blocks.1.conv0.weight", "blocks.2.conv1.bias"):
-            if name not in decoder or name not in stored.keys():  # noqa: SIM118
-                return False
-            mine = stored.get_tensor(name).float()
-            if mine.shape != decoder[name].shape or not torch.allclose(
-                mine, decoder[name].float(), rtol=2e-3, atol=1e-4
-            ):
-                return False
-    return True
-
-
 # Methods ------------------------------------------------------------------------------------------
 
 
@@ -207,11 +149,11 @@ def _add_method(
     kind: str, sources: Sequence[Source], into: Path, base: Path | str | None, half: bool
 ) -> Converted:
     """Write a method's folder."""
-    base = _checked_base(base, into, kind)
+    base = checked_base(base, into, kind)
     made = _convert_method(kind, sources, base)
     first = next(iter(made.values()))
-    _check_fit(first, base)
-    prints, name = hub.fingerprint(base), _base_name(base, into)
+    check_fit(first, base)
+    prints, name = hub.fingerprint(base), base_name(base, into)
     if len(made) == 1:
         save_method(first, into, base=name, fingerprint=prints, half=half)
     else:
@@ -219,8 +161,8 @@ def _add_method(
     if kind == "ddpm":
         _add_denoiser(sources[0], into, half)
     _remember(into, _origin(kind, sources))
-    notes = sorted({note for source in sources for note in _decoder_notes(source, base)})
-    if kind == "maniclip" and _layers(base) != MANICLIP_LAYERS:
+    notes = sorted({note for source in sources for note in decoder_notes(source, base)})
+    if kind == "maniclip" and layers(base) != MANICLIP_LAYERS:
         notes.append(f"its generator had {MANICLIP_LAYERS} layers (256 px), this base has another")
     place = base.resolve().parent / first.name.replace("_", "-")
     if into.resolve() != place:
@@ -255,34 +197,6 @@ def _add_denoiser(source: Source, into: Path, half: bool) -> None:
         save_denoiser(tensors, into, sample_size=8 * 2 ** (len(levels) - 1), half=half)
     except ImportError as error:
         raise FileError("denoisers need diffusers: pip install 'faceedit[diffusion]'") from error
-
-
-def _checked_base(base: Path | str | None, into: Path, kind: str) -> Path:
-    """Return the base folder that a method belongs to.
-
-    Raises:
-        RepoError: If none was named, or it lacks a network.
-    """
-    if base is None:
-        raise RepoError(
-            f"{kind} is a method and belongs to a base: name the folder with its networks as "
-            f"--base, and another one as --into, like {into.parent / kind}"
-        )
-    folder = Path(base).expanduser()
-    components = hub.read_base(folder)["components"]
-    missing = [name for name in ("generator", "clip") if name not in components]
-    if missing:
-        raise RepoError(f"{folder} has no {' and no '.join(missing)} yet; convert that first")
-    if (into / hub.CONFIG).is_file() and hub.read_config(into).get("kind") == "base":
-        raise RepoError(f"{into} is a base; a method needs a folder of its own, like {kind}")
-    return folder
-
-
-def _base_name(base: Path, into: Path) -> str:
-    """Return the name by which the method's folder finds its base."""
-    if base.resolve().parent == into.resolve().parent:
-        return f"{hub.OWNER}/{base.resolve().name}"  # a neighbour, wherever both are moved
-    return str(base.resolve())
 
 
 def _remember(folder: Path, origin: dict[str, Any]) -> None:
@@ -378,25 +292,3 @@ def _alpha(source: Source) -> float:
     """Return how far a FEAT edit was trained to move."""
     alpha = attributes(source.data.get("args")).get("alpha")
     return float(alpha) if isinstance(alpha, int | float) else FEAT_ALPHA
-
-
-def _check_fit(method: EditMethod, base: Path) -> None:
-    """Raise unless a method has the sizes of its base's networks.
-
-    Raises:
-        FileError: If it has not; the message names both.
-    """
-    generator = networks.read_component(base, "generator", GeneratorConfig)
-    encoder = networks.read_component(base, "encoder", EncoderConfig)
-    clip = hub.read_config(base / hub.read_base(base)["components"]["clip"])
-    sizes = {
-        "w_dim": generator.w_dim,
-        "style_dims": tuple(layer.channels for layer in style_layout(generator)),
-        "num_ws": generator.num_ws if encoder is None else encoder.num_ws,
-        "embed_dim": clip["projection_dim"],
-        "text_dim": clip["projection_dim"],
-    }
-    for name, size in sizes.items():
-        mine = getattr(method.config, name, size)
-        if mine and mine != size:
-            raise FileError(f"it has {name} {mine}, the networks in {base} have {size}")

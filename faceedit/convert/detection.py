@@ -9,8 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from faceedit.convert import KINDS
-from faceedit.convert.pickles import FileError, Inert
+from faceedit.convert.budget import FileError
 from faceedit.convert.reading import Source, attributes, module_tensors
+from faceedit.convert.stand_ins import Inert
 
 ENCODERS = {  # encoder_type in the settings of a checkpoint -> kind
     "Encoder4Editing": "e4e",

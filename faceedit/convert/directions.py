@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from faceedit.backbones.stylegan2 import GeneratorConfig, style_layout
-from faceedit.convert.pickles import FileError
+from faceedit.convert.budget import FileError
 from faceedit.convert.reading import Source
 from faceedit.methods.ganspace import GanSpace, GanSpaceConfig
 from faceedit.methods.interfacegan import InterFaceGan, InterFaceGanConfig

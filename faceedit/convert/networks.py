@@ -20,13 +20,14 @@ from faceedit.backbones.encoder import Encoder, EncoderConfig
 from faceedit.backbones.face_parser import FaceParser
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
+from faceedit.convert.budget import FileError
 from faceedit.convert.clip import clip_config, convert_clip
 from faceedit.convert.detection import part, tensors_of
 from faceedit.convert.encoder import convert_encoder
 from faceedit.convert.face_parser import convert_face_parser, face_parser_config
 from faceedit.convert.identity import convert_identity
-from faceedit.convert.pickles import FileError, Inert
 from faceedit.convert.reading import Source, attributes, module_tensors, read_merges
+from faceedit.convert.stand_ins import Inert
 from faceedit.convert.stylegan2 import from_nvidia, from_rosinality
 from faceedit.convert.tensorflow import from_tensorflow, variables
 

@@ -12,48 +12,35 @@ from __future__ import annotations
 import io
 import os
 import pickletools
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
+from faceedit.convert.budget import Budget, FileError, UnsafeFileError
+from faceedit.convert.pickle_steps import ACTS, VALUES
 from faceedit.convert.stand_ins import (
     LOAD_FROM_BYTES,
     MAX_NAME,
     MAX_NAMES,
     Array,
-    Budget,
     Call,
     DefaultDictionary,
     Dictionary,
-    FileError,
     Inert,
     Kind,
     Storage,
     Storages,
     Token,
-    UnsafeFileError,
     checked_key,
     current_name,
     stand_in,
 )
 
-__all__ = [
-    "MAGIC",
-    "Budget",
-    "FileError",
-    "Inert",
-    "UnsafeFileError",
-    "plain",
-    "read_legacy",
-    "unpickle",
-]
+__all__ = ["MAGIC", "read_legacy", "unpickle"]
 
 MAGIC = 0x1950A86A20F9469CFC6C  # with which torch.save's old format begins
 MAX_NESTING = 4  # of pickles inside pickles
-MAX_DEPTH = 100  # of containers inside containers
-MAX_UNFOLDED = 1_000_000  # values, where one that is used twice counts twice
 MAX_LINE = 65_536  # bytes of an argument that is written as text
 
 
@@ -76,7 +63,7 @@ class _Bounded:
         return raw
 
 
-class _Machine:
+class Machine:
     """The stack, the marks and the memo of a pickle that is being read."""
 
     def __init__(self, storages: Storages | None, budget: Budget, nesting: int) -> None:
@@ -92,10 +79,10 @@ class _Machine:
         for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]
             self._budget.step()
             self._steps += 1
-            act = _ACTS.get(opcode.name)
+            act = ACTS.get(opcode.name)
             if act is not None:
                 act(self, argument)
-            elif opcode.name in _VALUES:
+            elif opcode.name in VALUES:
                 self._stack.append(argument)
             elif opcode.name not in ("PROTO", "FRAME", "STOP"):
                 raise UnsafeFileError(f"it uses {opcode.name}, which no model file needs")
@@ -241,101 +228,6 @@ class _Machine:
         self._stack.append(Storage(self._storages.find(str(key), kind.value, numel, place)))
 
 
-def _object(machine: _Machine, keywords: bool = False) -> None:
-    """Make an object of a class from its arguments; those with names are left out."""
-    if keywords:
-        machine.pop()
-    args, kind = machine.pop(), machine.pop()
-    if not isinstance(kind, type):
-        raise UnsafeFileError("it makes an object of what is not a class")
-    machine.make(kind, args)
-
-
-def _call(machine: _Machine) -> None:
-    args = machine.pop()
-    machine.make(machine.pop(), args)
-
-
-def _instance(machine: _Machine, name: str) -> None:
-    """Make an object of a named class, in the way of the oldest protocols."""
-    args = tuple(machine.since_mark())
-    machine.name(*name.split(" ", 1))
-    machine.make(machine.pop(), args)
-
-
-def _marked_object(machine: _Machine) -> None:
-    kind, *args = machine.since_mark()
-    machine.make(kind, tuple(args))
-
-
-def _tuple(machine: _Machine, count: int) -> None:
-    values = [machine.pop() for _ in range(count)]
-    machine.push(tuple(reversed(values)))
-
-
-def _named_on_stack(machine: _Machine) -> None:
-    name = machine.pop()
-    machine.name(machine.pop(), name)
-
-
-def _last(machine: _Machine, put: Callable[[list[Any]], None], count: int) -> None:
-    """Put the last values of the stack into what lies below them."""
-    values = [machine.pop() for _ in range(count)]
-    put(values[::-1])
-
-
-def _dictionary(machine: _Machine) -> None:
-    values = machine.since_mark()
-    machine.push({})
-    machine.set_items(values)
-
-
-_Act = Callable[[_Machine, Any], None]
-_VALUES = {  # steps that put their argument on the stack
-    *("INT", "LONG", "FLOAT", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE"),
-    *("BINUNICODE8", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-}
-_ACTS: dict[str, _Act] = {
-    "NONE": lambda m, _: m.push(None),
-    "NEWTRUE": lambda m, _: m.push(True),
-    "NEWFALSE": lambda m, _: m.push(False),
-    "EMPTY_LIST": lambda m, _: m.push([]),
-    "EMPTY_TUPLE": lambda m, _: m.push(()),
-    "EMPTY_DICT": lambda m, _: m.push({}),
-    "EMPTY_SET": lambda m, _: m.push(set()),
-    "LIST": lambda m, _: m.push(m.since_mark()),
-    "TUPLE": lambda m, _: m.push(tuple(m.since_mark())),
-    "TUPLE1": lambda m, _: _tuple(m, 1),
-    "TUPLE2": lambda m, _: _tuple(m, 2),
-    "TUPLE3": lambda m, _: _tuple(m, 3),
-    "DICT": lambda m, _: _dictionary(m),
-    "FROZENSET": lambda m, _: m.push(frozenset(map(checked_key, m.since_mark()))),
-    "APPEND": lambda m, _: _last(m, m.extend, 1),
-    "APPENDS": lambda m, _: m.extend(m.since_mark()),
-    "SETITEM": lambda m, _: _last(m, m.set_items, 2),
-    "SETITEMS": lambda m, _: m.set_items(m.since_mark()),
-    "ADDITEMS": lambda m, _: m.add_items(m.since_mark()),
-    "POP": lambda m, _: m.drop(),
-    "DUP": lambda m, _: m.push(m.top()),
-    "MARK": lambda m, _: m.mark(),
-    "POP_MARK": lambda m, _: m.since_mark().clear(),
-    **{name: lambda m, place: m.recall(place) for name in ("GET", "BINGET", "LONG_BINGET")},
-    **{name: lambda m, place: m.remember(place) for name in ("PUT", "BINPUT", "LONG_BINPUT")},
-    "MEMOIZE": lambda m, _: m.remember(),
-    "GLOBAL": lambda m, name: m.name(*name.split(" ", 1)),
-    "STACK_GLOBAL": lambda m, _: _named_on_stack(m),
-    "REDUCE": lambda m, _: _call(m),
-    "BUILD": lambda m, _: m.build(),
-    "INST": _instance,
-    "OBJ": lambda m, _: _marked_object(m),
-    "NEWOBJ": lambda m, _: _object(m),
-    "NEWOBJ_EX": lambda m, _: _object(m, keywords=True),
-    "PERSID": lambda m, pid: m.persistent(pid),
-    "BINPERSID": lambda m, _: m.persistent(m.pop()),
-}
-
-
 def _from_bytes(raw: Any, budget: Budget, nesting: int) -> Any:
     """Read a storage that was saved inside a pickle by `torch.save`, under the same rules."""
     if nesting > MAX_NESTING or not isinstance(raw, bytes):
@@ -363,7 +255,7 @@ def unpickle(
 ) -> Any:
     """Read the next pickle of a file; the file's place moves behind it.
 
-    Stand-ins are left in it, see `plain`.
+    Stand-ins are left in it, see `faceedit.convert.plain`.
 
     Args:
         file: Can be sought in.
@@ -377,7 +269,7 @@ def unpickle(
     """
     size = _left(file)
     try:
-        machine = _Machine(storages, budget or Budget(size), nesting)
+        machine = Machine(storages, budget or Budget(size), nesting)
         return machine.run(_Bounded(file, size))
     except FileError:
         raise
@@ -441,62 +333,3 @@ def read_legacy(file: BinaryIO, budget: Budget, nesting: int = 0) -> Any:
     for key in keys:
         storages.fill(str(key), file)
     return value
-
-
-def plain(value: Any) -> Any:
-    """Replace stand-ins by tensors and arrays; containers keep their places, shared ones too.
-
-    Raises:
-        FileError: If containers lie too deeply in one another, or come to far more values than a
-            model has where one that is used twice is counted twice.
-    """
-    return _Plain().of(value, 0)[0]
-
-
-class _Plain:
-    """One walk through what a file holds."""
-
-    def __init__(self) -> None:
-        self._done: dict[int, tuple[Any, int]] = {}  # by id: what it became, and its size unfolded
-        self._kept: list[Any] = []  # so that no id is used again
-
-    def of(self, value: Any, depth: int) -> tuple[Any, int]:
-        """Return the plain value and how many values it comes to."""
-        if isinstance(value, Array):
-            return value.array, 1
-        if isinstance(value, Storage):
-            return value.numbers, 1
-        if isinstance(value, Token | Call | Kind | type):
-            return getattr(value, "name", None), 1
-        if not isinstance(value, dict | list | tuple | Inert):
-            return value, 1
-        if depth > MAX_DEPTH:
-            raise FileError("it is nested too deeply")
-        if id(value) not in self._done:
-            self._kept.append(value)
-            self._done[id(value)] = (value, 1)  # while it is looked at: it may hold itself
-            self._done[id(value)] = self._container(value, depth + 1)
-        return self._done[id(value)]
-
-    def _container(self, value: Any, depth: int) -> tuple[Any, int]:
-        """Do the same for what a container holds."""
-        if isinstance(value, Inert):
-            value.state, count = self.of(value.state, depth)
-            value.items, more = self.of(value.items, depth)
-            return value, self._checked(count + more)
-        members = value.values() if isinstance(value, dict) else value
-        pairs = [self.of(member, depth) for member in members]
-        count = self._checked(1 + sum(pair[1] for pair in pairs))
-        made = [pair[0] for pair in pairs]
-        if isinstance(value, tuple):
-            return tuple(made), count
-        if isinstance(value, list):
-            value[:] = made
-        else:
-            value.update(zip(list(value), made, strict=True))
-        return value, count
-
-    def _checked(self, count: int) -> int:
-        if count > MAX_UNFOLDED:
-            raise FileError("it uses the same values again and again, as no model does")
-        return count

@@ -23,17 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faceedit.convert.pickles import (
-    MAGIC,
-    Budget,
-    FileError,
-    Inert,
-    UnsafeFileError,
-    plain,
-    read_legacy,
-    unpickle,
-)
-from faceedit.convert.stand_ins import MAX_SIDES
+from faceedit.convert.budget import Budget, FileError, UnsafeFileError
+from faceedit.convert.pickles import MAGIC, read_legacy, unpickle
+from faceedit.convert.plain import plain
+from faceedit.convert.stand_ins import MAX_SIDES, Inert
 from faceedit.regular_files import IrregularFileError, open_regular
 
 MAX_MERGES = 64 * 2**20  # bytes of an unpacked vocabulary; CLIP's has 3 MB

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faceedit.convert.pickles import Inert
+from faceedit.convert.stand_ins import Inert
 
 LEAST_VERSION = 2  # of a pickled network; older ones store their variables in another way
 

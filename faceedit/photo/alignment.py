@@ -90,7 +90,7 @@ def align(
     elif aligned:
         return _frame(photo, size, framing)
     else:
-        faces, by_hand = detect_faces(photo), False
+        faces, by_hand = detect_faces(photo, every=bool(face_index)), False
     may_be_aligned = aligned is None and not by_hand and photo.width == photo.height <= DRAWING_SIDE
     if may_be_aligned and not faces:
         if face_index not in (None, 0):

@@ -214,16 +214,18 @@ def _strands(
     order = np.argsort(-rows, kind="stable")
     for chunk in np.array_split(order, CHUNKS):
         for i in range(TONES):
-            mine = list(paths[chunk[which[chunk] == i]])
-            if mine:
-                value = int(np.clip(LEVEL * tones[i] / tones.mean(), 0, 255))
-                cv2.polylines(tone, mine, False, value, thick, cv2.LINE_AA, SUBPIXEL)
+            value = int(np.clip(LEVEL * tones[i] / tones.mean(), 0, 255))
+            _lines(tone, paths[chunk[which[chunk] == i]], value, thick)
     sure = np.clip(grows * 3, 0, 2).astype(int)
     for i, value in enumerate(FAINT):  # the faint ones of the edge first
-        mine = list(paths[sure == i])
-        if mine:
-            cv2.polylines(cover, mine, False, value, thick, cv2.LINE_AA, SUBPIXEL)
+        _lines(cover, paths[sure == i], value, thick)
     return tone.astype(np.float32) / LEVEL, cover.astype(np.float32) / 255
+
+
+def _lines(canvas: np.ndarray, paths: np.ndarray, value: int, thick: int) -> None:
+    """Draw lines [k, points, 2], in fractions of a pixel, on a canvas [h, w] uint8."""
+    if len(paths):
+        cv2.polylines(canvas, list(paths), False, value, thick, cv2.LINE_AA, SUBPIXEL)
 
 
 def _allowed(photo: View, sheet: Sheet, face: FaceMap) -> np.ndarray:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from faceedit.convert import convert
-from faceedit.convert.pickles import FileError, Inert
+from faceedit.convert.budget import FileError
 from faceedit.convert.reading import module_tensors, read_source
+from faceedit.convert.stand_ins import Inert
 
 
 def doubled(times: int = 60) -> bytes:

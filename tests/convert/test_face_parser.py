@@ -10,7 +10,7 @@ from faceedit import hub
 from faceedit.backbones import load_backbones
 from faceedit.backbones.face_parser import CELEBA_CLASSES, FaceParserConfig
 from faceedit.convert import convert
-from faceedit.convert.pickles import FileError
+from faceedit.convert.budget import FileError
 from faceedit.editor import FaceEditor
 from faceedit.methods.ffclip import FfClip
 from tests.convert import files

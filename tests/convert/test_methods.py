@@ -12,9 +12,9 @@ import torch
 
 from faceedit.backbones.stylegan2 import GeneratorConfig
 from faceedit.convert import convert
+from faceedit.convert.budget import FileError
 from faceedit.convert.directions import FFHQ_DEVIATIONS, convert_global
 from faceedit.convert.maniclip import from_maniclip
-from faceedit.convert.pickles import FileError
 from faceedit.convert.reading import Source
 from faceedit.convert.styleclip_mapper import from_styleclip
 from faceedit.editor import FaceEditor

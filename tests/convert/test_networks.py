@@ -14,7 +14,7 @@ from faceedit.backbones.encoder import Encoder, EncoderConfig
 from faceedit.backbones.identity import Identity, IdentityConfig
 from faceedit.backbones.stylegan2 import Generator, GeneratorConfig
 from faceedit.convert import KINDS, convert
-from faceedit.convert.pickles import FileError, UnsafeFileError
+from faceedit.convert.budget import FileError, UnsafeFileError
 from faceedit.convert.stylegan2 import from_nvidia
 from faceedit.editor import FaceEditor
 from faceedit.photo import Framing

@@ -15,8 +15,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from faceedit.convert.pickles import FileError, Inert, UnsafeFileError
+from faceedit.convert.budget import FileError, UnsafeFileError
 from faceedit.convert.reading import attributes, module_tensors, read_merges, read_source
+from faceedit.convert.stand_ins import Inert
 from tests.convert.files import legacy_file, module_named, torch_archive, vocabulary
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.benchmark import photo_judges as judges
+from training.benchmark import photo_verdicts as judges
 from training.benchmark import tables
 from training.benchmark.photographs import PhotographPlan, edits_key, measure, summarize
 from training.config import ROOT, ConfigError

@@ -27,7 +27,8 @@ from faceedit import hub
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError
 from training.benchmark.contestants import MethodRow, method_rows
-from training.benchmark.faces import Case, SampleSet
+from training.benchmark.faces import Case
+from training.benchmark.judged_faces import SampleSet
 from training.benchmark.judges import Judges, progress
 from training.config import ROOT, ConfigError
 

@@ -1,4 +1,4 @@
-"""Whom the methods are tried on: people of the portrait world, random samples, or photos.
+"""Whom the methods are tried on: people of the portrait world; photos are in `judged_faces`.
 
 The set of renders is a function of a seed: `choose` draws people, gives each a prompt that is false
 of them and can be made true, and `RenderSet` draws them before and after. Pictures are kept in a
@@ -22,24 +22,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from faceedit.editor import FaceEditor
-from faceedit.errors import FaceEditError
-from faceedit.inversion import invert, to_tensor
-from faceedit.photo import align
+from faceedit.inversion import invert
 from faceedit.types import Face, Space
 from faceedit.world import WORLD_VERSION, FaceAttributes, render, sample_attributes
-from training.benchmark.judges import Judges
 from training.benchmark.prompts import GRID, PROMPTS, PROMPTS_VERSION, Prompt, fits
 from training.config import ConfigError
 from training.data.shards import to_float, to_uint8
-from training.publish.gallery import photo_files
 
-__all__ = ["Case", "EvaluationSet", "Item", "PhotoSet", "RenderSet", "SampleSet", "choose"]
+__all__ = ["Case", "EvaluationSet", "Item", "RenderSet", "choose"]
 
 SET_VERSION = "1"  # raised whenever other people or prompts would be chosen
 GRID_FACES = 8
 GRID_ITEMS = GRID_FACES * len(GRID)
 BLOCK = 64  # people drawn at once
-SAMPLE_PSI = 0.8
 STRANGER = 1 << 20  # distance of the strangers' seeds from those of the set
 TRIES = 100_000
 
@@ -314,84 +309,6 @@ def _person_file(seed: int) -> str:
 def _edit_file(who: int | str, prompt: Prompt) -> str:
     changes = repr(sorted(prompt.changes.items()))
     return f"{who}-{hashlib.sha256(changes.encode()).hexdigest()[:8]}.safetensors"
-
-
-class _JudgedSet(EvaluationSet):
-    """Faces of which nobody knows the truth: the judge says which prompts are false of them."""
-
-    def __init__(self, editor: FaceEditor, judges: Judges, faces: int, count: int) -> None:
-        super().__init__(editor, [])
-        self.judges = judges
-        prompts = list(PROMPTS.values())
-        for index in range(count):
-            face = index % faces
-            person = self._person(face)
-            start = index + index // faces
-            turned = [prompts[(start + k) % len(prompts)] for k in range(len(prompts))]
-            suited = [prompt for prompt in turned if bool(fits(prompt, person))]
-            self.items.append(Item(index, face, (suited or turned)[0]))
-
-    def _face(self, number: int) -> tuple[Face, Tensor]:
-        """Return a face as the generator draws it, and what it was made from."""
-        raise NotImplementedError
-
-    def _person(self, number: int) -> FaceAttributes:
-        return self.judges.look(self._face(number)[1]).people
-
-    def _make(self, item: Item) -> Case:
-        source, photo = self._face(item.face)
-        return Case(item, source, photo, self._person(item.face))
-
-
-class SampleSet(_JudgedSet):
-    """Random faces of the generator: no inversion stands between a method and its face."""
-
-    name = "samples"
-
-    def __init__(self, editor: FaceEditor, judges: Judges, count: int) -> None:
-        super().__init__(editor, judges, max(count, 1), count)
-
-    def _face(self, number: int) -> tuple[Face, Tensor]:
-        face = self.editor.sample(number, SAMPLE_PSI)
-        return face, face.image
-
-
-class PhotoSet(_JudgedSet):
-    """Photographs of a folder, each with several prompts.
-
-    Raises:
-        ConfigError: If no face is found in any of them.
-    """
-
-    name = "photos"
-
-    def __init__(self, editor: FaceEditor, judges: Judges, count: int, folder: Path) -> None:
-        self.faces: list[tuple[Face, Tensor]] = []
-        self.failed: dict[str, str] = {}
-        self.digest = ""
-        prints = hashlib.sha256()
-        size = editor.backbones.require("generator", "the benchmark").config.resolution
-        for path in photo_files(folder):
-            try:
-                crop = to_tensor(align(path, None, size, framing=editor.framing).image)
-            except FaceEditError as error:
-                self.failed[path.name] = str(error)
-                continue
-            prints.update(crop.numpy().tobytes())
-            crop = crop.to(editor.backbones.generator.w_avg)
-            self.faces.append((invert(crop, Space.W_PLUS, editor.backbones), crop))
-        if not self.faces:
-            raise ConfigError(f"no face was found in {folder}")
-        self.digest = prints.hexdigest()[:8]
-        super().__init__(editor, judges, len(self.faces), min(count, 8 * len(self.faces)))
-
-    @property
-    def version(self) -> str:
-        """Also what the photos are."""
-        return f"{super().version}-{self.digest}"
-
-    def _face(self, number: int) -> tuple[Face, Tensor]:
-        return self.faces[number]
 
 
 def grid_items(items: Sequence[Item], lines: int = GRID_FACES) -> list[Item]:

@@ -29,7 +29,7 @@ from faceedit.errors import FaceEditError
 from faceedit.method_repo import repo_of
 from faceedit.methods import METHODS
 from training.benchmark import tables
-from training.benchmark.photo_judges import SENTENCES, VERDICTS
+from training.benchmark.photo_verdicts import SENTENCES, VERDICTS
 from training.benchmark.results import read_results, results_file, write_results
 from training.config import ROOT, ConfigError
 from training.provenance import commit
@@ -216,10 +216,11 @@ def _judged(plan: PhotographPlan, photos: Sequence[Path], folder: Path) -> dict[
     originals.mkdir()
     for photo in photos:
         shutil.copy(photo, originals / photo.name)
-    script = Path(__file__).with_name("photo_judges.py")
     report = folder / "verdicts.json"
-    command = [str(plan.judge_python), str(script), str(originals), str(folder), str(report)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    module = "training.benchmark.photo_judges"
+    paths = [str(path.resolve()) for path in (originals, folder, report)]
+    command = [str(plan.judge_python), "-m", module, *paths]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ConfigError(f"the judges failed: {done.stderr.strip().splitlines()[-1]}")
     return dict(json.loads(report.read_text(encoding="utf-8")))

@@ -31,12 +31,11 @@ from training.benchmark.faces import (
     GRID_ITEMS,
     EvaluationSet,
     Item,
-    PhotoSet,
     RenderSet,
-    SampleSet,
     grid_items,
     set_digest,
 )
+from training.benchmark.judged_faces import PhotoSet, SampleSet
 from training.benchmark.judges import Judges
 from training.benchmark.ledger import LEDGER, begin_looks, check_release, end_looks
 from training.benchmark.measuring import Measurer

@@ -103,13 +103,7 @@ def encoder(setting: Setting) -> Found:
         )
 
     measures = [
-        Measure(
-            "judge's likeness (cosine) of inversion and render",
-            scores["likeness"],
-            0.8,
-            Limit(people["cosine_different"], "two people"),
-            Limit(people["cosine_same"], "one person in two renders"),
-        ),
+        _likeness(scores, people),
         measure("the truth", truth, "someone else's inversion"),
         measure("that of the render", as_read, "someone else's"),
     ]
@@ -117,6 +111,17 @@ def encoder(setting: Setting) -> Found:
     measures += _refinement_measures(setting, nets, scores)
     details = {**scores, **{f"kept/{name}": value for name, value in by_truth.items()}}
     return Found(measures, numbers(details) | {"images": len(rows)})
+
+
+def _likeness(scores: dict[str, float], people: dict[str, Any]) -> Measure:
+    """Return how alike the judge finds inversions and renders."""
+    return Measure(
+        "judge's likeness (cosine) of inversion and render",
+        scores["likeness"],
+        0.8,
+        Limit(people["cosine_different"], "two people"),
+        Limit(people["cosine_same"], "one person in two renders"),
+    )
 
 
 def known_mean(values: dict[str, float]) -> float:
