@@ -84,6 +84,57 @@ def test_measures_tell_right_characters_from_wrong_ones():
     assert "head covered where it is" not in good
 
 
+@pytest.mark.parametrize(
+    ("measure", "label", "reading", "right"),
+    [
+        ("sex", {"sex": "female"}, {"femininity": 0.51}, True),
+        ("sex", {"sex": "female"}, {"femininity": 0.49}, False),
+        ("sex", {"sex": "male"}, {"femininity": 0.49}, True),
+        ("women without a moustache", {"sex": "female"}, {"moustache": 0.49}, True),
+        ("women without a moustache", {"sex": "female"}, {"moustache": 0.51}, False),
+        ("women without a moustache", {"sex": "male"}, {"moustache": 0.1}, None),
+        ("women without a beard", {"sex": "female"}, {"beard": 1.0}, False),
+        ("age group (under 35, to 55, over)", {"visible_age": 35}, {"age": 55.0}, True),
+        ("age group (under 35, to 55, over)", {"visible_age": 34}, {"age": 35.0}, False),
+        ("age group (under 35, to 55, over)", {"visible_age": 55}, {"age": 56.0}, False),
+        ("hair colour", {"hair_color": "black"}, {"hair_color": 1.0}, True),  # dark brown
+        ("hair colour", {"hair_color": "brown"}, {"hair_color": 1.0}, False),
+        ("hair colour", {"hair_color": "unclear"}, {"hair_color": 1.0}, None),
+        ("hair length", {"hair_length": "very short"}, {"hair_style": 2.0}, True),
+        ("hair length", {"hair_length": "chin"}, {"hair_style": 4.0}, True),
+        ("hair length", {"hair_length": "long"}, {"hair_style": 11.0}, True),  # a ponytail
+        ("hair length", {"hair_length": "long"}, {"hair_style": 10.0}, False),  # a bun
+        ("hair length", {"hair_length": "unclear"}, {"hair_style": 4.0}, None),
+        ("beard (goatee or full), yes or no", {"beard": "stubble"}, {"beard": 1.0}, True),
+        ("beard (goatee or full), yes or no", {"beard": "goatee"}, {"beard": 3.0}, True),
+        ("beard (goatee or full), yes or no", {"beard": "stubble"}, {"beard": 2.0}, False),
+        ("no glasses where there are none", {"glasses": "none"}, {"glasses": 1.0}, False),
+        ("no glasses where there are none", {"glasses": "round"}, {"glasses": 1.0}, None),
+        ("head covered where it is", {"headwear": "cap"}, {"hat": 2.0}, True),
+        ("head covered where it is", {"headwear": "cap"}, {"hat": 0.0}, False),
+        ("head bare where it is", {"headwear": "none"}, {"hat": 2.0}, False),
+        ("head bare where it is", {"headwear": "cap"}, {"hat": 2.0}, None),
+        ("smile", {"expression": "slight smile"}, {"smile": 0.31}, True),
+        ("smile", {"expression": "slight smile"}, {"smile": 0.29}, False),
+        ("smile", {"expression": "neutral"}, {"smile": 0.29}, True),
+        ("mouth open", {"mouth_open": True}, {"mouth_open": 0.31}, True),
+        ("mouth open", {"mouth_open": True}, {"mouth_open": 0.29}, False),
+    ],
+)
+def test_a_measure_of_a_character_has_these_bounds(measure, label, reading, right):
+    (found,) = (m for m in CHARACTER_MEASURES if m.name == measure)
+    assert found.right(label, reading) is right
+
+
+def test_measures_of_characters_have_these_bars():
+    assert {m.name.split(" (")[0]: m.bar for m in CHARACTER_MEASURES} == {
+        "sex": 0.98, "women without a beard": 0.99, "women without a moustache": 0.99,
+        "age group": 0.75, "hair colour": 0.88, "hair length": 0.88, "beard": 0.93,
+        "no glasses where there are none": 0.97, "head covered where it is": 0.8,
+        "head bare where it is": 0.97, "smile": 0.85, "mouth open": 0.88,
+    }  # fmt: skip
+
+
 def test_skin_tones_are_ranked_over_all_photographs():
     right = said(character_of(photo()))
     skins = {"very light": 0.1, "medium": 0.5, "dark": 0.9}

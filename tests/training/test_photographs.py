@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from training.measures import photographs as table_of
 from training.photographs import layers
 from training.photographs.hair import find_long_hair
 from training.photographs.layers import HIDDEN, SEEN, Sample
-from training.photographs.measure import JUDGED, point_errors
+from training.photographs.measure import JUDGED, point_errors, region_scores, to_image
 from training.photographs.portraits import LabelledPhoto, PortraitFolder, SkippedPhotoError
 from training.photographs.regions import BIT, OUTLINES, PARSED, exact, outline, possible_regions
 from training.photographs.renders import Rendered
@@ -253,3 +254,38 @@ def test_points_are_off_in_distances_of_the_pupils():
     shown = photo()
     found = {number: shown.mesh[number] + (0, 0.2 * SIDE) for number in JUDGED}
     assert point_errors(shown, found)[1] == pytest.approx(1.0)
+
+
+class Halves:
+    """A segmenter that sees hair on the left, skin in the middle and a wall on the right."""
+
+    config = SimpleNamespace(regions=("background", "skin", "hair", "covering", "beard"))
+
+    def segment(self, image):
+        labels = torch.zeros(1, SIDE, SIDE, dtype=torch.long)
+        labels[..., : SIDE // 4], labels[..., SIDE // 4 : SIDE // 2] = 2, 1
+        labels[:, :1, SIDE // 2 :] = 4
+        return labels
+
+
+def test_regions_of_a_photograph_are_scored_by_their_overlap():
+    """The person is the left half here, but for the uppermost quarter, which nobody knows."""
+    person, inside = np.zeros((SIDE, SIDE), np.uint8), np.ones((SIDE, SIDE), bool)
+    person[:, : SIDE // 2], inside[: SIDE // 4] = 255, False
+    seen = replace(photo(), person=person, inside=inside)
+    found = region_scores(seen, Halves())
+    assert found["person"] == 1.0
+    assert found["beard"] == pytest.approx(1 / (2 * SIDE)) and found["covering"] == 0
+    assert found["off_person"] == 0
+    assert found["lips"] == found["eyes"] == 0.0
+    face = outline(seen.mesh, "face", SIDE)
+    called = np.zeros((SIDE, SIDE), bool)
+    called[:, SIDE // 4 : SIDE // 2], called[0, SIDE // 2 :] = True, True
+    assert found["face"] == pytest.approx((face & called).sum() / (face | called).sum())
+    right = np.zeros((SIDE, SIDE), np.uint8)
+    right[:, SIDE // 2 :] = 255
+    other = region_scores(replace(seen, person=right), Halves())
+    assert other["person"] == 0.0
+    assert other["off_person"] == pytest.approx(0.25 * 0.75)  # the hair, below the unknown quarter
+    assert to_image(seen).shape == (1, 3, SIDE, SIDE)
+    assert to_image(seen).unique().tolist() == pytest.approx([150 / 127.5 - 1])
