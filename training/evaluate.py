@@ -62,7 +62,8 @@ ALSO: dict[str, tuple[str, ...]] = {
     "speed": ("generator", "clip", "encoder", "identity"),
 }
 FORMAT_VERSION = 1
-BENCHMARK_FLAGS = ("--set", "--methods", "--targets")  # what asks for the methods instead
+# What asks for the methods instead.
+BENCHMARK_FLAGS = ("--all", "--set", "--methods", "--targets", "--split")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from faceedit.hub import folders, save_network
 from faceedit.inversion import to_space
 from faceedit.method_repo import load_method, save_method
 from faceedit.methods import METHODS
+from faceedit.version import __version__
 from faceedit.words.sentence import read
 from faceedit.world import FaceAttributes, sample_attributes
 from faceedit.world.captions import FALSE, TRUE, is_true, truth
@@ -28,14 +29,17 @@ from training import evaluate
 from training.benchmark import calibrate, summary, tables
 from training.benchmark.baselines import NoEdit, Oracle, RandomDirection
 from training.benchmark.contestants import MethodRow, method_rows
-from training.benchmark.faces import GRID_ITEMS, RenderSet, choose, grid_items, set_digest
+from training.benchmark.faces import RenderSet
 from training.benchmark.fit_scale import fit_scale
+from training.benchmark.front import DETAILS
 from training.benchmark.judges import Judges, collateral, masked_psnr, success
 from training.benchmark.measuring import Measurer
+from training.benchmark.people import GRID_ITEMS, choose, grid_items, set_digest
 from training.benchmark.plan import Plan
 from training.benchmark.prompts import GRID, PROMPTS, fits
 from training.benchmark.records import Records
-from training.benchmark.run import Benchmark
+from training.benchmark.results import read_results
+from training.benchmark.run import Benchmark, all_of
 from training.benchmark.scale import SCALE, Scale
 from training.config import ROOT, ConfigError
 from training.fingerprint import code_files
@@ -409,7 +413,8 @@ def test_run_writes_tables_and_goes_on_where_it_was(plan, monkeypatch):
     table = lzma.decompress((plan.out / "renders.csv.xz").read_bytes()).decode().splitlines()
     assert len(table) == 1 + 2 * (1 + 1 + 5 + 1 + 5 + 5) + 5
     page = plan.page.read_text()
-    assert "| styleclip_global | 2 |" in page
+    assert "| `styleclip_global` | 2 dev |" in page
+    assert "| styleclip_global | 2 |" in plan.page.with_name(DETAILS).read_text()
     assert {path.name for path in plan.sheet_dir.glob("*.jpg")} == {
         "styleclip-global.jpg",
         "styleclip-optimization.jpg",
@@ -420,6 +425,33 @@ def test_run_writes_tables_and_goes_on_where_it_was(plan, monkeypatch):
     Benchmark(plan).run()
     assert "Use the first." in plan.page.read_text()
     assert json.loads((plan.out / "results.json").read_text())["rows"] == rows
+
+
+def test_people_of_the_test_are_looked_at_once_and_the_page_says_how_often(plan):
+    dev = replace(plan, methods="styleclip_global", sheets=False)
+    Benchmark(dev).run()
+    look = replace(dev, split="test", release=".".join(__version__.split(".")[:2]))
+    Benchmark(look).run()
+    result = read_results(plan.out)["renders-test"]
+    line = result["rows"]["styleclip_global"]
+    assert line["n"] == line["faces"] == 2 and line["typed"]["n"] == 2
+    assert [point["strength"] for point in line["curve"]] == [1.0]
+    assert result["drop"]["styleclip_global"].keys() == {"success", "identity", "collateral"}
+    written = plan.page.read_text(encoding="utf-8")
+    assert "| 2 test |" in written and "looked at again" not in written
+    Benchmark(look).run()  # nothing is missing, so that only the pages are written anew
+    assert plan.page.read_text(encoding="utf-8") == written
+    shutil.rmtree(plan.work)
+    with pytest.raises(ConfigError, match="styleclip_global was looked at on"):
+        Benchmark(look).run()
+    Benchmark(replace(look, again="the work folder was lost")).run()
+    assert "the work folder was lost" in plan.page.read_text(encoding="utf-8")
+
+
+def test_all_is_every_set_of_dev_and_people_only_of_test(plan):
+    parts = [(part.set, part.targets) for part in all_of(plan)]
+    assert parts == [("renders", True), ("samples", False)]
+    assert [part.set for part in all_of(replace(plan, split="test"))] == ["renders"]
 
 
 @pytest.mark.slow
@@ -470,7 +502,7 @@ def test_samples_are_judged_without_a_truth(plan):
     result = json.loads((plan.out / "results-samples.json").read_text())
     assert list(result["rows"]) == ["no_edit", "random_direction", "styleclip_global"]
     assert result["rows"]["styleclip_global"]["psnr_in"]["value"] is None
-    assert "Random samples" in plan.page.read_text()
+    assert "Random samples" in plan.page.with_name(DETAILS).read_text()
 
 
 def test_flags_of_the_command_lead_to_the_benchmark(capsys):

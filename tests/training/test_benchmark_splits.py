@@ -10,14 +10,8 @@ from faceedit.words.statements import WORDINGS
 from faceedit.world import sample_attributes
 from faceedit.world.captions import caption
 from training.benchmark.compare import between_sets, difference, holm, pairs, smallest_told
-from training.benchmark.faces import SPLITS, choose, set_digest
-from training.benchmark.ledger import (
-    begin_looks,
-    check_release,
-    end_looks,
-    read_looks,
-    second_looks,
-)
+from training.benchmark.ledger import Looks, check_release, read_looks, second_looks
+from training.benchmark.people import SPLITS, choose, set_digest
 from training.benchmark.plan import Plan
 from training.benchmark.prompts import PROMPTS, fits
 from training.benchmark.run import Benchmark
@@ -55,26 +49,35 @@ def test_every_sentence_is_asked_of_test_people_alike_often():
 # Looks --------------------------------------------------------------------------------------------
 
 
+def look(path, rows, commit="c0ffee", again="", release="0.1", ended=True):
+    looks = Looks(path, release, rows, again)
+    for row in rows:
+        looks.begin(row, commit)
+        if ended:
+            looks.end(row)
+
+
 def test_second_look_needs_a_reason_which_is_kept(tmp_path):
     ledger = tmp_path / "looks.json"
-    begin_looks(ledger, "0.1", {"feat": "a"}, "c0ffee")
-    end_looks(ledger, "0.1", {"feat": "a"})
+    look(ledger, {"feat": "a"})
     with pytest.raises(ConfigError, match=r'feat was looked at on .* --again "reason"'):
-        begin_looks(ledger, "0.1", {"feat": "a"}, "c0ffee")
-    begin_looks(ledger, "0.1", {"feat": "a", "ffclip": "b"}, "c0ffee", "a judge was wrong")
+        look(ledger, {"ffclip": "b", "feat": "a"})
+    assert [seen["row"] for seen in read_looks(ledger)] == ["feat"]  # nothing was looked at
+    look(ledger, {"feat": "a", "ffclip": "b"}, again="a judge was wrong")
     assert second_looks(ledger) == {"feat": ["0.1: a judge was wrong"]}
-    assert [look["row"] for look in read_looks(ledger)] == ["feat", "feat", "ffclip"]
-    assert {look["commit"] for look in read_looks(ledger)} == {"c0ffee"}
+    assert [seen["row"] for seen in read_looks(ledger)] == ["feat", "feat", "ffclip"]
+    assert {seen["commit"] for seen in read_looks(ledger)} == {"c0ffee"}
+    assert all(seen["ended"] for seen in read_looks(ledger))
 
 
 def test_stopped_look_goes_on_with_the_same_weights_only(tmp_path):
     ledger = tmp_path / "looks.json"
-    begin_looks(ledger, "0.1", {"feat": "a"}, "")
-    begin_looks(ledger, "0.1", {"feat": "a"}, "")
+    look(ledger, {"feat": "a"}, ended=False)
+    look(ledger, {"feat": "a"}, ended=False)
     assert len(read_looks(ledger)) == 1
     with pytest.raises(ConfigError, match="looked at"):
-        begin_looks(ledger, "0.1", {"feat": "other weights"}, "")
-    begin_looks(ledger, "0.2", {"feat": "other weights"}, "")  # another release
+        look(ledger, {"feat": "other weights"})
+    look(ledger, {"feat": "other weights"}, release="0.2")
     assert len(read_looks(ledger)) == 2
 
 

@@ -11,14 +11,17 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.benchmark.ledger import LEDGER, second_looks
 from training.benchmark.prompts import PROMPTS
+from training.benchmark.results import read_edits
 from training.benchmark.summary import Bootstrap, Record
 
-__all__ = ["Difference", "between_sets", "difference", "holm", "pairs", "smallest_told"]
+__all__ = ["Difference", "between_sets", "compared", "difference", "holm", "pairs", "smallest_told"]
 
 FLIPS = 20_000
 SEED = 1
@@ -132,6 +135,28 @@ def smallest_told(lines: Sequence[Mapping[str, Any]]) -> float | None:
     """Return the true difference that four in five such comparisons would find, at 5% alone."""
     errors = [line["error"] for line in lines if line["error"] > 0]
     return round((Z_LEVEL + Z_POWER) * float(np.median(errors)), 4) if errors else None
+
+
+def compared(rows: Mapping[str, Mapping[int, Record]], folder: Path) -> dict[str, Any]:
+    """Return what the pages say of test people beside the rows themselves.
+
+    Args:
+        rows: The methods' records.
+        folder: Of the results, with the edits of dev people and the looks at the test people.
+    """
+    lines = pairs(rows)
+    dev = folder / "renders.csv.xz"
+    chosen_on = read_edits(dev) if dev.is_file() else {}
+    drops = {}
+    for name in rows.keys() & chosen_on.keys():
+        edits = [{**r, **r["strengths"]["1.0"]} for r in rows[name].values()]
+        drops[name] = {key: between_sets(chosen_on[name], edits, key) for key in MEASURES}
+    return {
+        "pairs": lines,
+        "told": {measure: smallest_told(found) for measure, found in lines.items()},
+        "drop": dict(sorted(drops.items())),
+        "again": second_looks(folder / LEDGER),
+    }
 
 
 # ------------------------------------------------------------------------------ two sets

@@ -13,8 +13,9 @@ from faceedit.inversion import invert, to_tensor
 from faceedit.photo import align
 from faceedit.types import Face, Space
 from faceedit.world import FaceAttributes
-from training.benchmark.faces import Case, EvaluationSet, Item
+from training.benchmark.faces import Case, EvaluationSet
 from training.benchmark.judges import Judges
+from training.benchmark.people import Item
 from training.benchmark.prompts import PROMPTS, fits
 from training.config import ConfigError
 from training.publish.gallery import photo_files

@@ -16,7 +16,7 @@ from typing import Any
 from faceedit.version import __version__
 from training.config import ConfigError
 
-__all__ = ["LEDGER", "begin_looks", "check_release", "end_looks", "read_looks", "second_looks"]
+__all__ = ["LEDGER", "Looks", "check_release", "read_looks", "second_looks"]
 
 LEDGER = "looks.json"
 
@@ -39,46 +39,58 @@ def read_looks(path: Path) -> list[dict[str, Any]]:
     return looks
 
 
-def begin_looks(
-    path: Path, release: str, rows: Mapping[str, str], commit: str, again: str = ""
-) -> None:
-    """Write down that rows are about to be looked at.
+class Looks:
+    """The looks of one run.
 
     Args:
         path: The ledger.
         release: Of which.
-        rows: Fingerprint of code, weights, judges and set by the row's name.
-        commit: That the code is at.
+        rows: Fingerprint of code, weights, judges and set, by the name of each row to be looked at.
         again: Why it has to be a second look, if it is one.
 
     Raises:
         ConfigError: If a row was looked at for this release, and no reason is given.
     """
-    looks = read_looks(path)
-    fresh = []
-    for row, fingerprint in rows.items():
-        earlier = [look for look in looks if (look["release"], look["row"]) == (release, row)]
-        last = earlier[-1] if earlier else None
-        if last and not last["ended"] and last["fingerprint"] == fingerprint:
-            continue  # it was stopped and goes on
-        if last and not again:
-            raise ConfigError(
-                f"{row} was looked at on {last['begun']} for release {release}; choose on "
-                '--split dev, or say why it has to be again: --again "reason"'
-            )
-        reason = again if last else ""
-        fresh.append(_look(release, row, fingerprint, commit, reason))
-    _write(path, [*looks, *fresh])
 
+    def __init__(self, path: Path, release: str, rows: Mapping[str, str], again: str = "") -> None:
+        self.path, self.release, self.rows = path, release, rows
+        self.fresh = {}  # row: the reason for a second look, or ""
+        for row, fingerprint in rows.items():
+            known = [look for look in read_looks(path) if look["release"] == release]
+            last = next((look for look in reversed(known) if look["row"] == row), None)
+            if last and not last["ended"] and last["fingerprint"] == fingerprint:
+                continue  # it was stopped and goes on
+            if last and not again:
+                raise ConfigError(
+                    f"{row} was looked at on {last['begun']} for release {release}; choose on "
+                    '--split dev, or say why it has to be again: --again "reason"'
+                )
+            self.fresh[row] = again if last else ""
 
-def end_looks(path: Path, release: str, rows: Mapping[str, str]) -> None:
-    """Write down that rows have been looked at to the end."""
-    looks = read_looks(path)
-    for look in looks:
-        same = look["release"] == release and rows.get(look["row"]) == look["fingerprint"]
-        if same and not look["ended"]:
-            look["ended"] = _today()
-    _write(path, looks)
+    def begin(self, row: str, commit: str) -> None:
+        """Write down that a row is about to be looked at, with the commit that the code is at."""
+        if row not in self.fresh:
+            return
+        look = {
+            "release": self.release,
+            "row": row,
+            "fingerprint": self.rows[row],
+            "commit": commit,
+            "begun": _today(),
+            "ended": "",
+            "again": self.fresh[row],
+        }
+        _write(self.path, [*read_looks(self.path), look])
+
+    def end(self, row: str) -> None:
+        """Write down that a row has been looked at to the end."""
+        looks = read_looks(self.path)
+        for look in looks:
+            same = (look["release"], look["row"]) == (self.release, row)
+            if same and look["fingerprint"] == self.rows.get(row) and not look["ended"]:
+                look["ended"] = _today()
+        if row in self.rows:
+            _write(self.path, looks)
 
 
 def second_looks(path: Path) -> dict[str, list[str]]:
@@ -88,18 +100,6 @@ def second_looks(path: Path) -> dict[str, list[str]]:
         if look["again"]:
             found.setdefault(look["row"], []).append(f"{look['release']}: {look['again']}")
     return found
-
-
-def _look(release: str, row: str, fingerprint: str, commit: str, again: str) -> dict[str, Any]:
-    return {
-        "release": release,
-        "row": row,
-        "fingerprint": fingerprint,
-        "commit": commit,
-        "begun": _today(),
-        "ended": "",
-        "again": again,
-    }
 
 
 def _today() -> str:

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.benchmark.faces import GRID_FACES, SPLITS, Split
+from training.benchmark.people import GRID_FACES, SPLITS, Split
 from training.benchmark.results import SETS
 from training.config import ROOT
 
@@ -20,8 +20,8 @@ class Plan:
     split: str = "dev"  # of the people of --set renders
     release: str = ""  # that the split "test" is looked at for
     again: str = ""  # why it has to be looked at again
-    count: int = 0  # edits of a quick row; 0: the split's
-    slow_count: int = 0  # edits of a row that descends for every face; 0: the split's
+    count: int | None = None  # edits of a quick row; None: the split's
+    slow_count: int | None = None  # edits of a row that descends for every face; the same
     slow_lines: int = GRID_FACES  # faces on the contact sheet of such a row
     photos: Path | None = None
     targets: bool = False  # also compare CLIP-PAE's targets
@@ -47,7 +47,7 @@ class Plan:
     @property
     def quick_count(self) -> int:
         """How many edits of a quick row are made."""
-        return self.count or self.people.count
+        return self.people.count if self.count is None else self.count
 
     @property
     def result_name(self) -> str:
@@ -72,11 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     add, plan = parser.add_argument, Plan()
     add("--set", choices=SETS, default=plan.set, help="on which faces")
     add("--methods", default=plan.methods, metavar="A,B", help="which methods; all is the default")
+    add("--all", action="store_true", help="every table and plot of a split")
     add("--split", choices=SPLITS, default=plan.split, help="dev to choose on, test to report")
     add("--release", default="", metavar="X.Y", help="of --split test: looked at once a release")
     add("--again", default="", metavar="REASON", help="why it is looked at again; is printed")
-    add("--count", type=int, default=plan.count, help="edits of a quick row; 0: the split's")
-    add("--slow_count", type=int, default=0, help="edits of a row that descends; 0: the split's")
+    add("--count", type=int, help="edits of a quick row; default: the split's")
+    add("--slow_count", type=int, help="edits of a row that descends; the same")
     add("--slow_lines", type=int, default=plan.slow_lines, help="faces on the sheet of such a row")
     add("--photos", default="", metavar="DIR", help="the photos of --set photos")
     add("--targets", action="store_true", help="also compare the targets of CLIP-PAE")

@@ -36,7 +36,9 @@ def write_plots(lines: Lines, folder: Path, name: str) -> list[str]:
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for kind, draw in (("preservation", _preservation), ("time", _time)):
+    swept = any(len(line["curve"]) > 1 for line in lines.values())
+    kinds = {"preservation": _preservation, "time": _time} if swept else {"success": _success}
+    for kind, draw in kinds.items():
         path = folder / f"{name}-{kind}.png"
         draw(lines, path)
         written.append(f"{path}: {path.stat().st_size / 1000:.0f} kB")
@@ -83,6 +85,30 @@ def _preservation(lines: Lines, path: Path) -> None:
     axes.invert_xaxis()  # an edit leaves the source at the left and loses the person to the right
     axes.legend(fontsize=7, ncols=2, frameon=False)
     axes.set_title("What success costs, at five strengths (bands: 95%)", color=INK, fontsize=10)
+    _save(figure, path)
+
+
+def _success(lines: Lines, path: Path) -> None:
+    """Draw success with its interval, a row a line, as asked plainly and as people type."""
+    shown = [n for n, line in lines.items() if line["kind"] == "method" or n == "oracle_inverted"]
+    shown.sort(key=lambda name: lines[name]["success"]["value"])
+    figure, axes = _axes(8, 0.42 * len(shown) + 1.2)
+    for key, lift, style in (("success", 0.12, "o"), ("typed", -0.16, "D")):
+        known = [(k, lines[n][key]) for k, n in enumerate(shown) if lines[n][key]["value"]]
+        values = [number["value"] for _, number in known]
+        ends = [
+            [number["value"] - number["low"] for _, number in known],
+            [number["high"] - number["value"] for _, number in known],
+        ]
+        color = INK if key == "success" else "#b4552d"
+        label = "asked plainly" if key == "success" else "asked as people type"
+        places = [k + lift for k, _ in known]
+        axes.errorbar(values, places, xerr=ends, fmt=style, color=color, markersize=5, label=label)
+    axes.set_yticks(range(len(shown)), shown, fontsize=8)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("success, as the judge reads it (95% intervals, by people)")
+    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.set_title("Test people", color=INK, fontsize=10)
     _save(figure, path)
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import lzma
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from training.benchmark.summary import Record
 
 RESULTS = "results.json"  # of the set of renders; the others' names end in the set's
 SETS = ("renders", "samples", "photos")
+TEST_PEOPLE = "renders-test"
 PHOTOGRAPHS = "photographs"  # edited whole; a set and a table of its own
 CSV_COLUMNS = (
     *("row", "item", "face", "prompt", "strength", "success", "share", "progress", "identity"),
-    *("identity_photo", "collateral", "psnr_in", "psnr_out", "kept_out", "feature_in"),
-    *("feature_out", "clip_gain", "seconds"),
+    *("collateral", "psnr_in", "psnr_out", "kept_out", "feature_in", "feature_out", "clip_gain"),
 )
+# Of the test people, who are shown at strength 1: what the pages say of them.
+TEST_COLUMNS = ("row", "item", "face", "prompt", "success", "identity", "collateral", "typed")
 
 
 def results_file(folder: Path, name: str) -> Path:
@@ -30,7 +32,7 @@ def results_file(folder: Path, name: str) -> Path:
 def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the results of all sets that have been measured, by the set's name."""
     found = {}
-    for name in (*SETS, PHOTOGRAPHS):
+    for name in (*SETS, PHOTOGRAPHS, TEST_PEOPLE):
         path = results_file(folder, name)
         if path.is_file():
             found[name] = json.loads(path.read_text(encoding="utf-8"))
@@ -54,7 +56,9 @@ def _line(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def write_csv(rows: Mapping[str, Mapping[int, Record]], path: Path) -> None:
+def write_csv(
+    rows: Mapping[str, Mapping[int, Record]], path: Path, columns: Sequence[str] = CSV_COLUMNS
+) -> None:
     """Write a line an edit and strength, compressed; equal rows give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -63,15 +67,27 @@ def write_csv(rows: Mapping[str, Mapping[int, Record]], path: Path) -> None:
         lzma.open(binary, "wb", preset=9 | lzma.PRESET_EXTREME) as packed,
         io.TextIOWrapper(packed, encoding="utf-8", newline="") as file,
     ):
-        table = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+        table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         for name, records in rows.items():
             for record in (records[item] for item in sorted(records)):
                 for strength, numbers in record["strengths"].items():
-                    table.writerow(
-                        {**record, **_rounded(numbers), "row": name, "strength": strength}
-                    )
+                    typed = {"typed": record.get("typed", {}).get("success")}
+                    cells = {**record, **_rounded({**numbers, **typed})}
+                    table.writerow({**cells, "row": name, "strength": strength})
     partial.replace(path)
+
+
+def read_edits(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the edits at strength 1 of every row: "face", "prompt" and what is told of them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            if line.get("strength", "1.0") == "1.0":
+                numbers = {key: float(line[key]) for key in ("success", "identity", "collateral")}
+                edit = {"face": int(line["face"]), "prompt": line["prompt"], **numbers}
+                found.setdefault(line["row"], []).append(edit)
+    return found
 
 
 def _rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -24,30 +25,32 @@ from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError
 from training.benchmark import tables
 from training.benchmark.baselines import baselines
+from training.benchmark.compare import compared
 from training.benchmark.contestants import MethodRow, method_rows
 from training.benchmark.cost import cost
-from training.benchmark.faces import (
-    GRID_FACES,
-    GRID_ITEMS,
-    EvaluationSet,
-    Item,
-    RenderSet,
-    grid_items,
-    set_digest,
-)
+from training.benchmark.faces import EvaluationSet, RenderSet
+from training.benchmark.front import shown_rows
 from training.benchmark.judged_faces import PhotoSet, SampleSet
 from training.benchmark.judges import Judges
-from training.benchmark.ledger import LEDGER, begin_looks, check_release, end_looks
+from training.benchmark.ledger import LEDGER, Looks, check_release
 from training.benchmark.measuring import Measurer
+from training.benchmark.people import GRID_FACES, GRID_ITEMS, Item, grid_items, set_digest
 from training.benchmark.plan import _PATHS, Plan, _parser
 from training.benchmark.plots import write_plots
 from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
-from training.benchmark.results import read_results, results_file, write_csv, write_results
+from training.benchmark.results import (
+    TEST_COLUMNS,
+    read_results,
+    results_file,
+    write_csv,
+    write_results,
+)
 from training.benchmark.row import Row
 from training.benchmark.scale import SCALE
 from training.benchmark.sheets import sheet_name, write_sheet, write_target_sheet
 from training.benchmark.summary import brackets, flags, matched_on, summarize
+from training.benchmark.targets import TARGETS
 from training.config import ROOT, ConfigError
 from training.provenance import commit
 
@@ -57,26 +60,7 @@ RECORD_VERSION = "3"  # raised whenever a number of a record would be another on
 WAIT = timedelta(hours=12)  # that one process may take longer than another
 # Networks of the base that no edit here depends on: renders keep the encoder's code, to the bit.
 UNSEEN = frozenset({"attributes", "photo_encoder"})
-# What CLIP-PAE is compared with, everything else equal; and nearer to the paper: in the generator
-# from the photo, because the fitted start takes both targets most of the way; in diffusion with
-# nothing held by a segmenter, which does for any target a part of what PAE is for.
-FROM_PHOTO = {"init": "source", "learning_rate": 0.2, "strength_scale": 1.0}
-UNHELD = {"additions": {"weight_outside": 0.0}}
-TARGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "clip_pae": {
-        "pae": {"target": "pae"},
-        "text": {"target": "text"},
-        "pae_from_photo": {"target": "pae", **FROM_PHOTO},
-        "text_from_photo": {"target": "text", **FROM_PHOTO},
-    },
-    "clip_pae_diffusion": {
-        "pae": {"target": "pae"},
-        "text": {"target": "text"},
-        "directional": {"target": "directional"},
-        "pae_unheld": {"target": "pae", **UNHELD},
-        "text_unheld": {"target": "text", **UNHELD},
-    },
-}
+SAMPLES = 72  # random samples that are edited
 SLOWEST_LINES = 2  # of the contact sheets of rows that start anew for every strength
 
 
@@ -85,16 +69,26 @@ def main(arguments: Sequence[str]) -> int:
     typed = vars(_parser().parse_args(arguments))
     paths = {k: ROOT / v for k, v in typed.items() if isinstance(v, str) and k in _PATHS}
     photos = Path(typed["photos"]) if typed["photos"] else None
+    everything = typed.pop("all")
     plan = Plan(**{**typed, **paths, "photos": photos})
     try:
-        benchmark = Benchmark(plan)
-        benchmark.run()
+        for part in all_of(plan) if everything else (plan,):
+            benchmark = Benchmark(part)
+            benchmark.run()
+            if benchmark.main_process:
+                print("\n".join(benchmark.written))
     except (ConfigError, FaceEditError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if benchmark.main_process:
-        print("\n".join(benchmark.written))
     return 0
+
+
+def all_of(plan: Plan) -> tuple[Plan, ...]:
+    """Return the runs that make every table and plot of a split anew, photographs apart."""
+    if plan.split == "test":
+        return (replace(plan, set="renders"),)
+    samples = replace(plan, set="samples", count=plan.count or SAMPLES)
+    return (replace(plan, set="renders", targets=True), samples)
 
 
 class Benchmark:
@@ -107,8 +101,8 @@ class Benchmark:
     def __init__(self, plan: Plan) -> None:
         from accelerate import PartialState
 
-        if plan.count < 0 or plan.slow_count < 0:
-            raise ConfigError("--count and --slow_count must be at least 1, or 0 for the split's")
+        if any(count is not None and count < 1 for count in (plan.count, plan.slow_count)):
+            raise ConfigError("--count and --slow_count must be at least 1")
         if plan.split == "test" and plan.set != "renders":
             raise ConfigError("--split test is of --set renders")
         if plan.split == "test":
@@ -175,19 +169,19 @@ class Benchmark:
         """Make what is missing and write everything that follows."""
         self._prepare()
         rows = [*self.baselines, *self.rows]
-        looks = {row.name: f"{self.base_key}-{row.key()}".strip("-") for row in self.rows}
-        ledger, testing = self.plan.out / LEDGER, self.plan.split == "test"
-        if testing:
-            begin_looks(ledger, self.plan.release, looks, commit(), self.plan.again)
+        looks = self._looks()
         for row in rows:
+            if looks and self.main_process:
+                looks.begin(row.name, commit())
             self._edit_all(row)
+            self._end_look(looks, row)
         targets = self._target_rows()
         for row in targets:
             self._edit_all(row)
         self.state.wait_for_everyone()
         if self.main_process:
-            if testing:
-                end_looks(ledger, self.plan.release, looks)
+            for row in self.rows:
+                self._end_look(looks, row)
             self._write(rows, targets)
         if self._draws_sheets:
             for row in self.rows:
@@ -198,6 +192,17 @@ class Benchmark:
             if self.main_process:
                 self._write_sheets()
                 self._write_target_sheets(targets)
+
+    def _looks(self) -> Looks | None:
+        """Return the ledger of test people; who only writes pages anew does not look."""
+        if self.plan.split != "test":
+            return None
+        rows = {row.name: f"{self.base_key}-{row.key()}" for row in self.rows if self._missing(row)}
+        return Looks(self.plan.out / LEDGER, self.plan.release, rows, self.plan.again)
+
+    def _end_look(self, looks: Looks | None, row: Row) -> None:
+        if looks and self.main_process and not self._missing(row):
+            looks.end(row.name)
 
     def _prepare(self) -> None:
         total = self.faces.pictures() if isinstance(self.faces, RenderSet) else 0
@@ -230,18 +235,21 @@ class Benchmark:
 
     def _edit_all(self, row: Row) -> None:
         """Make and measure the edits of a row that are not recorded; a failure ends the row."""
-        items = self._mine(self.faces.items[: self._count(row)])
         records = self.records(row)
-        known = records.read()
-        missing = [i for i in items if i.index not in known and row.supports(i.prompt)]
         try:
-            for item in self._watched(missing, row.name):
+            for item in self._watched(self._mine(self._missing(row)), row.name):
                 record, image = self.measurer.record(row, self.faces.case(item))
                 if row.method and self._draws_sheets and item.index < GRID_ITEMS:
                     records.keep_picture(item.index, image)
                 records.write(record)
         except FaceEditError as error:
             self.skipped[row.name] = str(error)
+
+    def _missing(self, row: Row) -> list[Item]:
+        """Return the items of a row that are not recorded."""
+        known = self.records(row).read()
+        items = self.faces.items[: self._count(row)]
+        return [item for item in items if item.index not in known and row.supports(item.prompt)]
 
     def _count(self, row: Row) -> int:
         """Return how many edits of a row are measured."""
@@ -282,15 +290,24 @@ class Benchmark:
         found = {row.name: self.records(row).read() for row in rows}
         result = self.result(rows, found)
         result["targets"] = self._lines(targets, {r.name: self.records(r).read() for r in targets})
-        path = results_file(plan.out, plan.set)
+        path, edits = (
+            results_file(plan.out, plan.result_name),
+            plan.out / f"{plan.result_name}.csv.xz",
+        )
+        if plan.split == "test":
+            methods = {row.name: found[row.name] for row in rows if row.method and found[row.name]}
+            result |= compared(methods, plan.out)
+            write_csv(found, edits, TEST_COLUMNS)
+        else:
+            write_csv(found, edits)
         write_results(result, path)
-        write_csv(found, plan.out / f"{plan.set}.csv.xz")
-        self.written += [str(path), str(plan.out / f"{plan.set}.csv.xz")]
-        self.written += write_plots(result["rows"], plan.plots, plan.set)
+        self.written += [str(path), str(edits)]
+        self.written += write_plots(result["rows"], plan.plots, plan.result_name)
         tables.write_page(read_results(plan.out), plan.page, _relative(plan))
         self.written.append(str(plan.page))
         readme = plan.page.parent.parent / "README.md"  # beside the docs; tests have none there
-        if plan.set == "renders" and tables.write_short_table(result["rows"], readme):
+        shown = shown_rows(read_results(plan.out))
+        if plan.set == "renders" and tables.write_short_table(shown, readme):
             self.written.append(str(readme))
 
     def result(self, rows: Sequence[Row], found: Mapping[str, Any]) -> dict[str, Any]:

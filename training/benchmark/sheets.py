@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.benchmark.faces import GRID_FACES, EvaluationSet, Item, grid_items
+from training.benchmark.faces import EvaluationSet
+from training.benchmark.people import GRID_FACES, Item, grid_items
 from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
 from training.sheets import PAPER, contact_sheet, save_sheet

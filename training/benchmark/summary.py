@@ -117,12 +117,16 @@ def summarize(
         line[name] = draws.mean(_column(rows, name)).json()
     for name in EXTRAS:
         line[name] = draws.mean([row.get(name) for row in rows]).json()
+    asked = [row.get("typed", {}).get("success") for row in rows]
+    line["typed"] = draws.mean(asked).json()
     wide = [PROMPTS[row["prompt"]] for row in rows]
     several = [len(prompt.statements) > 1 for prompt in wide]
     reached = _column(rows, "success")
     line["all_true"] = draws.mean(_only(reached, several)).json()
     calm = [not prompt.touches_identity for prompt in wide]
     line["identity_kept"] = draws.mean(_only(_column(rows, "identity"), calm)).json()
+    lost = [None if a is None or b is None else a - b for a, b in zip(reached, asked, strict=True)]
+    line["typed_loss"] = draws.mean(lost).json()
     line["floor"] = draws.mean([row["start"]["success"] for row in rows]).json()
     line["ceiling"] = draws.mean([_value(row, "success") for row in truth]).json()
     line["linearity"] = draws.mean([linearity(row) for row in rows]).json()

@@ -1,7 +1,7 @@
-"""The results as JSON, as CSV and as the page `docs/benchmark.md`.
+"""The results as pages: `docs/benchmark.md` for a stranger, and every number for who asks.
 
-The page is written anew each time from the results of all sets; what stands between the markers of
-its conclusions is kept.
+Both are written anew each time from the results of all sets; what stands between the markers of
+the conclusions is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from faceedit.methods import METHODS
 from faceedit.notes import METHOD_NOTES
+from training.benchmark.front import DETAILS, TEST, front_page
 from training.benchmark.prompts import PROMPTS
 from training.benchmark.results import PHOTOGRAPHS, SETS
 
@@ -22,18 +23,14 @@ BEGIN, END = "<!-- conclusions: kept when the page is written anew -->", "<!-- e
 TO_BE_WRITTEN = "_No conclusions yet: write them here; they stay._"
 
 
-# ------------------------------------------------------------------------------ the page
+# ------------------------------------------------------------------------------ the pages
 INTRODUCTION = """\
-# Every method on the same faces, sentences and strengths
+# Every number of the benchmark
 
-Written by `python -m training.evaluate --set renders --methods all --targets`; every number, with
-its 95% interval, is in `hub_cards/benchmark/results.json`, every edit in
-`hub_cards/benchmark/*.csv.xz`. The judges have another shape and seed than the networks that
-methods are trained with, and no training reads them. `oracle` is the true edit, rendered;
-`oracle_inverted` is that picture as the generator draws it, the ceiling of whoever moves a code;
-`random_face` is someone else of whom the sentence is true; `random_direction` a step of the true
-edit's size. The judge does not read everything right, so compare success with the oracle's, not
-with 1.
+What is measured, on whom and by whom is in [benchmark.md](benchmark.md). Written by
+`python -m training.evaluate`; intervals are 95%, by people; every number is in
+`hub_cards/benchmark/results*.json`, every edit in `hub_cards/benchmark/*.csv.xz`. `random_face` is
+someone else of whom the sentence is true; `random_direction` a step of the true edit's size.
 """
 
 TARGETS_NOTE = """\
@@ -59,7 +56,8 @@ HOW_TO_READ = """\
 """
 
 TITLES = {
-    "renders": "Renders whose true edits are known",
+    "renders": "Dev people, whose true edits are known",
+    TEST: "Test people",
     "samples": "Random samples of the generator",
     "photos": "The drawn faces of photographs",
 }
@@ -77,10 +75,12 @@ sentences, and what a person would call beautiful, are not measured here: look a
 
 
 def write_page(results: Mapping[str, Mapping[str, Any]], path: Path, plots: str = "plots") -> None:
-    """Write the page; conclusions that stand in it already are kept."""
+    """Write the page and that of details; conclusions that stand in the page already are kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     earlier = path.read_text(encoding="utf-8") if path.is_file() else ""
-    path.write_text(page(results, conclusions(earlier), plots), encoding="utf-8")
+    concluded = "\n".join([BEGIN, conclusions(earlier), END])
+    path.write_text(front_page(results, concluded, plots), encoding="utf-8")
+    path.with_name(DETAILS).write_text(page(results, plots), encoding="utf-8")
 
 
 def conclusions(text: str) -> str:
@@ -90,17 +90,38 @@ def conclusions(text: str) -> str:
     return text.split(BEGIN, 1)[1].split(END, 1)[0].strip() or TO_BE_WRITTEN
 
 
-def page(
-    results: Mapping[str, Mapping[str, Any]], concluded: str = TO_BE_WRITTEN, plots: str = "plots"
-) -> str:
-    """Return the page."""
-    parts = [INTRODUCTION, "## What to conclude", "", BEGIN, concluded, END, ""]
+def page(results: Mapping[str, Mapping[str, Any]], plots: str = "plots") -> str:
+    """Return the page of details."""
+    parts = [INTRODUCTION]
     if PHOTOGRAPHS in results:
         parts += ["## Photographs, edited whole", "", *_photographs(results[PHOTOGRAPHS]), ""]
-    for name in SETS:
+    for name in (TEST, *SETS):
         if name in results:
-            parts += [f"## {TITLES[name]}", "", *_set(name, results[name], plots)]
+            write = _test_set if name == TEST else _set
+            parts += [f"## {TITLES[name]}", "", *write(name, results[name], plots)]
     return "\n".join([*parts, "## How to read it", "", HOW_TO_READ.rstrip(), ""])
+
+
+def _test_set(name: str, result: Mapping[str, Any], plots: str) -> list[str]:
+    """Return the tables of the test people: all pairs, and every sentence."""
+    rows = result["rows"]
+    lines = [row_of(["pair", "success", "p", "identity", "p", "others change", "p"])]
+    lines.append(row_of(["---", *["---:"] * 6]))
+    table = {
+        (pair["first"], pair["second"], measure): pair
+        for measure, pairs in result["pairs"].items()
+        for pair in pairs
+    }
+    for first, second in dict.fromkeys(key[:2] for key in table):
+        cells = [f"{first} - {second}"]
+        for measure in result["pairs"]:
+            pair = table[first, second, measure]
+            cells.append(f"{pair['value']:+.3f} ({pair['low']:+.3f} to {pair['high']:+.3f})")
+            cells.append(f"{pair['holm']:.3f}")
+        lines.append(row_of(cells))
+    lines += ["", "First less second, on the edits that both made; p: Holm's, among the pairs of a"]
+    lines += ["measure.", "", "### Test people, by sentence", "", *prompt_table(rows), ""]
+    return [*lines, f"Set: {result['set']}; measured on {result['device']}.", ""]
 
 
 def _set(name: str, result: Mapping[str, Any], plots: str) -> list[str]:
@@ -131,10 +152,10 @@ def _photographs(result: Mapping[str, Any]) -> list[str]:
     keys = list(next(iter(rows.values()))["by_sentence"]) if rows else []
     count = max((len(row["by_sentence"]) for row in rows.values()), default=0)
     lines = [PHOTOGRAPHS_NOTE.format(sentences=count), "", *photograph_table(rows), ""]
-    lines += [_row(["all four, by sentence", *(key.replace("_", " ") for key in keys)])]
-    lines += [_row(["---", *["---:"] * len(keys)])]
+    lines += [row_of(["all four, by sentence", *(key.replace("_", " ") for key in keys)])]
+    lines += [row_of(["---", *["---:"] * len(keys)])]
     for name, row in _by_score(rows):
-        lines.append(_row([name, *(_plain(row["by_sentence"].get(key)) for key in keys)]))
+        lines.append(row_of([name, *(_plain(row["by_sentence"].get(key)) for key in keys)]))
     failed = [f"{edit} ({why})" for edit, why in result.get("failed", {}).items()]
     return [*lines, "", f"Set: {result['set']}. Not edited: {', '.join(failed) or 'none'}."]
 
@@ -142,11 +163,11 @@ def _photographs(result: Mapping[str, Any]) -> list[str]:
 def photograph_table(rows: Mapping[str, Any]) -> list[str]:
     """Return the table of photographs, the best first."""
     titles = ["method", "edits", "all four", "true", "same person", "still a photograph"]
-    lines = [_row([*titles, "untouched", "s"]), _row(["---", *["---:"] * 7])]
+    lines = [row_of([*titles, "untouched", "s"]), row_of(["---", *["---:"] * 7])]
     for name, row in _by_score(rows):
         numbers = [row[k] for k in ("score", "true", "person", "photograph", "untouched")]
         cells = [_plain(number) for number in numbers]
-        lines.append(_row([f"`{name}`", str(row["edits"]), *cells, _plain(row["seconds"])]))
+        lines.append(row_of([f"`{name}`", str(row["edits"]), *cells, _plain(row["seconds"])]))
     return lines
 
 
@@ -165,7 +186,7 @@ def main_table(rows: Mapping[str, Any]) -> list[str]:
         cells = [name, str(line["n"]), _interval(line["success"]), _interval(line["all_true"])]
         cells += [_number(line["floor"]), _number(line["ceiling"])]
         cells += [_interval(line["identity_kept"]), _interval(line["collateral"])]
-        lines.append(_row([*cells, *equal, ", ".join(line["flags"]) or "-"]))
+        lines.append(row_of([*cells, *equal, ", ".join(line["flags"]) or "-"]))
     return lines
 
 
@@ -184,7 +205,7 @@ def second_table(rows: Mapping[str, Any]) -> list[str]:
             _plain(line["seconds"] if line["kind"] == "method" else None),
         ]
         cells += [_plain(cost.get("peak_mib")), _plain(cost.get("own_mb"))]
-        lines.append(_row([*cells, _plain(cost.get("base_mb"))]))
+        lines.append(row_of([*cells, _plain(cost.get("base_mb"))]))
     return lines
 
 
@@ -195,7 +216,7 @@ def equal_table(rows: Mapping[str, Any], learner: str) -> list[str]:
         at = line.get("matched_on", {}).get(learner)
         if at is not None and at["reached"] and line["kind"] == "method":
             costs = [f"{at[key]['value']:.4f}" for key in ("identity", "collateral")]
-            lines.append(_row([name, str(at["n"]), *costs]))
+            lines.append(row_of([name, str(at["n"]), *costs]))
     return lines
 
 
@@ -208,7 +229,7 @@ def targets_table(rows: Mapping[str, Any]) -> list[str]:
         at = line["matched"]
         cells = [name, str(line["n"]), _interval(line["success"]), _interval(line["identity"])]
         equal = [_number(at[k]) if at["reached"] else "-" for k in ("identity", "collateral")]
-        lines.append(_row([*cells, _interval(line["collateral"]), *equal]))
+        lines.append(row_of([*cells, _interval(line["collateral"]), *equal]))
     return lines
 
 
@@ -221,7 +242,7 @@ def prompt_table(rows: Mapping[str, Any]) -> list[str]:
         found = [rows[name]["by_prompt"].get(key) for name in shown]
         if any(found):
             cells = [f"{f['success']:.2f} ({f['n']})" if f else "-" for f in found]
-            lines.append(_row([prompt.text, *cells]))
+            lines.append(row_of([prompt.text, *cells]))
     return lines
 
 
@@ -240,7 +261,7 @@ def wishes_table(rows: Mapping[str, Any]) -> list[str]:
             true = sum(success * n for success, n in found)
             cells.append(f"{true / count:.2f} ({count})" if count else "-")
         if set(cells[1:]) != {"-"}:
-            lines.append(_row(cells))
+            lines.append(row_of(cells))
     return lines
 
 
@@ -281,9 +302,12 @@ def _between(path: Path, begin: str, lines: Sequence[str]) -> bool:
 
 
 def short_table(rows: Mapping[str, Any]) -> list[str]:
-    """Return the table for the README: the inversion's ceiling, then the methods, best first."""
-    titles = ["method", "paper", "edits", "success", "identity", "collateral change", "s"]
-    lines = [_row(titles), _row(["---", "---", *["---:"] * 5])]
+    """Return the table for the README: the inversion's ceiling, then the methods, best first.
+
+    Rows are those of `front.shown_rows`.
+    """
+    titles = ["method", "paper", "edits", "success ↑", "identity ↑", "collateral change ↓", "s ↓"]
+    lines = [row_of(titles), row_of(["---", "---", *["---:"] * 5])]
     for name, row in ordered(rows):
         if row["kind"] != "method" and name != "oracle_inverted":
             continue
@@ -293,10 +317,15 @@ def short_table(rows: Mapping[str, Any]) -> list[str]:
             paper = "ours" if note.paper is None else f"[{note.arxiv}]({note.paper.url})"
         numbers = [_number(row[key]) for key in ("success", "identity_kept", "collateral")]
         seconds = _plain(row["seconds"]) if row["kind"] == "method" else "-"
-        mark = DAGGER if ships_with_additions(name) else ""
-        lines.append(_row([f"`{name}`{mark}", paper, str(row["n"]), *numbers, seconds]))
+        edits = f"{row['n']} {row['split']}"
+        lines.append(row_of([f"`{name}`{marked(name)}", paper, edits, *numbers, seconds]))
     lines += ["", f"{DAGGER} ships with additions to its paper; its card and its file name them."]
     return lines
+
+
+def marked(name: str) -> str:
+    """Return the mark behind a row's name, if any."""
+    return DAGGER if ships_with_additions(name) else ""
 
 
 def ships_with_additions(name: str) -> bool:
@@ -306,7 +335,8 @@ def ships_with_additions(name: str) -> bool:
     return any(field.name == "additions" for field in fields(METHODS[name].config_class))
 
 
-def _row(cells: Sequence[str]) -> str:
+def row_of(cells: Sequence[str]) -> str:
+    """Return a line of a table."""
     return "| " + " | ".join(cells) + " |"
 
 
