@@ -9,9 +9,12 @@ from faceedit.transfer.fill import mirrored_fill
 from faceedit.transfer.head import Head
 from faceedit.transfer.layers import Layers
 from faceedit.transfer.light import Light
+from faceedit.transfer.points import curves_of, polygon
 from faceedit.transfer.scalp import bare_shape, carried_skin, grown
 from faceedit.transfer.view import View
 
+PORES = 0.3  # of the photograph's grain, over the pores that skin is carried with
+RIM = 6.0  # mm that a beard stands off the jaw
 SEEN = 25.0  # mm^2: less of something is taken for an error of the parser
 DARK_LENS = 0.5  # of the eye's surroundings are frame: nobody can know the eyes behind them
 
@@ -27,8 +30,20 @@ def shave(photo: View, head: Head, light: Light) -> Layers | None:
     gone = gone * (1 - smooth_step(0.3, 0.7, lips)) * photo.known
     _, normals, skull = bare_shape(photo, head)
     skin = carried_skin(photo, head, light, normals, gone, (-75, -20))
-    within = gone * smooth_step(0.3, 0.7, blur(skull, 1.5 * mm))
-    return Layers(cover=skin, alpha=within.astype(np.float32), grain=np.ones_like(within))
+    within = gone * smooth_step(0.3, 0.7, blur(np.maximum(skull, _jaw(photo, mm)), 1.5 * mm))
+    return Layers(cover=skin, alpha=within.astype(np.float32), grain=PORES * np.ones_like(within))
+
+
+def _jaw(photo: View, mm: float) -> np.ndarray:
+    """Return what the photograph's own outline holds, [h, w] in [0, 1]; 0 where it is unknown.
+
+    Under a beard the outline is found inside of the beard's edge, and skin has to reach that.
+    """
+    curves = curves_of(photo)
+    if curves is None:
+        return np.zeros(photo.shape, np.float32)
+    outline = curves["outline"]
+    return grown(polygon(photo.shape, outline, np.stack([outline[0], outline[-1]])), RIM * mm)
 
 
 def take_off_glasses(photo: View, head: Head) -> Layers | None:

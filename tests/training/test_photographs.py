@@ -15,6 +15,7 @@ from faceedit.world import LANDMARKS, REGIONS
 from training.config import ConfigError
 from training.measures import photographs as table_of
 from training.photographs import layers
+from training.photographs.beards import find_beard
 from training.photographs.hair import find_long_hair
 from training.photographs.layers import HIDDEN, SEEN, Sample
 from training.photographs.measure import JUDGED, point_errors, region_scores, to_image
@@ -54,6 +55,8 @@ def mesh_points() -> np.ndarray:
             mesh[list(ring)] = spots * SIDE
     mesh[468], mesh[473] = (0.4 * SIDE, 0.45 * SIDE), (0.6 * SIDE, 0.45 * SIDE)
     mesh[1], mesh[2] = (0.5 * SIDE, 0.58 * SIDE), (0.5 * SIDE, 0.61 * SIDE)
+    mesh[[50, 205, 117, 36]] = (0.36 * SIDE, 0.52 * SIDE)  # bare cheeks
+    mesh[[280, 425, 346, 266]] = (0.64 * SIDE, 0.52 * SIDE)
     return mesh
 
 
@@ -114,6 +117,26 @@ def test_long_hair_is_followed_on_to_the_shoulders_by_its_colour():
         find_long_hair(replace(seen, labels={**LABELS, "hair_length": "short"}), 1.0, parse) is None
     )
     assert "hair" not in may(possible_regions(photo(hair_length="short")), 0.5, 0.95)
+
+
+def test_a_beard_that_somebody_saw_is_where_the_jaw_is_darker_or_greyer_than_the_cheeks():
+    plain = photo(beard="full", moustache=True)
+    jaw = outline(plain.mesh, "face", SIDE)
+    jaw[: int(plain.mesh[2, 1]) + 4] = False
+    for colour in ((70, 45, 35), (150, 150, 150)):
+        image = np.full((SIDE, SIDE, 3), (225, 180, 150), np.uint8)
+        image[jaw] = colour
+        seen = replace(plain, image=image, person=np.full((SIDE, SIDE), 255, np.uint8))
+        found = find_beard(seen)
+        assert found is not None
+        there, bare = found
+        assert there[int(plain.mesh[152, 1]) - 4, int(plain.mesh[152, 0])]
+        assert not (there & ~jaw).sum() > 0.1 * there.sum()
+        assert not (bare & jaw).any()
+        bits = possible_regions(replace(seen, beard=found))
+        assert may(bits, plain.mesh[152, 0] / SIDE, (plain.mesh[152, 1] - 4) / SIDE) == {"beard"}
+    assert find_beard(photo(beard="none")) is None
+    assert find_beard(photo(beard="stubble")) is None
 
 
 def test_partial_labels_ask_for_any_region_that_is_possible():

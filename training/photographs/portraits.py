@@ -47,6 +47,8 @@ class LabelledPhoto:
         person: [side, side] uint8, 255 where the person is.
         inside: [side, side] bool, where the crop shows the photograph and not its continuation.
         hair: [side, side] bool, where the hair is, down to its ends; None: not known.
+        beard: Two of the same: where a beard surely is, and where it surely is not; None: not
+            known.
     """
 
     id: str
@@ -56,6 +58,7 @@ class LabelledPhoto:
     person: np.ndarray
     inside: np.ndarray
     hair: np.ndarray | None = None
+    beard: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def pupils(self) -> float:

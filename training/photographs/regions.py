@@ -19,6 +19,7 @@ __all__ = [
     "PARSED",
     "bits_of",
     "exact",
+    "grown",
     "outline",
     "possible_regions",
     "shrunk",
@@ -114,6 +115,10 @@ def possible_regions(photo: LabelledPhoto) -> np.ndarray:
     _face(bits, photo, part, unit)
     _around(bits, photo, part, unit)
     _hair(bits, photo, unit)
+    if photo.beard is not None:
+        there, bare = photo.beard
+        bits.only(there, "beard")
+        bits.never(bare, "beard")
     return bits.map
 
 
@@ -149,33 +154,33 @@ def _face(bits: _Bits, photo: LabelledPhoto, part: dict[str, np.ndarray], unit: 
     bits.only(above & ~features, "skin", "hair", "glasses", top)
     nose = shrunk(part["nose"], 0.04 * unit)
     bits.only(nose, "nose", "glasses")
-    bits.never(~_grown(part["nose"], 0.28 * unit), "nose")
+    bits.never(~grown(part["nose"], 0.28 * unit), "nose")
     bits.only(lips, "lips", "mouth")
     bits.only(lips & ~part["mouth"], "lips")
     bits.only(shrunk(part["mouth"], 0.03 * unit), "mouth", "lips")
     bits.only(eyes & ~lips, "eyes", "lens")
     bits.only(brows & ~eyes, "brows", "glasses", *fringe)
     edge = 0.03 * unit
-    bits.never(~_grown(lips, edge), "lips", "mouth")
-    bits.never(~_grown(eyes, edge), "eyes")
-    bits.never(~_grown(brows, 1.3 * edge), "brows")
+    bits.never(~grown(lips, edge), "lips", "mouth")
+    bits.never(~grown(eyes, edge), "eyes")
+    bits.never(~grown(brows, 1.3 * edge), "brows")
 
 
 def _around(bits: _Bits, photo: LabelledPhoto, part: dict[str, np.ndarray], unit: float) -> None:
     """The person outside of the face's outline."""
     rows, mesh, labels = _rows(photo), photo.mesh, photo.labels
     face = part["face"]
-    outside = ~_grown(face, 0.05 * unit)
+    outside = ~grown(face, 0.05 * unit)
     mouth, brow = mesh[[61, 291], 1].mean(), mesh[[105, 334], 1].mean()
     bits.never(outside, "nose", "lips", "mouth", "eyes", "brows", "lens")
-    bits.never(~_grown(face, 0.05 * unit) & (rows > mouth), "skin")
+    bits.never(~grown(face, 0.05 * unit) & (rows > mouth), "skin")
     bald = labels.get("hairline") in ("receding", "bald_top") or labels["hair_color"] == "covered"
     if not bald:
-        bits.never(~_grown(face, 0.35 * unit), "skin")
+        bits.never(~grown(face, 0.35 * unit), "skin")
     bits.never(rows < mesh[[1, 2], 1].mean(), "cloth", "neck")
     bits.never((rows < brow) | (rows > mouth + 0.3 * unit) | ~outside, "ear")
     bits.never((rows < brow) | ~outside, "earring")
-    bits.never(_grown(face, 0.5 * unit) == 0, "beard", "glasses")
+    bits.never(grown(face, 0.5 * unit) == 0, "beard", "glasses")
     bits.never(shrunk(face, 0.06 * unit), "neck", "cloth", "ear", "background")
     if labels["headwear"] == "headscarf" and labels["hair_color"] == "covered":
         person = (photo.person > SURE) & photo.inside & outside
@@ -187,7 +192,7 @@ def _hair(bits: _Bits, photo: LabelledPhoto, unit: float) -> None:
     """How far down hair reaches."""
     if photo.hair is not None:
         bits.only(shrunk(photo.hair, 0.04 * unit), "hair")
-        bits.never((photo.person > SURE) & ~_grown(photo.hair, 0.06 * unit), "hair")
+        bits.never((photo.person > SURE) & ~grown(photo.hair, 0.06 * unit), "hair")
     elif photo.labels.get("hair_length") in ("short", "very short"):
         bits.never(_rows(photo) > photo.mesh[152, 1] + 0.3 * unit, "hair")
 
@@ -202,7 +207,8 @@ def _kernel(radius: float) -> np.ndarray:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
 
 
-def _grown(mask: np.ndarray, radius: float) -> np.ndarray:
+def grown(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Return a mask with what lies within a radius of it, px."""
     return cv2.dilate(mask.astype(np.uint8), _kernel(radius)) > 0
 
 

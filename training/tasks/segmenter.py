@@ -30,6 +30,7 @@ from faceedit.world import LANDMARKS, REGIONS
 from training.config import ROOT, TrainConfig
 from training.data.shards import WorldShards
 from training.memory import keep_freed_memory
+from training.photographs.beards import find_beard
 from training.photographs.hair import find_long_hair
 from training.photographs.measure import EYES_AND_MOUTH, find_points, point_errors, region_scores
 from training.photographs.portraits import LabelledPhoto
@@ -59,7 +60,7 @@ class SegmenterOptions:
     fold: int = 4
     detail: int = 16
     photographs: str = ""  # folder of labelled photographs; "" learns from renders only
-    unsure_hair: tuple[str, ...] = ()  # photographs whose long hair is not found right by colour
+    unsure_hair: tuple[str, ...] = ()  # photographs whose hair or beard is not found by colour
     held_out: int = -1  # the fold of the photographs that is not learned from; -1 learns from all
     photo_share: float = 0.5  # of the samples
     scenes: str = ""  # folders of pictures to put behind people, joined by ":"
@@ -255,8 +256,7 @@ class SegmenterTask(Task):
             learned, self.kept, faults = photographs(ROOT / options.photographs, self.framing, fold)
         for fault in faults:
             logger.warning("not learned from: %s", fault)
-        if options.init:
-            learned = [self._with_hair(photo) for photo in learned]
+        learned = [self._with_hair(photo) for photo in learned]
         scenes = Scenes([ROOT / path for path in options.scenes.split(":") if path])
         self.data = FaceSamples(learned, renders, scenes, self.config.seed, options.photo_share)
         labels = torch.stack(
@@ -271,10 +271,11 @@ class SegmenterTask(Task):
     framing = Framing.WORLD
 
     def _with_hair(self, photo: LabelledPhoto) -> LabelledPhoto:
-        """Add where long hair is, carried on from what the segmenter finds at the start."""
+        """Add where a beard is, and long hair, carried on from what is found at the start."""
         if photo.id in self.options.unsure_hair:
             return photo
-        return replace(photo, hair=find_long_hair(photo, ZOOM, self._parse))
+        hair = find_long_hair(photo, ZOOM, self._parse) if self.options.init else None
+        return replace(photo, hair=hair, beard=find_beard(photo))
 
     @torch.no_grad()
     def _parse(self, picture: np.ndarray) -> dict[str, np.ndarray]:
