@@ -27,6 +27,16 @@ def test_a_config_may_hold_objects_within_objects_twelve_deep(tmp_path, depth, r
             hub.read_json(tmp_path / "config.json")
 
 
+@pytest.mark.parametrize(
+    "content", [{"kind": "method", "components": {"clip": "clip"}}, {"kind": "base"},
+                {"kind": "base", "components": ["clip"]}]
+)  # fmt: skip
+def test_a_base_says_that_it_is_one_and_lists_its_networks(tmp_path, content):
+    (tmp_path / "config.json").write_text(json.dumps({"format_version": 1, **content}))
+    with pytest.raises(RepoError, match="lists no components"):
+        hub.read_base(tmp_path)
+
+
 @pytest.mark.parametrize(("number", "read"), [(7, True), (-7, True), (8, False), (-8, False)])
 def test_a_number_of_a_config_may_be_as_large_as_is_said(tmp_path, number, read):
     (tmp_path / "config.json").write_text(f'{{"a": {{"b": [1, {number}]}}}}')
