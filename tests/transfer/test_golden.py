@@ -23,7 +23,8 @@ def test_an_edit_is_drawn_as_recorded(name):
         channels = len(values) % golden.CELLS**2 or 1
         size = float(np.linalg.norm(values[-channels:]))
         least = SHARE * size + FLOORS[key.split("/")[1]]
-        assert np.abs(now[key] - values).max() < least, f"{key}: {anew}"
+        apart = float(np.abs(now[key] - values).max())
+        assert apart < least, f"{key}: {anew}"
 
 
 def test_every_edit_is_recorded():
