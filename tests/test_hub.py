@@ -46,6 +46,15 @@ def change_config(folder, **changes):
     path.write_text(json.dumps({**config, **changes}))
 
 
+def test_nothing_is_drawn_for_a_network_that_a_file_fills(folder):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    hub.load_network(Toy, folder)
+    assert torch.equal(torch.rand(2), expected)
+    assert Toy(ToyConfig(width=4)).linear.weight.std() > 0  # elsewhere it is
+
+
 def test_network_is_the_same_after_saving_and_loading(tmp_path):
     before = Toy(ToyConfig(width=4, sizes=(5, 6)))
     hub.save_network(before, tmp_path, half=False)

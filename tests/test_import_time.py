@@ -49,3 +49,17 @@ def test_public_names_can_be_imported():
 def test_an_unknown_name_is_an_attribute_error():
     code = "import faceedit\ntry: faceedit.nothing\nexcept AttributeError as e: print(e)"
     assert "nothing" in run_python("-c", code).stdout
+
+
+def test_loading_a_base_does_not_import_the_compiler_of_torch():
+    """Random numbers for networks that a file fills would, and take seconds; see `hub.undrawn`."""
+    code = (
+        "import sys\n"
+        "from faceedit import FaceEditor\n"
+        "editor = FaceEditor.from_pretrained('hub_cards/portraits-128')\n"
+        "for name in ('counterfactual', 'ffclip'): editor.method(name)\n"
+        "print('MODULES', *sys.modules)"
+    )
+    loaded = set(run_python("-c", code).stdout.split("MODULES")[1].split())
+    assert "faceedit.hub.undrawn" in loaded
+    assert not loaded & {"torch._dynamo", "sympy", "transformers"}

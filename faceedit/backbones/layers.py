@@ -36,9 +36,8 @@ ACTIVATION_GAIN = math.sqrt(2.0)  # restores the variance that the leaky ReLU re
 
 def blur_kernel(gain: float = 1.0) -> Tensor:
     """Return the two-dimensional FIR filter, [4, 4] float32, whose entries sum to `gain`."""
-    taps = torch.tensor(BLUR_TAPS)
-    kernel = torch.outer(taps, taps)
-    return kernel * (gain / kernel.sum())
+    share = gain / sum(BLUR_TAPS) ** 2
+    return torch.tensor([[a * b * share for b in BLUR_TAPS] for a in BLUR_TAPS])
 
 
 def _depthwise(kernel: Tensor, x: Tensor) -> Tensor:

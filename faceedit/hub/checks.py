@@ -23,6 +23,7 @@ import torch
 from torch.nn.modules import module as modules
 
 from faceedit.errors import RepoError
+from faceedit.hub.undrawn import Undrawn
 from faceedit.regular_files import MAX_TEXT, IrregularFileError, open_regular, read_regular
 
 MAX_DEPTH = 12  # of objects inside objects in a config.json
@@ -195,7 +196,7 @@ def drafting(tensors: int) -> Iterator[None]:
         modules.register_module_module_registration_hook(lambda *_: count("parts")),
     ]
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Undrawn():
             yield
     except _TooManyError:
         raise ValueError(f"it has more parameters than the {tensors} that are stored") from None

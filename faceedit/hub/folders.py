@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from faceedit.errors import RepoError
 from faceedit.hub.checks import drafting, problem, read_json, short, told
+from faceedit.hub.undrawn import Undrawn
 from faceedit.regular_files import IrregularFileError, naming, open_regular
 
 FORMAT_VERSION = 2  # of the folders; raised when an older faceedit could not read a newer folder
@@ -208,7 +209,8 @@ def build_filled(
     if absent and of_weights.state_dict():
         read_weights(folder)  # says what is missing
     _check_fit(of_weights, stored, folder)
-    network = build()
+    with Undrawn():
+        network = build()
     filled: nn.Module = getattr(network, inner) if inner else network
     filled.load_state_dict(stored, strict=True)
     return network
