@@ -82,7 +82,8 @@ LACKED: dict[str, frozenset[str]] = {
         | {"step_penalty", "ridge"}
     ),
     "clip_pae_diffusion": frozenset(
-        {"additions", "draft_iterations", "draft_steps", "draft_depth", "draft_rate"}
+        {"additions", "draft", "draft_iterations", "draft_steps", "draft_depth", "draft_rate"}
+        | {"guided_redraw", "normalize_text_direction"}
     ),
     "counterfactual": frozenset({"additions", "learned_overdrive"})
     | frozenset({"weight_unseen", "weight_disturbed"}),

@@ -12,18 +12,19 @@ DDIM to nearly pure noise, and the noise descends the distance to the target thr
 steps. The second draws the draft anew: where it differs from the photo it is made partly noisy, and
 denoised while the gradient of the distance pulls each step; elsewhere the photo's own inversion is
 followed. A gradient alone leaves patches of colour, and the network needs room to make hair of
-them; a draft alone has the right things in the right places, but nobody's hair. What inversion
-misses is put back at every step, so that no guidance gives the photo back. Where hardly anything
-changed in the end, the photo stays; where the characteristic does not show, change costs
-(`faceedit.losses.outside`) and nothing is drawn anew. The network may be smaller than the photo:
-then its change is drawn larger, and the photo's own detail stays wherever little has changed.
+them; a draft alone has the right things in the right places, but nobody's hair. A generator's code
+may be moved in the noise's place (`draft`). What inversion misses is put back at every step, so
+that no guidance gives the photo back. Where hardly anything changed in the end, the photo stays;
+where the characteristic does not show, change costs (`faceedit.losses.outside`) and nothing is
+drawn anew. The network may be smaller than the photo: then its change is drawn larger, and the
+photo's own detail stays wherever little has changed.
 `strength` multiplies the guidance, and how fast the noise moves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -40,9 +41,12 @@ from faceedit.backbones.diffusion import (
     resize,
 )
 from faceedit.errors import RequestError
+from faceedit.inversion import encode
 from faceedit.losses.outside import PreservedRegion
 from faceedit.losses.pae import PaeSettings, pae_sentence, sentence_characteristics
 from faceedit.method import EditMethod, MethodConfig
+from faceedit.optimization import pixels
+from faceedit.optimization.code_draft import descend_code
 from faceedit.optimization.guidance import (
     GradientMode,
     Guidance,
@@ -51,13 +55,12 @@ from faceedit.optimization.guidance import (
     spherical_distance,
 )
 from faceedit.optimization.noise import descend_noise
-from faceedit.optimization.pixels import changed_share, cutouts, keep_detail, keep_unchanged
 from faceedit.progress import report
 from faceedit.types import Face, Latent, Sentence, Space
 
 Target = Literal["pae", "text", "directional"]
 StartNoise = Literal["ddim", "sdedit", "noise"]
-SPARE = 0.02  # change of a pixel, root mean square over channels, that costs little
+Draft = Literal["noise", "generator"]
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,13 @@ class ClipPaeDiffusionConfig(MethodConfig):
     cutouts: int = 4  # crops that CLIP sees; the first is the whole image
     # Ours
     additions: Additions = Additions(weight_outside=3.0)
-    draft_iterations: int = 20  # of descent along the inverted noise, before; 0 makes no draft
+    normalize_text_direction: bool = False  # of a contrast: alpha is then its length
+    draft: Draft = "noise"  # what a draft descends along: inverted noise, or a generator's code
+    draft_iterations: int = 20  # of that descent, before; 0 makes no draft
     draft_steps: int = 10  # of the whole schedule, in a draft
     draft_depth: float = 0.8  # share of them that a draft goes through, in (0, 1]
-    draft_rate: float = 0.2  # change of the noise per iteration
+    draft_rate: float = 0.2  # change of the noise, or of the code in official units, an iteration
+    guided_redraw: bool = True  # False: the network alone draws a draft anew
     unchanged: float = 0.08  # a place that changed by less is the source's, of values in [-1, 1]
     changed: float = 0.2  # one that changed by more is the edit's
     weight_clip: float = 2.0
@@ -130,15 +136,13 @@ class ClipPaeDiffusion(EditMethod):
 
     def __init__(self, config: ClipPaeDiffusionConfig) -> None:
         super().__init__(config)
-        for setting, known in (("target", Target), ("start_noise", StartNoise)):
+        for setting, known in (("target", Target), ("start_noise", StartNoise), ("draft", Draft)):
             if getattr(config, setting) not in get_args(known):
                 given, names = getattr(config, setting), ", ".join(get_args(known))
                 raise RequestError(f"{setting} is {given!r}; choose from {names}")
-        if config.cutouts < 1:
-            raise RequestError(f"cutouts is {config.cutouts}; it must be at least 1")
-        if config.draft_iterations < 0:
-            given = config.draft_iterations
-            raise RequestError(f"draft_iterations is {given}; it must be at least 0 (no draft)")
+        for setting, least in (("cutouts", 1), ("draft_iterations", 0)):
+            if (given := getattr(config, setting)) < least:
+                raise RequestError(f"{setting} is {given}; it must be at least {least}")
         if not 0 <= config.unchanged < config.changed:
             raise RequestError(
                 f"unchanged is {config.unchanged} and changed {config.changed}; "
@@ -207,21 +211,24 @@ class ClipPaeDiffusion(EditMethod):
         start, drafted = path.end, 0
         if mask is not None:
             mask = resize(mask.to(start), start.shape[-1]).clamp(0, 1)
-        boxes = torch.Generator().manual_seed(_draw_seed(generator))
+        boxes = torch.Generator().manual_seed(pixels.draw_seed(generator))
 
         def score(small: Tensor) -> Tensor:
             image = self._drawn(goal, small)
-            crops = cutouts(image, config.cutouts, boxes)
+            crops = pixels.cutouts(image, config.cutouts, boxes)
             terms = self._terms(image, goal, backbones, crops)
             return torch.stack(list(terms.values())).sum(dim=0)
 
-        if self.drafts and strength * config.scale != 0:
-            for state in self._draft(goal, diffusion, score, strength, mask):
+        guidance = self._guidance(strength)
+        if self.drafts and guidance.scale != 0:
+            for state in self._draft(goal, backbones, score, strength, mask):
                 drafted, state.count = state.count, state.count + len(path.times)
                 yield state
             start, mask = self._redrawn(goal, state.clean, path, backbones, mask, generator)
+            if not config.guided_redraw:
+                guidance = replace(guidance, scale=0.0)
         for state in denoise(
-            diffusion, start, path, config.steps, score, self._guidance(strength),
+            diffusion, start, path, config.steps, score, guidance,
             mask=mask, eta=config.eta, generator=generator,
         ):  # fmt: skip
             state.index, state.count = state.index + drafted, state.count + drafted
@@ -247,20 +254,25 @@ class ClipPaeDiffusion(EditMethod):
     def _draft(
         self,
         goal: Goal,
-        diffusion: Diffusion,
+        backbones: Backbones,
         score: Callable[[Tensor], Tensor],
         strength: float,
         mask: Tensor | None,
     ) -> Iterator[Progress]:
-        """Move the source's noise until a short run draws what is asked for."""
-        config, small = self.config, goal.small
-        assert small is not None
-        path = diffusion.inverted(small, config.draft_steps, config.draft_depth, config.iterations)
+        """Move the source's noise, or its code, until what is drawn shows what is asked for."""
+        config, small, diffusion = self.config, goal.small, backbones.diffusion
+        assert small is not None and goal.image is not None
 
         def masked(drawn: Tensor) -> Tensor:
             return score(drawn if mask is None else torch.lerp(small, drawn, mask))
 
         rate = strength * config.draft_rate
+        if config.draft == "generator":
+            generator = backbones.require("generator", "a draft by the generator")
+            code = encode(goal.image.to(generator.w_avg), backbones)
+            yield from descend_code(generator, code, small, masked, config.draft_iterations, rate)
+            return
+        path = diffusion.inverted(small, config.draft_steps, config.draft_depth, config.iterations)
         yield from descend_noise(
             diffusion, path, config.draft_steps, masked, config.draft_iterations, rate
         )
@@ -281,8 +293,8 @@ class ClipPaeDiffusion(EditMethod):
         """
         config, size = self.config, draft.shape[-1]
         assert goal.small is not None
-        region = changed_share(draft, goal.small, config.unchanged, config.changed)
-        region = F.avg_pool2d(F.max_pool2d(region, 3, 1, 1), 3, 1, 1, count_include_pad=False)
+        region = pixels.changed_share(draft, goal.small, config.unchanged, config.changed)
+        region = pixels.widened(region)
         if goal.held is not None:
             region = region * resize(goal.held.editable_in(self.view(goal, draft)), size)
         if mask is not None:
@@ -345,13 +357,13 @@ class ClipPaeDiffusion(EditMethod):
         """Return the same with every small change that the denoiser made: what is scored."""
         if goal.image is None or goal.small is None or self.config.start_noise == "noise":
             return small if goal.image is None else resize(small, goal.image.shape[-1])
-        return keep_detail(small, goal.small, goal.image)
+        return pixels.keep_detail(small, goal.small, goal.image)
 
     def _settled(self, goal: Goal, small: Tensor) -> Tensor:
         """Return what the denoiser drew with the source where it hardly changed."""
         if goal.small is None or self.config.start_noise == "noise":
             return small
-        return keep_unchanged(small, goal.small, self.config.unchanged, self.config.changed)
+        return pixels.keep_unchanged(small, goal.small, self.config.unchanged, self.config.changed)
 
     def _terms(
         self, image: Tensor, goal: Goal, backbones: Backbones, crops: list[Tensor]
@@ -367,11 +379,8 @@ class ClipPaeDiffusion(EditMethod):
         if goal.image is None or config.start_noise == "noise":
             return terms
         change = image - goal.image
-        amount = (change.square().mean(dim=1) + SPARE**2).sqrt() - SPARE
-        terms["pixels"] = config.weight_pixels * amount.mean(dim=(1, 2))
-        rows, columns = change.diff(dim=-2), change.diff(dim=-1)
-        roughness = rows.square().mean((1, 2, 3)) + columns.square().mean((1, 2, 3))
-        terms["smooth"] = config.weight_smooth * roughness
+        terms["pixels"] = config.weight_pixels * pixels.mean_change(change)
+        terms["smooth"] = config.weight_smooth * pixels.roughness(change)
         if config.weight_identity and backbones.identity is not None:
             with torch.no_grad():
                 before = backbones.identity.embed(goal.image)
@@ -389,9 +398,3 @@ class ClipPaeDiffusion(EditMethod):
             moved = after - goal.seen
             return 1 - F.cosine_similarity(moved, wanted - goal.sentence.neutral_embedding, dim=-1)
         return spherical_distance(after, wanted.expand(len(after), -1))
-
-
-def _draw_seed(generator: torch.Generator | None) -> int:
-    """Draw the crops' own seed, so that their number does not change any other draw."""
-    device = "cpu" if generator is None else generator.device
-    return int(torch.randint(2**62, (), generator=generator, device=device))

@@ -22,10 +22,11 @@ from torch import Tensor
 
 from faceedit.backbones.diffusion import Diffusion, Estimate, Trajectory
 from faceedit.errors import RequestError
+from faceedit.optimization.bottleneck import Displacement
 
 __all__ = ["GradientMode", "Guidance", "Progress", "denoise", "spherical_distance"]
 
-GradientMode = Literal["x0", "full", "jacobian_free"]
+GradientMode = Literal["x0", "full", "jacobian_free", "bottleneck"]
 Score = Callable[[Tensor], Tensor]  # images [n, 3, h, w] -> one number each, [n]; lower is better
 
 X0_RATE = 0.04  # root mean square change of the predicted clean image, a unit of scale
@@ -47,8 +48,9 @@ class Guidance:
     # "x0": descend from the predicted clean image; no gradient through the network, cheapest
     # "full": the gradient with respect to x_t, through the network
     # "jacobian_free": as if the predicted noise did not depend on x_t
+    # "bottleneck": a displacement of the network's deepest features, carried from step to step
     scale: float = 3.0  # 0 does nothing, about 1 to 10 edits, negative numbers push away
-    inner_steps: int = 2  # of descent a denoising step, for "x0"
+    inner_steps: int = 2  # of descent a denoising step, for "x0" and "bottleneck"
     guidance_from: float = 0.0  # shares of the run between which it pulls
     guidance_until: float = 0.9  # the last steps only clean up
     repeats: int = (
@@ -132,6 +134,8 @@ def denoise(
     if not 0 <= eta <= 1:
         raise RequestError(f"eta is {eta}; it must lie in [0, 1]")
     gap, count, image = diffusion.count // steps, len(path.times), start
+    in_bottleneck = guidance.mode == "bottleneck" and guidance.scale != 0
+    moved = Displacement(diffusion, guidance.inner_steps) if in_bottleneck else None
     for index, place in enumerate(reversed(range(count))):
         time, weight = path.times[place], guidance.weight(index, count)
         # Not around the loop: a suspended generator would leave the mode on for its caller.
@@ -141,7 +145,7 @@ def denoise(
                     image = diffusion.noisy_again(image, time - gap, time, generator)
                 image = image.detach().clone()
                 known = _known(diffusion, image, path, place)
-                estimate = guided(diffusion, image, time, score, guidance, weight, known)
+                estimate = guided(diffusion, image, time, score, guidance, weight, known, moved)
                 if estimate is known and eta == 0:
                     image = path.images[place]
                 else:
@@ -173,6 +177,7 @@ def guided(
     guidance: Guidance,
     weight: float,
     known: Estimate | None = None,
+    moved: Displacement | None = None,
 ) -> Estimate:
     """Return the network's estimate, pulled towards a lower score.
 
@@ -187,9 +192,10 @@ def guided(
         guidance: How.
         weight: Factor of the scale; 0 asks the network only.
         known: The network's estimate of `image`, if it was asked before.
+        moved: Of the run so far, for "bottleneck"; a new one if absent.
     """
     scale = weight * guidance.scale
-    if scale == 0 or guidance.mode != "full":
+    if scale == 0 or guidance.mode not in ("full", "bottleneck"):
         with torch.no_grad():
             estimate = known or diffusion.estimate(image, time)
         if scale == 0:
@@ -200,6 +206,9 @@ def guided(
     def score_of(clean: Tensor) -> Tensor:
         return score(blurred(clean, sigma))
 
+    if guidance.mode == "bottleneck":
+        moved = moved or Displacement(diffusion, guidance.inner_steps)
+        return moved.estimate(image, time, score_of, scale)
     if guidance.mode == "x0":
         return _descended(diffusion, image, time, estimate, score_of, guidance.inner_steps, scale)
     with torch.enable_grad():

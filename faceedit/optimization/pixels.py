@@ -1,4 +1,4 @@
-"""Pixels of a guided draft: crops that CLIP sees, and what of the photo is kept in it."""
+"""Pixels of a guided draft: crops that CLIP sees, what of the photo is kept, and how it changed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from faceedit.backbones.diffusion import resize
 
 SMALLEST_CUTOUT = 0.7  # share of the side: smaller crops show CLIP no face
+SPARE = 0.02  # change of a pixel, root mean square over channels, that costs little
 DETAIL_FADES = 0.12  # change of a pixel's mean over its channels that takes its detail to 1 / e
 
 
@@ -32,6 +33,22 @@ def changed_share(small: Tensor, before: Tensor, unchanged: float, changed: floa
     amount = (small - before).abs().mean(dim=1, keepdim=True).detach()
     amount = F.avg_pool2d(amount, 2 * reach + 1, 1, reach, count_include_pad=False)
     return ((amount - unchanged) / (changed - unchanged)).clamp(0, 1)
+
+
+def widened(region: Tensor) -> Tensor:
+    """Return a region [n, 1, h, w] grown by a pixel, with a soft edge."""
+    return F.avg_pool2d(F.max_pool2d(region, 3, 1, 1), 3, 1, 1, count_include_pad=False)
+
+
+def mean_change(change: Tensor) -> Tensor:
+    """Return how much images [n, 3, h, w] changed on average, [n]."""
+    return ((change.square().mean(dim=1) + SPARE**2).sqrt() - SPARE).mean(dim=(1, 2))
+
+
+def roughness(change: Tensor) -> Tensor:
+    """Return the mean square difference of a change's neighbours, [n, 3, h, w] -> [n]."""
+    steps = change.diff(dim=-2), change.diff(dim=-1)
+    return sum((step.square().mean((1, 2, 3)) for step in steps), start=change.new_zeros(()))
 
 
 def keep_detail(small: Tensor, before: Tensor, source: Tensor) -> Tensor:
@@ -64,3 +81,9 @@ def cutouts(image: Tensor, count: int, generator: torch.Generator) -> list[Tenso
         top, left = (round(draw * (side - size)) for draw in draws[1:])
         crops.append(image[..., top : top + size, left : left + size])
     return crops
+
+
+def draw_seed(generator: torch.Generator | None) -> int:
+    """Draw the crops' own seed, so that their number does not change any other draw."""
+    device = "cpu" if generator is None else generator.device
+    return int(torch.randint(2**62, (), generator=generator, device=device))

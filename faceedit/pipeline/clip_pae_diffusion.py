@@ -251,9 +251,9 @@ class ClipPaeDiffusionPipeline(DiffusionPipeline):
             num_draft_iterations: Of descent along the inverted noise, before denoising; 0 guides
                 from the photo itself.
             guidance_scale: 0 gives the images back, 1 to 10 edits.
-            grad_mode: "x0", "full" or "jacobian_free", see `faceedit.optimization.guidance`; None =
-                "full", or "x0" from noise, where the exact gradient runs away from what faces look
-                like.
+            grad_mode: "x0", "full", "jacobian_free" or "bottleneck", see
+                `faceedit.optimization.guidance`; None = "full", or "x0" from noise, where the exact
+                gradient runs away from what faces look like.
             start_noise: "ddim" inverts the images, "sdedit" adds noise to them, "noise" starts from
                 noise alone; None = "ddim", or "noise" without an image.
             eta: 0 is DDIM, 1 is DDPM.

@@ -9,11 +9,13 @@ import torch
 
 from faceedit import FaceEditor
 from faceedit.additions import Additions
-from faceedit.backbones.diffusion import Diffusion
-from faceedit.errors import RepoError, RequestError
-from faceedit.inversion import to_space
+from faceedit.backbones.diffusion import Diffusion, resize
+from faceedit.errors import MissingBackboneError, RepoError, RequestError
+from faceedit.inversion import encode, to_space
 from faceedit.method_repo import save_method
 from faceedit.methods.clip_pae_diffusion import ClipPaeDiffusion
+from faceedit.optimization.bottleneck import Bottleneck, Displacement
+from faceedit.optimization.code_draft import descend_code
 from faceedit.optimization.guidance import Guidance, blurred, guided
 from faceedit.optimization.noise import descend_noise, replay
 from faceedit.optimization.pixels import cutouts, keep_detail, keep_unchanged
@@ -39,7 +41,7 @@ def test_no_guidance_gives_the_photo_back(source, sentence, backbones):
     assert torch.allclose(edited.image, source.image, atol=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["x0", "full", "jacobian_free"])
+@pytest.mark.parametrize("mode", ["x0", "full", "jacobian_free", "bottleneck"])
 @pytest.mark.parametrize("target", ["pae", "text", "directional"])
 def test_guidance_comes_nearer_to_its_target(mode, target, source, sentence, backbones):
     # What is drawn anew under noise by an untrained network is anything; the draft has its tests.
@@ -90,8 +92,6 @@ def test_each_image_of_a_batch_is_edited_as_if_alone(source, sentence, backbones
 
 
 def test_noise_of_the_source_replays_to_it(source, backbones):
-    from faceedit.backbones.diffusion import resize
-
     small = resize(source.image, backbones.diffusion.resolution)
     path = backbones.diffusion.inverted(small, 10, 0.8, 1)
     with torch.no_grad():
@@ -120,6 +120,33 @@ def test_large_drafts_are_the_same_with_less_memory(source, backbones, monkeypat
         *_, last = descend_noise(backbones.diffusion, path, 10, score, 3, 0.1)
         drafts.append(last.clean)
     assert torch.allclose(*drafts, atol=1e-5)
+
+
+def test_a_draft_by_the_generator_descends_and_keeps_what_its_picture_kept(source, backbones):
+    generator = backbones.generator
+    code = encode(source.image, backbones)
+    small = resize(generator.synthesis(code), 16)
+
+    def score(image):
+        return (image - 1)[..., :8].square().mean((1, 2, 3))
+
+    drafts = [state.clean for state in descend_code(generator, code, small, score, 8, 0.05)]
+    assert (score(drafts[-1]) < score(small)).all()
+    with torch.no_grad():
+        still = descend_code(generator, code, small, lambda x: 0 * x.sum((1, 2, 3)), 2, 0.3)
+        assert torch.equal([state.clean for state in still][-1], small)
+
+
+def test_a_draft_by_the_generator_may_be_drawn_anew_without_guidance(source, sentence, backbones):
+    plain = build(backbones, draft="generator", guided_redraw=False, changed=0.03, unchanged=0.01)
+    torch.manual_seed(1)
+    edited = plain.edit(source, sentence, backbones)
+    assert edited.image.isfinite().all() and not torch.equal(edited.image, source.image)
+    still = plain.edit(source, sentence, backbones, strength=0.0)
+    assert torch.allclose(still.image, source.image, atol=1e-4)
+    without = dataclasses.replace(backbones, generator=None)
+    with pytest.raises(MissingBackboneError, match="a draft by the generator needs"):
+        plain.edit(source, sentence, without)
 
 
 def test_what_a_draft_did_not_touch_stays_to_the_pixel(source, sentence, backbones):
@@ -153,7 +180,7 @@ def test_what_lies_outside_is_held_where_a_characteristic_shows_somewhere(
 
 
 def test_code_of_an_edit_denoises_to_it(source, sentence, backbones):
-    from faceedit.backbones.diffusion import reconstruct, resize
+    from faceedit.backbones.diffusion import reconstruct
 
     # This moves an untrained network's images least: sharp ones are not the same after resizing.
     edited = build(backbones, mode="x0", repeats=1).edit(source, sentence, backbones)
@@ -188,6 +215,35 @@ def test_fresh_noise_on_the_way_changes_the_edit(source, sentence, backbones):
     assert not torch.allclose(*images, atol=1e-3)
 
 
+def test_halves_of_the_network_say_what_the_whole_says(backbones):
+    diffusion, image = backbones.diffusion, torch.randn(2, 3, 16, 16)
+    halves = Bottleneck(diffusion)
+    features = halves.encode(image, 400)
+    said, whole = halves.decode(features, None, image, 400), diffusion.estimate(image, 400)
+    assert torch.allclose(said.noise, whole.noise, atol=1e-5)
+    assert torch.allclose(said.clean, whole.clean, atol=1e-5)
+
+
+def test_a_displaced_bottleneck_moves_the_clean_image_and_not_the_noise(backbones):
+    diffusion, image = backbones.diffusion, torch.randn(2, 3, 16, 16)
+    run = Displacement(diffusion, 2)
+    whole = diffusion.estimate(image, 400)
+
+    def score(clean):
+        return (clean - 1).square().mean((1, 2, 3))
+
+    first = run.estimate(image, 400, score, 1.0)
+    second = run.estimate(image, 400, score, 1.0)
+    assert torch.allclose(first.noise, whole.noise, atol=1e-5)
+    assert (score(first.clean) < score(whole.clean)).all()
+    assert (score(second.clean) < score(first.clean)).all()
+
+
+def test_a_network_without_a_bottleneck_is_refused(backbones):
+    with pytest.raises(RequestError, match="needs a UNet2DModel with a mid_block, not Identity"):
+        Bottleneck(Diffusion(torch.nn.Identity(), backbones.diffusion.scheduler))
+
+
 def test_early_levels_are_gone_through_again_where_something_pulls():
     guidance = Guidance(repeats=3, repeat_stop=0.4)
     assert [guidance.passes(index, 5) for index in range(5)] == [3, 3, 1, 1, 1]
@@ -208,7 +264,7 @@ def test_noisy_images_are_scored_without_the_detail_that_noise_hides(backbones):
         return seen[-1].diff(dim=-1).square().mean().item()
 
     late, early = 100, 600
-    for mode in ("full", "x0", "jacobian_free"):
+    for mode in ("full", "x0", "jacobian_free", "bottleneck"):
         assert rough(0.05, early, mode) < 0.5 * rough(0.0, early, mode)
     assert rough(0.05, late) / rough(0.0, late) > rough(0.05, early) / rough(0.0, early)
     assert rough(1e-4, early) == rough(0.0, early)
@@ -295,6 +351,7 @@ def test_guidance_acts_within_its_window():
         ({"steps": 0}, "0 steps do not divide"),
         ({"mode": "fast"}, "grad_mode is 'fast'"),
         ({"target": "image"}, "target is 'image'"),
+        ({"draft": "pencil"}, "draft is 'pencil'; choose from noise, generator"),
         ({"start_noise": "middle"}, "start_noise is 'middle'"),
         ({"eta": 2.0}, "eta is 2.0"),
         ({"resolution": 15}, "multiples of 2"),
