@@ -7,12 +7,14 @@ given in CPU seconds, which other processes disturb less than the clock.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,10 @@ class Watch:
         self.seconds[name] = time.process_time() - before - inside
         return made
 
+    def watched(self, name: str, load: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        """Return a loader whose time is noted."""
+        return lambda folder: self.part(name, partial(load, folder))
+
 
 def parts(photo: Path, base: Path) -> dict[str, Any]:
     """Return the CPU seconds of each part of a cold start here, and how many modules it imported.
@@ -49,13 +55,11 @@ def parts(photo: Path, base: Path) -> dict[str, Any]:
     """
     watch = Watch()
     for name in ("torch", "cv2", "scipy.optimize", "faceedit.editor"):
-        watch.part(f"import {name}", lambda name=name: __import__(name))
+        watch.part(f"import {name}", partial(importlib.import_module, name))
     from faceedit import FaceEditor, backbones
 
     for name, load in list(backbones._LOADERS.items()):
-        backbones._LOADERS[name] = lambda folder, name=name, load=load: watch.part(
-            f"load {name}", lambda: load(folder)
-        )
+        backbones._LOADERS[name] = watch.watched(f"load {name}", load)
     editor = watch.part("load the rest", lambda: FaceEditor.from_pretrained(base))
     watch.part("load the method", editor.method)
     face = watch.part("find and invert the face", lambda: editor.invert(photo))

@@ -314,7 +314,9 @@ def invert(
         RequestError: As `Diffusion.plan`.
     """
     times, gap = diffusion.plan(steps, depth), diffusion.count // steps
-    images, corrections, noises = [image.float()], [], []
+    images = [image.float()]
+    corrections: list[Tensor] = []
+    noises: list[Tensor] = []
     for index, time in enumerate(times):
         here, calls = images[-1], iterations
         if noises:
