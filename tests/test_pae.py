@@ -139,6 +139,15 @@ def test_basis_is_orthonormal(projection, corpus):
     assert torch.allclose(basis @ basis.T, torch.eye(len(basis)), atol=1e-5)
 
 
+def test_a_corpus_is_named_by_all_words_of_one_of_its_prompts():
+    corpus = dataclasses.replace(
+        CORPORA["hairstyle"], positive=("curly red hair",), negative=("bald",), neutral=()
+    )
+    assert pae._is_named("curly red hair", corpus)  # no more and no less
+    assert pae._is_named("a hat and curly red hair", corpus) and pae._is_named("bald", corpus)
+    assert not pae._is_named("red hair", corpus)
+
+
 def test_a_span_has_as_many_axes_as_directions_that_matter():
     """A row that nearly is the sum of others adds no axis, one that is small but its own does."""
     rows = torch.eye(4)[:3].clone()
