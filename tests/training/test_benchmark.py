@@ -446,6 +446,14 @@ def test_people_of_the_test_are_looked_at_once_and_the_page_says_how_often(plan)
         Benchmark(look).run()
     Benchmark(replace(look, again="the work folder was lost")).run()
     assert "the work folder was lost" in plan.page.read_text(encoding="utf-8")
+    # Rows that are looked at later stand beside those of earlier.
+    Benchmark(replace(look, methods="styleclip_optimization", slow_count=2)).run()
+    result = read_results(plan.out)["renders-test"]
+    assert {"styleclip_global", "styleclip_optimization"} <= result["rows"].keys()
+    assert result["drop"].keys() == {"styleclip_global"}  # the other has no edits of dev people
+    pair = result["pairs"]["success"][0]
+    assert {pair["first"], pair["second"]} == {"styleclip_global", "styleclip_optimization"}
+    assert (pair["edits"], pair["people"]) == (2, 2)
 
 
 def test_all_is_every_set_of_dev_and_people_only_of_test(plan):

@@ -153,16 +153,16 @@ def test_holm_multiplies_the_smallest_most():
     assert holm([0.5, 0.9]) == [1.0, 1.0]
 
 
-def record(face, success):
-    strengths = {"1.0": {"success": success, "identity": 0.9, "collateral": 0.1}}
-    return {"face": face, "prompt": "hair_color=red", "strengths": strengths}
+def edit(item, success):
+    numbers = {"success": success, "identity": 0.9, "collateral": 0.1}
+    return {"item": item, "face": item, "prompt": "hair_color=red", **numbers}
 
 
 def test_all_pairs_are_compared_and_the_smallest_difference_that_is_told_shrinks_with_people():
     def rows(count):
         rng = np.random.default_rng(3)
         return {
-            name: {k: record(k, float(rng.random() < chance)) for k in range(count)}
+            name: [edit(k, float(rng.random() < chance)) for k in range(count)]
             for name, chance in (("good", 0.9), ("fair", 0.7), ("other", 0.7))
         }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ import numpy as np
 
 from training.benchmark.ledger import LEDGER, second_looks
 from training.benchmark.prompts import PROMPTS
-from training.benchmark.results import read_edits
-from training.benchmark.summary import Bootstrap, Record
+from training.benchmark.results import TEST_PEOPLE, read_edits
+from training.benchmark.summary import Bootstrap
 
 __all__ = ["Difference", "between_sets", "compared", "difference", "holm", "pairs", "smallest_told"]
 
 FLIPS = 20_000
 SEED = 1
 LEVEL = 0.05
+Edit = Mapping[str, Any]  # "item", "face", "prompt", and a number by each measure
 MEASURES = ("success", "identity", "collateral")
 Z_POWER = 0.8416  # the normal quantile of 80%: how often a difference is to be found
 Z_LEVEL = 1.96  # of 2.5% at either end
@@ -98,15 +99,18 @@ def holm(chances: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def pairs(rows: Mapping[str, Mapping[int, Record]]) -> dict[str, list[dict[str, Any]]]:
+def pairs(rows: Mapping[str, Sequence[Edit]]) -> dict[str, list[dict[str, Any]]]:
     """Return every pair of rows by measure, Holm's p-values among the pairs of one measure.
 
     Identity is compared on edits that do not touch it, as in the table.
+
+    Args:
+        rows: Each row's edits, as `results.read_edits` reads them.
     """
     found: dict[str, list[dict[str, Any]]] = {}
-    faces = {i: record["face"] for records in rows.values() for i, record in records.items()}
+    faces = {edit["item"]: edit["face"] for edits in rows.values() for edit in edits}
     for measure in MEASURES:
-        values = {name: _values(records, measure) for name, records in rows.items()}
+        values = {name: _values(edits, measure) for name, edits in rows.items()}
         lines = []
         for first, second in itertools.combinations(values, 2):
             if values[first].keys() & values[second].keys():
@@ -118,13 +122,12 @@ def pairs(rows: Mapping[str, Mapping[int, Record]]) -> dict[str, list[dict[str, 
     return found
 
 
-def _values(records: Mapping[int, Record], measure: str) -> dict[int, float]:
-    calm = {
-        item: record
-        for item, record in records.items()
-        if measure != "identity" or not PROMPTS[record["prompt"]].touches_identity
+def _values(edits: Sequence[Edit], measure: str) -> dict[int, float]:
+    return {
+        edit["item"]: edit[measure]
+        for edit in edits
+        if measure != "identity" or not PROMPTS[edit["prompt"]].touches_identity
     }
-    return {item: record["strengths"]["1.0"][measure] for item, record in calm.items()}
 
 
 def _rounded(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,32 +140,30 @@ def smallest_told(lines: Sequence[Mapping[str, Any]]) -> float | None:
     return round((Z_LEVEL + Z_POWER) * float(np.median(errors)), 4) if errors else None
 
 
-def compared(rows: Mapping[str, Mapping[int, Record]], folder: Path) -> dict[str, Any]:
+def compared(methods: Collection[str], folder: Path) -> dict[str, Any]:
     """Return what the pages say of test people beside the rows themselves.
 
     Args:
-        rows: The methods' records.
-        folder: Of the results, with the edits of dev people and the looks at the test people.
+        methods: The rows that are compared; baselines are not.
+        folder: Of the results: the edits of test and dev people, and the looks at the former.
     """
+    edits = read_edits(folder / f"{TEST_PEOPLE}.csv.xz")
+    rows = {name: found for name, found in edits.items() if name in methods}
     lines = pairs(rows)
     dev = folder / "renders.csv.xz"
     chosen_on = read_edits(dev) if dev.is_file() else {}
-    drops = {}
-    for name in rows.keys() & chosen_on.keys():
-        edits = [{**r, **r["strengths"]["1.0"]} for r in rows[name].values()]
-        drops[name] = {key: between_sets(chosen_on[name], edits, key) for key in MEASURES}
-    return {
-        "pairs": lines,
-        "told": {measure: smallest_told(found) for measure, found in lines.items()},
-        "drop": dict(sorted(drops.items())),
-        "again": second_looks(folder / LEDGER),
+    drops = {
+        name: {key: between_sets(chosen_on[name], rows[name], key) for key in MEASURES}
+        for name in rows
+        if name in chosen_on
     }
+    told = {measure: smallest_told(found) for measure, found in lines.items()}
+    again = second_looks(folder / LEDGER)
+    return {"pairs": lines, "told": told, "drop": drops, "again": again}
 
 
 # ------------------------------------------------------------------------------ two sets
-def between_sets(
-    first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]], measure: str
-) -> dict[str, float]:
+def between_sets(first: Sequence[Edit], second: Sequence[Edit], measure: str) -> dict[str, float]:
     """Compare a method on two sets of people: first less second, every sentence counted alike.
 
     Args:
@@ -185,7 +186,7 @@ def between_sets(
 
 
 def _by_sentence(
-    edits: Sequence[Mapping[str, Any]], prompts: set[str], measure: str
+    edits: Sequence[Edit], prompts: set[str], measure: str
 ) -> tuple[float, np.ndarray]:
     """Return the mean over sentences of a measure, and that of every draw of people."""
     draws = Bootstrap([edit["face"] for edit in edits])

@@ -43,23 +43,35 @@ def write_results(result: Mapping[str, Any], path: Path) -> None:
     """Write the results of a set as JSON, a line a row."""
     parts = []
     for key, value in result.items():
-        text = _line(value)
+        text = _json(value)
         if isinstance(value, Mapping) and value:
-            inner = ",\n".join(f"  {_line(name)}:{_line(row)}" for name, row in value.items())
+            inner = ",\n".join(f"  {_json(name)}:{_json(row)}" for name, row in value.items())
             text = f"{{\n{inner}\n }}"
-        parts.append(f" {_line(key)}: {text}")
+        parts.append(f" {_json(key)}: {text}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
-def _line(value: Any) -> str:
+def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
 def write_csv(
-    rows: Mapping[str, Mapping[int, Record]], path: Path, columns: Sequence[str] = CSV_COLUMNS
+    rows: Mapping[str, Mapping[int, Record]],
+    path: Path,
+    columns: Sequence[str] = CSV_COLUMNS,
+    keep: bool = False,
 ) -> None:
-    """Write a line an edit and strength, compressed; equal rows give equal bytes."""
+    """Write a line an edit and strength, compressed; equal rows give equal bytes.
+
+    Args:
+        rows: The records of every row.
+        path: Where.
+        columns: What is told of an edit.
+        keep: Whether other rows that are there already stay.
+    """
+    known = _lines(path) if keep and path.is_file() else []
+    kept = [line for line in known if not rows.get(line["row"])]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with (
@@ -69,6 +81,7 @@ def write_csv(
     ):
         table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
+        table.writerows(kept)
         for name, records in rows.items():
             for record in (records[item] for item in sorted(records)):
                 for strength, numbers in record["strengths"].items():
@@ -79,15 +92,20 @@ def write_csv(
 
 
 def read_edits(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the edits at strength 1 of every row: "face", "prompt" and what is told of them."""
+    """Return the edits at strength 1 of every row: "item", "face", "prompt", and their numbers."""
     found: dict[str, list[dict[str, Any]]] = {}
-    with lzma.open(path, "rt", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            if line.get("strength", "1.0") == "1.0":
-                numbers = {key: float(line[key]) for key in ("success", "identity", "collateral")}
-                edit = {"face": int(line["face"]), "prompt": line["prompt"], **numbers}
-                found.setdefault(line["row"], []).append(edit)
+    for line in _lines(path):
+        if line.get("strength", "1.0") == "1.0":
+            whole = {key: int(line[key]) for key in ("item", "face")}
+            numbers = {key: float(line[key]) for key in ("success", "identity", "collateral")}
+            edit = {**whole, "prompt": line["prompt"], **numbers}
+            found.setdefault(line["row"], []).append(edit)
     return found
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:

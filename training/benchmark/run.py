@@ -294,10 +294,12 @@ class Benchmark:
             results_file(plan.out, plan.result_name),
             plan.out / f"{plan.result_name}.csv.xz",
         )
-        if plan.split == "test":
-            methods = {row.name: found[row.name] for row in rows if row.method and found[row.name]}
+        if plan.split == "test":  # rows that were looked at earlier stay
+            write_csv(found, edits, TEST_COLUMNS, keep=True)
+            earlier = read_results(plan.out).get(plan.result_name, {"rows": {}})["rows"]
+            result["rows"] = {**earlier, **result["rows"]}
+            methods = [name for name, row in result["rows"].items() if row["kind"] == "method"]
             result |= compared(methods, plan.out)
-            write_csv(found, edits, TEST_COLUMNS)
         else:
             write_csv(found, edits)
         write_results(result, path)
