@@ -14,6 +14,7 @@ from training.benchmark.ledger import Looks, check_release, read_looks, second_l
 from training.benchmark.people import SPLITS, choose, set_digest
 from training.benchmark.plan import Plan
 from training.benchmark.prompts import PROMPTS, fits
+from training.benchmark.results import read_results
 from training.benchmark.run import Benchmark
 from training.benchmark.typed import TEMPLATES, THINGS, typed
 from training.benchmark.wordings import EVERYDAY
@@ -194,3 +195,13 @@ def test_two_sets_are_compared_sentence_by_sentence():
     drop = between_sets(first, second, "success")
     assert (drop["first"], drop["second"], drop["value"]) == (0.75, 0.5, 0.25)
     assert drop["low"] < 0.25 < drop["high"] and drop["low"] > 0
+
+
+def test_published_test_people_were_looked_at_as_the_ledger_says():
+    folder = ROOT / "hub_cards/benchmark"
+    looks = read_looks(folder / "looks.json")
+    rows = [(look["release"], look["row"]) for look in looks if not look["again"]]
+    assert len(set(rows)) == len(rows)
+    published = read_results(folder)["renders-test"]["rows"]
+    ended = {look["row"] for look in looks if look["ended"]}
+    assert {name for name, row in published.items() if row["kind"] == "method"} == ended

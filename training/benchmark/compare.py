@@ -135,8 +135,12 @@ def _rounded(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def smallest_told(lines: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the true difference that four in five such comparisons would find, at 5% alone."""
-    errors = [line["error"] for line in lines if line["error"] > 0]
+    """Return the true difference that four in five such comparisons would find, at 5% alone.
+
+    Of the pairs with the most people.
+    """
+    most = max((line["people"] for line in lines), default=0)
+    errors = [line["error"] for line in lines if line["error"] > 0 and line["people"] == most]
     return round((Z_LEVEL + Z_POWER) * float(np.median(errors)), 4) if errors else None
 
 

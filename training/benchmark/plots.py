@@ -107,7 +107,7 @@ def _success(lines: Lines, path: Path) -> None:
     axes.set_yticks(range(len(shown)), shown, fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_xlabel("success, as the judge reads it (95% intervals, by people)")
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.legend(fontsize=8, frameon=False, loc="lower left")
     axes.set_title("Test people", color=INK, fontsize=10)
     _save(figure, path)
 
