@@ -7,7 +7,7 @@ region's own part of each pixel (`faceedit.transfer.matte`), so walls and leaves
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 import cv2
@@ -56,6 +56,8 @@ class Part:
 SKIN = ("skin", "nose", "ear", "neck")
 BARE = (*SKIN, "eyes", "brows", "lips", "mouth", "beard")
 PALEST, RUDDIEST = 0.7, 1.4  # factors of skin's chroma: beyond them it is paint
+HAIR = Part(("hair",), 0.035, ("hair",), absolute=0.85, own=0.6, vivid=36.0)
+GREYING, GREY = ("hair", "brows", "beard"), np.array([0.5, 3.0])  # a and b of what years turn it to
 PARTS = (
     Part(SKIN, 0.02, ("skin",), noticed=(5.0, 10.0), reach=12.0),
     Part(("cloth",), 0.02, (), noticed=(10.0, 18.0), absolute=0.5),
@@ -73,7 +75,7 @@ PARTS = (
     ),
     Part(("brows",), 0.012, ("hair", "eyes"), absolute=0.5, own=0.6, reach=18.0, smallest=5e-4),
     Part(("beard",), 0.02, ("facial hair",), absolute=0.8, own=0.6),
-    Part(("hair",), 0.035, ("hair",), absolute=0.85, own=0.6, vivid=36.0),
+    HAIR,
 )
 IRIS = Part(
     ("eyes",),
@@ -116,7 +118,12 @@ def recolour(photo: View, before: View, after: View) -> Layers:
         if part.regions == ("hair",) and after.asked.keeps_hair_colour:
             continue
         moved = _movement(part, before.native, after.native, pair)
-        if (dye := _dye(photo, part, moved, after)) is not None:
+        dye = _dye(photo, part, moved, after)
+        if part.regions[0] in GREYING and (years := after.asked.reaches("age", "old")):
+            hair = _movement(HAIR, before.native, after.native, pair)
+            dye = _greyed(photo, part, moved or hair, years)
+            part = replace(part, own=part.own * (1 - 0.8 * years))  # nor do strands keep theirs
+        if dye is not None:
             shift = _add(shift, photo, part, *dye)
             continue
         if not _noticed(moved, part):
@@ -135,6 +142,27 @@ def _noticed(
 ) -> TypeGuard[tuple[np.ndarray, np.ndarray]]:
     """Return whether a region's mean moved by more than the generator's drift."""
     return moved is not None and float(np.linalg.norm(moved[1] - moved[0])) > part.noticed[0]
+
+
+def _greyed(
+    photo: View,
+    part: Part,
+    moved: tuple[np.ndarray, np.ndarray] | None,
+    share: float,
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray] | None:
+    """Return how hair moves that years turn grey, and its matte; None where they do not.
+
+    Drawn hair lightens as years have it, but keeps some colour; the photograph's leads to grey.
+    """
+    if moved is None or moved[1][0] < moved[0][0]:
+        return None
+    alpha = _matte(photo, part)
+    if alpha is None or not (alpha > CORE).any():
+        return None
+    mean = np.median(_lab(photo.image[alpha > CORE][None])[0], 0)
+    light = mean[0] + moved[1][0] - moved[0][0]
+    light += part.absolute * (moved[1][0] - light)
+    return (mean, np.array([light, *(mean[1:] + share * (GREY - mean[1:]))])), alpha
 
 
 def _dye(

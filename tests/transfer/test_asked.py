@@ -107,6 +107,25 @@ def test_a_cut_of_hair_keeps_its_colour():
     assert changed("curly red hair") > 5 and changed("red hair") > 5
 
 
+@pytest.mark.parametrize(("drawn", "grey"), [((150, 90, 80), True), ((40, 25, 20), False)])
+def test_hair_of_an_old_face_is_grey_though_drawn_hair_keeps_colour(drawn, grey):
+    person = _person(3, hair_color="red")
+    on = person.region("hair") > 0.5
+
+    def coloured(colour: tuple[int, int, int]) -> np.ndarray:
+        return np.where(on[..., None], np.float32(colour), person.image).astype(np.float32)
+
+    before, after = (
+        replace(person, native=Native(coloured(c), person.regions)) for c in ((110, 60, 40), drawn)
+    )
+    photo = replace(person, image=coloured((120, 40, 30)))
+    asked = Asked({"age": frozenset({"old"})}, known=True)
+    shift = recolour(photo, before, replace(after, asked=asked)).shift
+    assert shift is not None
+    aged = np.median((photo.image + shift)[on], 0)
+    assert (np.ptp(aged) < 12) == grey
+
+
 def test_a_hat_changes_nothing_away_from_the_head():
     bare, hatted = _person(3), _person(3, hat=float(HATS.index("beanie")))
     strange = {name: plane.copy() for name, plane in bare.regions.items()}
