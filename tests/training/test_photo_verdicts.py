@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.benchmark import photo_judges as judges
-from training.benchmark.photo_judges import SENTENCES, Look, Pair, Places
+from training.benchmark import photo_verdicts as judges
+from training.benchmark.photo_verdicts import SENTENCES, Look, Pair, Places
 
 ROWS = (
     "face",
