@@ -103,6 +103,9 @@ BLACK = 0.03  # of lightness: what the blackest pixel of a photograph is taken f
 # lightness (times `own`), but are not enlarged further than that, or noise would be.
 DEPTH, DEEPEST = 0.16, 1.7
 FAR_COLOUR = 26.0  # CIELAB: a movement from which colours lead to the new one, each its own way
+DYES_WHITE, DYE = 0.45, 36.0  # share of highlights that a dye takes, and the chroma that takes it
+FULL_DYE, DYE_RISES = 34.0, 5.0  # chroma of a dye, and from which rise in the pair it is one
+DARKER_DYE = 0.6  # of lightness for every unit of chroma that it is drawn without
 FAR = 0.3  # of lightness: a movement from which this holds in full
 DARKEST, LIGHTEST = 3.0, 97.0  # of lightness that a mean may be moved to
 
@@ -191,7 +194,17 @@ def _dye(
     alike = np.linalg.norm((mean - moved[0])[1:]) < ALIKE_COLOUR
     if part.regions == ("hair",) and far and alike:
         return None  # the pair leads there by itself
-    return (mean, mean + amount * covers * (shows * moved[1] - mean)), alpha
+    end = _full_dye(*moved) if part.regions == ("hair",) else moved[1]
+    return (mean, mean + amount * covers * (shows * end - mean)), alpha
+
+
+def _full_dye(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return the colour that drawn hair was dyed, CIELAB: grey hair is drawn with a part of it."""
+    chroma = float(np.hypot(*end[1:]))
+    lacks = FULL_DYE - chroma
+    if lacks <= 0 or chroma - np.hypot(*start[1:]) < DYE_RISES:
+        return end
+    return np.array([end[0] - DARKER_DYE * lacks, *(end[1:] * FULL_DYE / chroma)])
 
 
 def _mouth_moves(before: View, after: View) -> bool:
@@ -258,8 +271,8 @@ def _add(
     lab = _lab(colour[None])[0]
     mean = np.median(lab[weight > CORE], 0)
     goal = _goal(part, mean, start, end)
-    strands = part.regions != ("lips",)
-    new = _moved_colours(lab, weight > CORE, mean, goal, part.own, strands)
+    strands, dyed = part.regions != ("lips",), part.regions == ("hair",)
+    new = _moved_colours(lab, weight > CORE, mean, goal, part.own, strands, dyed)
     if part.regions == SKIN:  # every tone keeps its hue, or shades turn grey and blue
         ratio = np.hypot(*end[1:]) / max(float(np.hypot(*start[1:])), 1.0)
         new[:, 1:] = lab[:, 1:] * np.float32(np.clip(ratio, PALEST, RUDDIEST))
@@ -305,6 +318,7 @@ def _moved_colours(
     goal: np.ndarray,
     own: float,
     strands: bool = True,
+    dyed: bool = False,
 ) -> np.ndarray:
     """Return colours whose mean was at `mean` moved to have it at `goal`, CIELAB, [n, 3].
 
@@ -316,6 +330,7 @@ def _moved_colours(
         own: Share of their variation of chroma that stays: what goes with lightness does not
             count, since it belongs to the old colour.
         strands: Whether they are of strands, which are less colourful in shade; paint is not.
+        dyed: Whether they are of hair: a dye tints white strands, too, which do not stay white.
     """
     old = np.clip(mean[0], DARKEST, LIGHTEST) / 100
     new = np.clip(goal[0], DARKEST, LIGHTEST) / 100
@@ -325,6 +340,10 @@ def _moved_colours(
     deeper = np.clip(DEPTH * own / (float(light[core].std()) + 1e-3), 1, DEEPEST)
     deeper = 1 + (deeper - 1) * min(abs(new - old) / FAR, 1)
     light = np.clip(new + (light - new) * np.float32(deeper), 0, 1)
+    far = np.float32(min(float(np.linalg.norm(goal - mean)) / FAR_COLOUR, 1))
+    if dyed:
+        tinted = DYES_WHITE * far * min(float(np.hypot(*goal[1:])) / DYE, 1.0)
+        light = light - np.float32(tinted) * np.maximum(light - np.float32(new), 0)
     # Strands in shade are less colourful than lit ones, and highlights have the lamp's colour.
     shade = np.sqrt(np.minimum(light / new, 1)) if strands else 1.0
     shine = np.clip((light - new) / (1.02 - new), 0, 1)
@@ -333,7 +352,6 @@ def _moved_colours(
     slope = (level[core] * (lab[core, 1:] - mean[1:])).mean(0) / ((level[core] ** 2).mean() + 1.0)
     rest = lab[:, 1:] - mean[1:] - slope * level
     chroma = goal[1:] * vivid + own * rest
-    far = np.float32(min(float(np.linalg.norm(goal - mean)) / FAR_COLOUR, 1))
     near = lab[:, 1:] + (goal - mean)[1:]  # a small movement moves all colours alike
     chroma = near + (chroma - near) * far
     return np.concatenate([100 * light[:, None], chroma], 1).astype(np.float32)
