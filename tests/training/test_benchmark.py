@@ -35,11 +35,11 @@ from training.benchmark.front import DETAILS
 from training.benchmark.judges import Judges, collateral, masked_psnr, success
 from training.benchmark.measuring import Measurer
 from training.benchmark.people import GRID_ITEMS, choose, grid_items, set_digest
-from training.benchmark.plan import Plan
+from training.benchmark.plan import Plan, all_of
 from training.benchmark.prompts import GRID, PROMPTS, fits
 from training.benchmark.records import Records
 from training.benchmark.results import read_results
-from training.benchmark.run import Benchmark, all_of
+from training.benchmark.run import Benchmark
 from training.benchmark.scale import SCALE, Scale
 from training.config import ROOT, ConfigError
 from training.fingerprint import code_files

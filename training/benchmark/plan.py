@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.benchmark.people import GRID_FACES, SPLITS, Split
 from training.benchmark.results import SETS
 from training.config import ROOT
+
+SAMPLES = 72  # random samples that are edited
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,14 @@ _PATHS = (
     "plots",
     "sheet_dir",
 )
+
+
+def all_of(plan: Plan) -> tuple[Plan, ...]:
+    """Return the runs that make every table and plot of a split anew, photographs apart."""
+    if plan.split == "test":
+        return (replace(plan, set="renders"),)
+    samples = replace(plan, set="samples", count=plan.count or SAMPLES)
+    return (replace(plan, set="renders", targets=True), samples)
 
 
 def _parser() -> argparse.ArgumentParser:

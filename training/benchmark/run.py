@@ -11,7 +11,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +34,7 @@ from training.benchmark.judges import Judges
 from training.benchmark.ledger import LEDGER, Looks, check_release
 from training.benchmark.measuring import Measurer
 from training.benchmark.people import GRID_FACES, GRID_ITEMS, Item, grid_items, set_digest
-from training.benchmark.plan import _PATHS, Plan, _parser
+from training.benchmark.plan import _PATHS, Plan, _parser, all_of
 from training.benchmark.plots import write_plots
 from training.benchmark.prompts import GRID
 from training.benchmark.records import Records
@@ -60,7 +59,6 @@ RECORD_VERSION = "3"  # raised whenever a number of a record would be another on
 WAIT = timedelta(hours=12)  # that one process may take longer than another
 # Networks of the base that no edit here depends on: renders keep the encoder's code, to the bit.
 UNSEEN = frozenset({"attributes", "photo_encoder"})
-SAMPLES = 72  # random samples that are edited
 SLOWEST_LINES = 2  # of the contact sheets of rows that start anew for every strength
 
 
@@ -81,14 +79,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def all_of(plan: Plan) -> tuple[Plan, ...]:
-    """Return the runs that make every table and plot of a split anew, photographs apart."""
-    if plan.split == "test":
-        return (replace(plan, set="renders"),)
-    samples = replace(plan, set="samples", count=plan.count or SAMPLES)
-    return (replace(plan, set="renders", targets=True), samples)
 
 
 class Benchmark:

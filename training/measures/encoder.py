@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +114,7 @@ def encoder(setting: Setting) -> Found:
     return Found(measures, numbers(details) | {"images": len(rows)})
 
 
-def _likeness(scores: dict[str, float], people: dict[str, Any]) -> Measure:
+def _likeness(scores: dict[str, float], people: Mapping[str, Any]) -> Measure:
     """Return how alike the judge finds inversions and renders."""
     return Measure(
         "judge's likeness (cosine) of inversion and render",
