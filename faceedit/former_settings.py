@@ -82,8 +82,7 @@ LACKED: dict[str, frozenset[str]] = {
         | {"step_penalty", "ridge"}
     ),
     "clip_pae_diffusion": frozenset(
-        {"additions", "draft", "draft_iterations", "draft_steps", "draft_depth", "draft_rate"}
-        | {"guided_redraw", "normalize_text_direction"}
+        {"additions", "draft_iterations", "draft_steps", "draft_depth", "draft_rate"}
     ),
     "counterfactual": frozenset({"additions", "learned_overdrive"})
     | frozenset({"weight_unseen", "weight_disturbed"}),
@@ -92,6 +91,11 @@ LACKED: dict[str, frozenset[str]] = {
         ("feat", "ffclip", "maniclip", "styleclip_optimization", "tedigan"),
         frozenset({"additions"}),
     ),
+}
+
+# The same of folders of any format: settings that came later, whose defaults do what was done.
+ADDED: dict[str, frozenset[str]] = {
+    "clip_pae_diffusion": frozenset({"draft", "guided_redraw", "normalize_text_direction"}),
 }
 
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from faceedit import hub
 from faceedit.errors import RepoError, RequestError
-from faceedit.former_settings import LACKED, present_name, present_settings
+from faceedit.former_settings import ADDED, LACKED, present_name, present_settings
 from faceedit.hub.remote import SENT, has_card, send
 from faceedit.method import EditMethod
 from faceedit.notes import short_card
@@ -95,10 +95,10 @@ def load_method(method_class: type[EditMethod], folder: Path) -> EditMethod:
     if name != method_class.name:
         raise RepoError(f"{folder} holds {name!r}, not {method_class.name!r}")
     config = hub.read_config(folder)
-    values, lacked = config.get("method_config", {}), frozenset[str]()
+    values, lacked = config.get("method_config", {}), ADDED.get(name, frozenset[str]())
     if config.get("format_version") == FORMER_FORMAT:
         values = present_settings(name, values, folder)
-        lacked = LACKED.get(name, frozenset()) | {"strength_scale"}
+        lacked |= LACKED.get(name, frozenset()) | {"strength_scale"}
     settings = hub.build_config(method_class.config_class, values, folder, lacked)
     method = hub.build_filled(lambda: method_class(settings), folder, optional=True)
     return method.eval().requires_grad_(False)

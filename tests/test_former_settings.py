@@ -46,3 +46,17 @@ def test_setting_that_was_taken_away_is_refused_by_name(tmp_path):
     saved_before(tmp_path / "saved", "feat", mask_temperature=2.0)
     with pytest.raises(RepoError, match=r"mask_temperature to 2\.0"):
         load_method(METHODS["feat"], tmp_path / "saved")
+
+
+def test_folder_of_this_format_may_lack_settings_that_came_later(tmp_path):
+    published = hub.BUNDLED / "clip-pae-diffusion"
+    shutil.copytree(published, tmp_path / "saved")
+    facts = hub.read_config(published)
+    kept = {k: v for k, v in facts["method_config"].items() if k not in ("draft", "guided_redraw")}
+    hub.write_folder(tmp_path / "saved", {**facts, "method_config": kept}, None)
+    wanted = METHODS["clip_pae_diffusion"]
+    assert load_method(wanted, tmp_path / "saved").config == load_method(wanted, published).config
+    del kept["alpha" if "alpha" in kept else next(iter(kept))]
+    hub.write_folder(tmp_path / "saved", {**facts, "method_config": kept}, None)
+    with pytest.raises(RepoError):
+        load_method(wanted, tmp_path / "saved")
