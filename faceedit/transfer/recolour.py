@@ -121,8 +121,10 @@ def recolour(photo: View, before: View, after: View) -> Layers:
         if part.regions == ("hair",) and after.asked.keeps_hair_colour:
             continue
         moved = _movement(part, before.native, after.native, pair)
-        dye = _dye(photo, part, moved, after)
-        if part.regions[0] in GREYING and (years := after.asked.reaches("age", "old")):
+        years = after.asked.reaches("age", "old") * ("hair colour" not in after.asked.kinds)
+        if not (years and part.regions[0] in GREYING):
+            dye = _dye(photo, part, moved, after)
+        else:
             hair = _movement(HAIR, before.native, after.native, pair)
             dye = _greyed(photo, part, moved or hair, years)
             part = replace(part, own=part.own * (1 - 0.8 * years))  # nor do strands keep theirs

@@ -124,6 +124,10 @@ def test_hair_of_an_old_face_is_grey_though_drawn_hair_keeps_colour(drawn, grey)
     assert shift is not None
     aged = np.median((photo.image + shift)[on], 0)
     assert (np.ptp(aged) < 12) == grey
+    dyed = replace(asked, kinds={**asked.kinds, "hair colour": frozenset({"named"})})
+    shift = recolour(photo, before, replace(after, asked=dyed)).shift
+    assert shift is not None  # an old face with red hair
+    assert np.ptp(np.median((photo.image + shift)[on], 0)) > 12
 
 
 def test_a_hat_changes_nothing_away_from_the_head():
